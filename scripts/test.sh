@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Sets up, then runs every test. Arguments go to pytest: scripts/test.sh tests/test_losses.py -k smoothing
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bash scripts/setup.sh
+exec .venv/bin/python -m pytest "$@"
