@@ -1,0 +1,89 @@
+"""The networks: MobileNet V1, V2 and V3, with TF-slim's variable names and shapes.
+
+Importing this package does not import TensorFlow, so that the flags can list `MODEL_NAMES`.
+"""
+import collections
+
+# model name -> (module and function under mobilenet.nets, depth multiplier or V3 variant).
+_MODELS = collections.OrderedDict([
+    ('mobilenet_v1', ('mobilenet_v1', 1.0)),
+    ('mobilenet_v1_075', ('mobilenet_v1', 0.75)),
+    ('mobilenet_v1_050', ('mobilenet_v1', 0.50)),
+    ('mobilenet_v1_025', ('mobilenet_v1', 0.25)),
+    ('mobilenet_v2', ('mobilenet_v2', 1.0)),
+    ('mobilenet_v2_140', ('mobilenet_v2', 1.4)),
+    ('mobilenet_v2_130', ('mobilenet_v2', 1.3)),
+    ('mobilenet_v2_075', ('mobilenet_v2', 0.75)),
+    ('mobilenet_v2_050', ('mobilenet_v2', 0.50)),
+    ('mobilenet_v2_035', ('mobilenet_v2', 0.35)),
+])
+
+_SCOPES = {'mobilenet_v1': 'MobilenetV1', 'mobilenet_v2': 'MobilenetV2'}
+
+# What slim's training scopes set: mobilenet_v1_arg_scope and mobilenet.training_scope.
+_BATCH_NORM_DECAY = {'mobilenet_v1': 0.9997, 'mobilenet_v2': 0.997}
+_DROPOUT_KEEP_PROB = {'mobilenet_v1': 0.999, 'mobilenet_v2': 0.8}
+
+MODEL_NAMES = tuple(_MODELS)
+
+Network = collections.namedtuple('Network', ['logits', 'end_points', 'batch_norm_statistics'])
+
+
+def build(model_name, images, num_classes, training, dropout_seed=None, compute_dtype='float32',
+          stock_relu6_gradient=False):
+    """Builds a network; a further call in the same graph shares the variables of the first.
+
+    Args:
+      model_name: one of MODEL_NAMES.
+      images: float32 [batch, height, width, 3], in [-1, 1]. Height and width are static, of any
+        size, odd ones too.
+      num_classes: number of logits.
+      training: batch norm by the batch's own statistics (True) or by the moving ones (False).
+      dropout_seed: int32 or int64 tensor [2]; the dropout mask is a function of it alone. None
+        leaves dropout out. Ignored where `training` is False.
+      compute_dtype: tf.float32 or tf.float16, in which convolutions are computed. Variables, batch
+        norm, activations and the logits are float32 in both cases.
+      stock_relu6_gradient: use the Relu6Grad kernel. By default the gradient of relu6 is made of
+        other ops, which give the same bits and are faster on a CPU (see layers.relu6).
+
+    Returns:
+      Network with
+        logits: float32 [batch, num_classes];
+        end_points: OrderedDict of layer name -> activation, from the input to 'Logits';
+        batch_norm_statistics: list of (moving variable, the batch's value), empty unless training.
+        The moving variables are not updated here.
+
+    Raises:
+      ValueError: unknown model_name, images without static height, width and channels, or a
+        compute_dtype other than the two.
+    """
+    import importlib
+
+    from mobilenet.nets import layers
+
+    architecture, variant = _lookup(model_name)
+    module = importlib.import_module('mobilenet.nets.' + architecture)
+    mode = layers.make_mode(training, compute_dtype, stock_relu6_gradient)
+    layers.check_images(images)
+    with layers.network_scope(_SCOPES[architecture]):
+        net, end_points = getattr(module, architecture)(images, mode, variant)
+        logits = layers.classifier(net, mode, num_classes, dropout_seed,
+                                   _DROPOUT_KEEP_PROB[architecture])
+    end_points['Logits'] = logits
+    return Network(logits, end_points, mode.batch_norm_statistics)
+
+
+def default_batch_norm_decay(model_name):
+    """Decay of the batch norm moving averages in slim's training scope of this network."""
+    return _BATCH_NORM_DECAY[_lookup(model_name)[0]]
+
+
+def scope_name(model_name):
+    """The variable scope that holds all of the network's variables, such as 'MobilenetV1'."""
+    return _SCOPES[_lookup(model_name)[0]]
+
+
+def _lookup(model_name):
+    if model_name not in _MODELS:
+        raise ValueError('unknown model_name %r; known are %s' % (model_name, ', '.join(_MODELS)))
+    return _MODELS[model_name]

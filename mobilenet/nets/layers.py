@@ -1,0 +1,191 @@
+"""Layers of the MobileNets on tf.get_variable and tf.nn, with TF-slim's names and settings.
+
+Sources: tensorflow/models, research/slim/nets/mobilenet_v1.py (mobilenet_v1_arg_scope) and
+nets/mobilenet/mobilenet.py (training_scope): all weights truncated normal with stddev 0.09, biases
+zero, batch norm with gamma and beta and epsilon 0.001, padding SAME, relu6.
+"""
+import collections
+import zlib
+
+import tensorflow as tf
+
+WEIGHTS_STDDEV = 0.09
+BATCH_NORM_EPSILON = 0.001
+
+# How the layers of one network are built. batch_norm_statistics is filled while it is built.
+Mode = collections.namedtuple(
+    'Mode', ['training', 'compute_dtype', 'stock_relu6_gradient', 'batch_norm_statistics'])
+
+
+def make_mode(training, compute_dtype, stock_relu6_gradient=False):
+    """A Mode without any statistics yet. Raises ValueError on a dtype without a CPU kernel."""
+    compute_dtype = tf.as_dtype(compute_dtype)
+    if compute_dtype not in (tf.float32, tf.float16):
+        raise ValueError('compute_dtype must be float32 or float16, not %s' % compute_dtype.name)
+    return Mode(bool(training), compute_dtype, stock_relu6_gradient, [])
+
+
+def check_images(images):
+    """Raises ValueError unless images are [batch, height, width, channels] with static sizes."""
+    shape = images.shape
+    if shape.ndims != 4 or not shape[1:].is_fully_defined():
+        raise ValueError('images must be [batch, height, width, channels] with static height, '
+                         'width and channels, not %s' % shape)
+
+
+def network_scope(name):
+    """Variable scope of a whole network: resource variables, shared by all calls in one graph."""
+    return tf.variable_scope(name, use_resource=True, reuse=tf.AUTO_REUSE)
+
+
+def is_decayed(variable_name):
+    """Whether weight decay applies: to weights of convolution and fully connected layers.
+
+    Depthwise weights, biases, gamma, beta and moving averages are not decayed, as in slim's
+    training scopes.
+    """
+    return variable_name.split(':')[0].split('/')[-1] == 'weights'
+
+
+def _weights(name, shape):
+    """Weights, truncated normal, whose initial values depend on the graph's seed and their name.
+
+    TensorFlow's own seeded initializers take their seed from the count of ops created before, so
+    one more op in the graph would change all weights; and their second run gives other values.
+    """
+    full_name = tf.get_variable_scope().name + '/' + name
+
+    def initializer(shape, dtype=tf.float32, partition_info=None):
+        del partition_info
+        graph_seed = tf.get_default_graph().seed or 0
+        seed = [graph_seed & 0x7fffffff, zlib.crc32(full_name.encode()) & 0x7fffffff]
+        return tf.random.stateless_truncated_normal(shape, seed, stddev=WEIGHTS_STDDEV,
+                                                    dtype=dtype)
+
+    return tf.get_variable(name, shape, initializer=initializer)
+
+
+def _convolve(inputs, weights, mode, convolution):
+    """convolution(inputs, weights) in mode.compute_dtype; float32 in and out."""
+    if mode.compute_dtype == tf.float32:
+        return convolution(inputs, weights)
+    outputs = convolution(tf.cast(inputs, mode.compute_dtype), tf.cast(weights, mode.compute_dtype))
+    return tf.cast(outputs, tf.float32)
+
+
+def conv2d(inputs, mode, filters, kernel_size=1, stride=1):
+    """2-D convolution with padding SAME, variable `weights` [k, k, in, filters], no bias."""
+    weights = _weights('weights', [kernel_size, kernel_size, inputs.shape[-1].value, filters])
+    return _convolve(inputs, weights, mode, lambda x, w: tf.nn.conv2d(
+        x, w, strides=[1, stride, stride, 1], padding='SAME'))
+
+
+def depthwise_conv2d(inputs, mode, kernel_size=3, stride=1):
+    """Depthwise convolution with padding SAME, variable `depthwise_weights` [k, k, in, 1]."""
+    weights = _weights('depthwise_weights',
+                       [kernel_size, kernel_size, inputs.shape[-1].value, 1])
+    return _convolve(inputs, weights, mode, lambda x, w: tf.nn.depthwise_conv2d(
+        x, w, strides=[1, stride, stride, 1], padding='SAME'))
+
+
+def add_biases(inputs):
+    """Adds the variable `biases` [channels], zero at first."""
+    biases = tf.get_variable('biases', [inputs.shape[-1].value], initializer=tf.zeros_initializer())
+    return tf.nn.bias_add(inputs, biases)
+
+
+def batch_norm(inputs, mode):
+    """Fused batch norm over [batch, height, width], with gamma and beta, under scope `BatchNorm`.
+
+    In training it appends (moving_mean, batch mean) and (moving_variance, batch variance) to
+    mode.batch_norm_statistics. As in slim the batch variance is the kernel's second output, which
+    has n - 1 in its denominator, while the activations are normalised with n.
+    """
+    channels = [inputs.shape[-1].value]
+    ones, zeros = tf.ones_initializer(), tf.zeros_initializer()
+    with tf.variable_scope('BatchNorm'):
+        gamma = tf.get_variable('gamma', channels, initializer=ones)
+        beta = tf.get_variable('beta', channels, initializer=zeros)
+        moving_mean = tf.get_variable('moving_mean', channels, initializer=zeros, trainable=False)
+        moving_variance = tf.get_variable('moving_variance', channels, initializer=ones,
+                                          trainable=False)
+        if not mode.training:
+            return tf.nn.fused_batch_norm(inputs, gamma, beta, moving_mean, moving_variance,
+                                          epsilon=BATCH_NORM_EPSILON, is_training=False)[0]
+        outputs, mean, variance = tf.nn.fused_batch_norm(inputs, gamma, beta,
+                                                         epsilon=BATCH_NORM_EPSILON)
+        mode.batch_norm_statistics.extend([(moving_mean, mean), (moving_variance, variance)])
+        return outputs
+
+
+@tf.RegisterGradient('MobilenetRelu6')
+def _relu6_gradient(op, grad):
+    outputs = op.outputs[0]
+    return grad * tf.cast(tf.logical_and(outputs > 0, outputs < 6), grad.dtype)
+
+
+def relu6(inputs, mode):
+    """min(max(x, 0), 6), with a gradient that is bit for bit Relu6Grad's and faster on a CPU.
+
+    oneDNN's Relu6Grad kernel takes 40 % of a training step of MobileNetV1; an NPU's is one fused
+    kernel (mode.stock_relu6_gradient). The forward op is a plain Relu6 in both cases, so that
+    devices and converters know it. Measured by scripts/bench/bench_relu6.py.
+    """
+    if mode.stock_relu6_gradient:
+        return tf.nn.relu6(inputs)
+    with tf.get_default_graph().gradient_override_map({'Relu6': 'MobilenetRelu6'}):
+        return tf.nn.relu6(inputs)
+
+
+def linear(inputs, mode):
+    """No activation."""
+    del mode
+    return inputs
+
+
+def conv_block(inputs, mode, scope, filters, kernel_size=1, stride=1, activation=relu6):
+    """Convolution, batch norm, activation; variables under `scope`."""
+    with tf.variable_scope(scope):
+        net = conv2d(inputs, mode, filters, kernel_size, stride)
+        return activation(batch_norm(net, mode), mode)
+
+
+def depthwise_block(inputs, mode, scope, kernel_size=3, stride=1, activation=relu6):
+    """Depthwise convolution, batch norm, activation; variables under `scope`."""
+    with tf.variable_scope(scope):
+        net = depthwise_conv2d(inputs, mode, kernel_size, stride)
+        return activation(batch_norm(net, mode), mode)
+
+
+def global_pool(inputs):
+    """Mean over whatever height and width there are: [batch, 1, 1, channels]."""
+    return tf.reduce_mean(inputs, [1, 2], keepdims=True, name='global_pool')
+
+
+def dropout(inputs, keep_prob, seed):
+    """Inverted dropout whose mask is a function of seed (int32 or int64 tensor [2]) alone.
+
+    A stateful random op would give a resumed run, or a sunk loop, other masks.
+    """
+    with tf.name_scope('Dropout'):
+        uniform = tf.random.stateless_uniform(tf.shape(inputs), seed)
+        return inputs * (1 / keep_prob) * tf.cast(uniform >= 1 - keep_prob, inputs.dtype)
+
+
+def classifier(pooled, mode, num_classes, dropout_seed, keep_prob):
+    """Dropout and logits: [batch, 1, 1, channels] -> float32 [batch, num_classes]."""
+    with tf.variable_scope('Logits'):
+        if mode.training and dropout_seed is not None:
+            pooled = dropout(pooled, keep_prob, dropout_seed)
+        with tf.variable_scope('Conv2d_1c_1x1'):
+            logits = add_biases(conv2d(pooled, mode, num_classes))
+        return tf.squeeze(logits, [1, 2], name='SpatialSqueeze')
+
+
+def make_divisible(value, divisor=8):
+    """The multiple of divisor nearest to value, at least divisor and at least 90 % of value.
+
+    Source: slim's _make_divisible, which rounds the widths of V2 and V3.
+    """
+    rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * value else rounded

@@ -1,0 +1,37 @@
+"""MobileNetV1 (Howard et al., 2017, arXiv:1704.04861, table 1), named as TF-slim's mobilenet_v1."""
+import collections
+
+from mobilenet.nets import layers
+
+# (stride of the depthwise convolution, filters of the pointwise convolution) of layers 1 to 13.
+_SEPARABLE_LAYERS = (
+    (1, 64),
+    (2, 128), (1, 128),
+    (2, 256), (1, 256),
+    (2, 512), (1, 512), (1, 512), (1, 512), (1, 512), (1, 512),
+    (2, 1024), (1, 1024),
+)
+_MIN_DEPTH = 8
+
+
+def mobilenet_v1(images, mode, depth_multiplier):
+    """Network up to its pooled features [batch, 1, 1, channels], and its end points.
+
+    Args:
+      images: float32 [batch, height, width, 3] in [-1, 1].
+      mode: layers.Mode.
+      depth_multiplier: scales all widths, which are cut to an integer and at least 8.
+    """
+    def depth(filters):
+        return max(int(filters * depth_multiplier), _MIN_DEPTH)
+
+    end_points = collections.OrderedDict()
+    net = layers.conv_block(images, mode, 'Conv2d_0', depth(32), kernel_size=3, stride=2)
+    end_points['Conv2d_0'] = net
+    for i, (stride, filters) in enumerate(_SEPARABLE_LAYERS, start=1):
+        name = 'Conv2d_%d_depthwise' % i
+        net = end_points[name] = layers.depthwise_block(net, mode, name, stride=stride)
+        name = 'Conv2d_%d_pointwise' % i
+        net = end_points[name] = layers.conv_block(net, mode, name, depth(filters))
+    net = end_points['global_pool'] = layers.global_pool(net)
+    return net, end_points
