@@ -1,0 +1,230 @@
+"""TFRecord framing: write, index once, then read any record at random with its checksum verified.
+
+A TFRecord file is a run of records (tensorflow/core/lib/io/record_writer.h):
+
+    uint64 length | uint32 masked crc32c of length | bytes data | uint32 masked crc32c of data
+
+all little-endian. TensorFlow's own reader only goes forward. The index below (offset and length
+of every record) makes the number of examples exact, and lets an epoch be any permutation and a
+resume start anywhere without reading what lies before. Record numbers count from 0 within a
+file. No TensorFlow here.
+"""
+
+import collections
+import concurrent.futures
+import hashlib
+import os
+import struct
+import tempfile
+import threading
+
+import google_crc32c
+import numpy as np
+
+HEADER = struct.Struct('<QI')
+FOOTER = struct.Struct('<I')
+OVERHEAD = HEADER.size + FOOTER.size
+SCAN_THREADS = 16
+# A process may have 1,024 files open on most systems, and ImageNet has 1,024 training shards.
+MAX_OPEN_FILES = 256
+
+
+class BadRecord(Exception):
+    """A record, or a file from that record on, that cannot be used: `path`, `number`, `reason`."""
+
+    def __init__(self, path, number, reason):
+        super().__init__('%s, record %d: %s' % (path, number, reason))
+        self.path, self.number, self.reason = path, number, reason
+
+
+def masked_crc32c(data):
+    """CRC-32C of bytes in TFRecord's rotated form (tensorflow/core/lib/hash/crc32c.h)."""
+    crc = google_crc32c.value(data)
+    return (((crc >> 15) | (crc << 17)) + 0xa282ead8) & 0xffffffff
+
+
+def frame(data):
+    """The bytes of one record as they stand in a file."""
+    length = struct.pack('<Q', len(data))
+    return b''.join((length, FOOTER.pack(masked_crc32c(length)), data,
+                     FOOTER.pack(masked_crc32c(data))))
+
+
+class TFRecordWriter:
+    """Writes records to `path`. The file appears there, whole, when it is closed without an error.
+
+        with TFRecordWriter('train-00000-of-00001') as writer:
+            writer.write(example.SerializeToString())
+    """
+
+    def __init__(self, path):
+        self.path = path
+        self._partial = '%s.partial-%d' % (path, os.getpid())
+        self._file = open(self._partial, 'wb')
+        self.num_records = 0
+
+    def write(self, data):
+        self._file.write(frame(data))
+        self.num_records += 1
+
+    def close(self):
+        self._file.close()
+        os.replace(self._partial, self.path)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, error_type, error, traceback):
+        if error_type is None:
+            self.close()
+        else:
+            self._file.close()
+            os.remove(self._partial)
+
+
+def scan(path):
+    """Finds the records of one file by their headers; the data is not read.
+
+    Returns (offsets int64 [n] of the headers, lengths int64 [n] of the data, error), where error
+    is None or the BadRecord at which the scan had to end: an empty file, a damaged header, a
+    truncated record.
+    """
+    size = os.path.getsize(path)
+    offsets, lengths, error, offset = [], [], None, 0
+    if size == 0:
+        error = BadRecord(path, 0, 'the file is empty')
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        while offset < size:
+            header = os.pread(descriptor, HEADER.size, offset)
+            if len(header) < HEADER.size:
+                error = BadRecord(path, len(offsets),
+                                  'the file is truncated within a record header')
+                break
+            length, crc = HEADER.unpack(header)
+            if masked_crc32c(header[:8]) != crc:
+                error = BadRecord(path, len(offsets), 'wrong checksum of the record length '
+                                  '(damaged, or no TFRecord file)')
+                break
+            if offset + OVERHEAD + length > size:
+                error = BadRecord(path, len(offsets),
+                                  'the file is truncated: the record ends %d bytes after the file'
+                                  % (offset + OVERHEAD + length - size))
+                break
+            offsets.append(offset)
+            lengths.append(length)
+            offset += OVERHEAD + length
+    finally:
+        os.close(descriptor)
+    return np.array(offsets, np.int64), np.array(lengths, np.int64), error
+
+
+def index_cache_dir():
+    base = os.environ.get('XDG_CACHE_HOME') or os.path.join(os.path.expanduser('~'), '.cache')
+    return os.path.join(base, 'mobilenet-tf', 'index')
+
+
+def build_index(paths):
+    """Offsets and lengths of all records of `paths`, in order; cached while the files stay as is.
+
+    Returns (file_numbers int32 [N], offsets int64 [N], lengths int64 [N], errors: list of
+    BadRecord). What was found with errors is not cached: such files are about to be replaced.
+    """
+    key = hashlib.sha1()
+    for path in paths:
+        status = os.stat(path)
+        key.update(('%s\0%d\0%d\n' % (os.path.abspath(path), status.st_size,
+                                      status.st_mtime_ns)).encode('utf-8', 'surrogateescape'))
+    cache = os.path.join(index_cache_dir(), key.hexdigest() + '.npz')
+    try:
+        with np.load(cache) as saved:
+            return saved['file_numbers'], saved['offsets'], saved['lengths'], []
+    except Exception:  # not there, or left damaged by a full disk: np.load raises five kinds
+        pass
+    with concurrent.futures.ThreadPoolExecutor(SCAN_THREADS) as pool:
+        found = list(pool.map(scan, paths))
+    file_numbers = np.repeat(np.arange(len(paths), dtype=np.int32), [len(f[0]) for f in found])
+    offsets = np.concatenate([f[0] for f in found])
+    lengths = np.concatenate([f[1] for f in found])
+    errors = [f[2] for f in found if f[2] is not None]
+    if not errors:
+        _save_cache(cache, file_numbers=file_numbers, offsets=offsets, lengths=lengths)
+    return file_numbers, offsets, lengths, errors
+
+
+def _save_cache(path, **arrays):
+    """Saved aside and renamed, so that ranks that start together never read a half.
+
+    A folder that cannot be written to is no reason to fail: the scan is done again next time.
+    """
+    partial = None
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        handle, partial = tempfile.mkstemp(dir=os.path.dirname(path))
+        with os.fdopen(handle, 'wb') as out:
+            np.savez(out, **arrays)
+        os.replace(partial, path)
+    except OSError:
+        if partial and os.path.exists(partial):
+            os.remove(partial)
+
+
+class _OpenFile:
+    """Closed when its last user lets go of it, so that the cache may drop it at any time."""
+
+    def __init__(self, path):
+        self.descriptor = os.open(path, os.O_RDONLY)
+
+    def __del__(self):
+        if hasattr(self, 'descriptor'):
+            os.close(self.descriptor)
+
+
+class RecordFiles:
+    """All records of a list of TFRecord files as one array, read at random, from any thread.
+
+    `errors` lists what the scan found (BadRecord); records from the damage to the end of that
+    file are left out.
+    """
+
+    def __init__(self, paths):
+        self.paths = list(paths)
+        self.file_numbers, self.offsets, self.lengths, self.errors = build_index(self.paths)
+        self._first_record = np.searchsorted(self.file_numbers, np.arange(len(self.paths)))
+        self._open_files = collections.OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self):
+        return len(self.offsets)
+
+    def locate(self, record):
+        """(path, record number in that file) of a record of the whole."""
+        file_number = self.file_numbers[record]
+        return self.paths[file_number], int(record - self._first_record[file_number])
+
+    def read(self, record):
+        """The data of a record as bytes. Raises BadRecord on a wrong checksum or a lost file."""
+        length = int(self.lengths[record])
+        try:
+            file = self._file(int(self.file_numbers[record]))
+            block = os.pread(file.descriptor, length + FOOTER.size,
+                             int(self.offsets[record]) + HEADER.size)
+        except OSError as error:
+            raise BadRecord(*self.locate(record), reason=error.strerror)
+        if len(block) != length + FOOTER.size:
+            raise BadRecord(*self.locate(record), reason='the file became shorter while in use')
+        data = block[:length]
+        if masked_crc32c(data) != FOOTER.unpack_from(block, length)[0]:
+            raise BadRecord(*self.locate(record), reason='wrong checksum of the data')
+        return data
+
+    def _file(self, file_number):
+        with self._lock:
+            file = self._open_files.get(file_number)
+            if file is None:
+                file = self._open_files[file_number] = _OpenFile(self.paths[file_number])
+                if len(self._open_files) > MAX_OPEN_FILES:
+                    self._open_files.popitem(last=False)
+            else:
+                self._open_files.move_to_end(file_number)
+            return file
