@@ -1,0 +1,244 @@
+"""Flags for Ascend NPUs, checked without TensorFlow and without a device.
+
+Every flag is `--npu_` and the key of the same name in the session configuration of Huawei's
+TensorFlow adapter (CANN, "Session Configuration Options"). The adapter answers a wrong value with
+LOG(FATAL): the process is gone, with its reason in a log file. So values are checked here first,
+and a wrong one raises `UsageError` with the flag's name, before anything is built.
+"""
+
+import collections
+import json
+import os
+import re
+
+from mobilenet.errors import UsageError
+
+PRECISION_MODES = ('allow_fp32_to_fp16', 'force_fp16', 'must_keep_origin_dtype',
+                   'allow_mix_precision')
+DUMP_MODES = ('input', 'output', 'all')
+DUMP_DEBUG_MODES = ('aicore_overflow', 'atomic_overflow', 'all')
+OP_IMPL_MODES = ('high_performance', 'high_precision', 'high_performance_for_all',
+                 'high_precision_for_all')
+CACHE_MODES = ('enable', 'disable', 'force')
+PROFILING_KEYS = frozenset((
+    'output', 'storage_limit', 'training_trace', 'task_trace', 'task_time', 'hccl', 'aicpu',
+    'fp_point', 'bp_point', 'aic_metrics', 'l2', 'msproftx', 'runtime_api', 'sys_hardware_mem_freq',
+    'llc_profiling', 'sys_io_sampling_freq', 'sys_interconnection_freq', 'dvpp_freq',
+    'instr_profiling_freq', 'host_sys', 'host_sys_usage', 'host_sys_usage_freq', 'power'))
+MAX_DUMP_SETS = 100
+MAX_GRADIENT_PIECES = 8
+
+# How by is 'size' (percentages of the gradients' bytes) or 'idx' (last gradient of each piece).
+GradientSplit = collections.namedtuple('GradientSplit', 'by values')
+
+# `parameters` maps a key of the adapter's parameter_map to a bool, an int or a str: those that
+# were set, and no others, so that the adapter's own defaults hold. `gradient_split` is None or a
+# GradientSplit.
+NpuOptions = collections.namedtuple('NpuOptions', 'parameters gradient_split')
+
+# Key of the configuration, kind, help. Kinds are names of the check functions below.
+_FLAGS = (
+    ('hcom_parallel', 'bool', 'run all-reduce beside the backward pass'),
+    ('enable_dump', 'bool', 'dump inputs or outputs of every op to --npu_dump_path'),
+    ('dump_path', 'folder', 'folder for dumps; it must exist'),
+    ('dump_step', 'dump_step', 'steps to dump, such as "0|5|10" or "3-5"; all by default'),
+    ('dump_mode', DUMP_MODES, 'what to dump of an op'),
+    ('enable_dump_debug', 'bool', 'dump the ops that overflow to --npu_dump_path'),
+    ('dump_debug_mode', DUMP_DEBUG_MODES, 'which overflows to dump'),
+    ('profiling_mode', 'bool', 'profile, as --npu_profiling_options says'),
+    ('profiling_options', 'profiling_options',
+     'a JSON object, such as {"output": "/tmp/prof", "task_trace": "on"}'),
+    ('op_debug_level', (0, 1, 2, 3, 4), 'how much to keep of the compilation of ops'),
+    ('enable_exception_dump', (0, 1, 2), 'dump the op that raised an exception'),
+    ('op_select_implmode', OP_IMPL_MODES, 'favour speed or precision in the choice of kernels'),
+    ('variable_memory_max_size', 'memory_size', 'bytes for variables: "31*1024*1024*1024"'),
+    ('graph_memory_max_size', 'memory_size', 'bytes for activations: "26*1024*1024*1024"'),
+    ('session_device_id', 'natural', 'logical device, over ASCEND_DEVICE_ID'),
+    ('hcom_multi_mode', 'bool', 'several models with collectives in one process'),
+    ('op_compiler_cache_mode', CACHE_MODES, 'keep compiled ops on disk'),
+    ('op_compiler_cache_dir', 'new_folder', 'where to keep compiled ops'),
+    ('is_tailing_optimization', 'bool', 'hide the tail of the all-reduce behind the next step'),
+    ('mix_compile_mode', 'bool', 'leave some ops to the host; not with iterations_per_loop > 1'),
+)
+KEYS = tuple(key for key, _, _ in _FLAGS)
+
+# A key that does something only where another one is on.
+_NEEDS = (('dump_step', ('enable_dump',)), ('dump_mode', ('enable_dump',)),
+          ('dump_debug_mode', ('enable_dump_debug',)),
+          ('dump_path', ('enable_dump', 'enable_dump_debug')),
+          ('profiling_options', ('profiling_mode',)))
+
+
+def add_flags(parser):
+    """Adds the NPU flags to an argparse parser, as a group of their own."""
+    group = parser.add_argument_group('Ascend NPU (--device npu only)')
+    for key, kind, text in _FLAGS:
+        text = 'NPU only: ' + text
+        if kind == 'bool':
+            # A bare --npu_enable_dump is true, too.
+            group.add_argument('--npu_' + key, nargs='?', const='true', metavar='true|false',
+                               help=text)
+        else:
+            names = '|'.join(str(k) for k in kind) if isinstance(kind, tuple) else None
+            group.add_argument('--npu_' + key, metavar=names, help=text)
+    group.add_argument(
+        '--gradient_split', metavar='PIECES',
+        help='NPU only: pieces in which gradients are all-reduced; "96.54,3.46" by size in per '
+             'cent, or "idx:10,20,82" by the index of the last gradient of each piece')
+
+
+def given_flags(args):
+    """The NPU flags that `args` sets: what a command on another device would ignore."""
+    names = ['npu_' + key for key in KEYS] + ['gradient_split']
+    return ['--' + name for name in names if getattr(args, name, None) is not None]
+
+
+def from_flags(args):
+    """Checks the flags in `args` and returns `NpuOptions`.
+
+    Beside the flags of `add_flags` it reads `args.precision_mode` ('auto' is allow_mix_precision)
+    and `args.iterations_per_loop`, where they are there. Raises UsageError that names the flag.
+    """
+    parameters = collections.OrderedDict()
+    parameters['precision_mode'] = _precision_mode(getattr(args, 'precision_mode', None) or 'auto')
+    for key, kind, _ in _FLAGS:
+        text = getattr(args, 'npu_' + key, None)
+        if text is not None:
+            parameters[key] = _parse('--npu_' + key, kind, str(text))
+    _check_together(parameters, getattr(args, 'iterations_per_loop', None) or 1)
+    split = getattr(args, 'gradient_split', None)
+    return NpuOptions(parameters, None if split is None else parse_gradient_split(split))
+
+
+def parse_gradient_split(text):
+    """'96.54,3.46' or 'idx:10,20,82' -> GradientSplit; raises UsageError."""
+    flag = '--gradient_split=%s: ' % text
+    by, pieces = ('idx', text[4:]) if text.startswith('idx:') else ('size', text)
+    try:
+        values = [int(p) if by == 'idx' else float(p) for p in pieces.split(',')]
+    except ValueError:
+        raise UsageError(flag + 'give numbers, such as 96.54,3.46 or idx:10,20,82')
+    if len(values) > MAX_GRADIENT_PIECES:
+        raise UsageError(flag + 'at most %d pieces, not %d' % (MAX_GRADIENT_PIECES, len(values)))
+    if by == 'idx':
+        if values[0] < 0 or any(b <= a for a, b in zip(values, values[1:])):
+            raise UsageError(flag + 'indices are to rise, from 0 or above')
+    elif not all(0 < v <= 100 for v in values) or abs(sum(values) - 100) > 1e-6:
+        raise UsageError(flag + 'percentages are to be above 0 and to add up to 100, not %g'
+                         % sum(values))
+    return GradientSplit(by, values)
+
+
+def _precision_mode(mode):
+    if mode == 'auto':
+        return 'allow_mix_precision'
+    return _parse('--precision_mode', PRECISION_MODES, mode)
+
+
+def _check_together(parameters, iterations_per_loop):
+    """What no flag shows alone."""
+    for key, switches in _NEEDS:
+        if key in parameters and not any(parameters.get(s) for s in switches):
+            raise UsageError('--npu_%s does nothing without %s'
+                             % (key, ' or '.join('--npu_' + s for s in switches)))
+    if parameters.get('enable_dump') and parameters.get('enable_dump_debug'):
+        raise UsageError('--npu_enable_dump and --npu_enable_dump_debug exclude each other: '
+                         'drop one')
+    for switch in ('enable_dump', 'enable_dump_debug'):
+        if parameters.get(switch) and 'dump_path' not in parameters:
+            raise UsageError('--npu_%s needs --npu_dump_path, a folder that exists' % switch)
+    if parameters.get('profiling_mode') and 'profiling_options' not in parameters:
+        raise UsageError('--npu_profiling_mode needs --npu_profiling_options, such as '
+                         '{"output": "/tmp/prof", "task_trace": "on"}')
+    if parameters.get('mix_compile_mode') and iterations_per_loop > 1:
+        raise UsageError('--npu_mix_compile_mode excludes sinking: set --iterations_per_loop=1 '
+                         '(it is %d)' % iterations_per_loop)
+
+
+def _parse(flag, kind, text):
+    if isinstance(kind, tuple):
+        choices = [str(k) for k in kind]
+        if text not in choices:
+            raise UsageError('%s=%s: must be one of %s' % (flag, text, ', '.join(choices)))
+        return kind[choices.index(text)]
+    return _KINDS[kind]('%s=%s: ' % (flag, text), text)
+
+
+def _bool(flag, text):
+    if text.lower() not in ('true', 'false', '1', '0'):
+        raise UsageError(flag + 'must be true or false')
+    return text.lower() in ('true', '1')
+
+
+def _natural(flag, text):
+    if not re.match(r'\d{1,9}$', text):
+        raise UsageError(flag + 'must be a whole number, 0 or above')
+    return int(text)
+
+
+def _memory_size(flag, text):
+    if not re.match(r'\d+(\*\d+)*$', text):
+        raise UsageError(flag + 'must be a product of numbers, such as 31*1024*1024*1024')
+    if not all(int(f) for f in text.split('*')):
+        raise UsageError(flag + 'must be above 0')
+    return text
+
+
+def _folder(flag, text):
+    if not os.path.isdir(text):
+        raise UsageError(flag + 'no such folder; make it first')
+    if not os.access(text, os.R_OK | os.W_OK):
+        raise UsageError(flag + 'this user may not read and write there')
+    return os.path.realpath(text)
+
+
+def _new_folder(flag, text):
+    if os.path.exists(text) and not os.path.isdir(text):
+        raise UsageError(flag + 'is not a folder')
+    try:
+        os.makedirs(text, exist_ok=True)
+    except OSError as e:
+        raise UsageError(flag + 'cannot be made: %s' % e.strerror)
+    return _folder(flag, text)
+
+
+def _dump_step(flag, text):
+    sets = text.split('|')
+    if not all(re.match(r'\d+(-\d+)?$', s) for s in sets):
+        raise UsageError(flag + 'must be steps and ranges between bars, such as 0|5|10-20')
+    if len(sets) > MAX_DUMP_SETS:
+        raise UsageError(flag + 'at most %d steps and ranges' % MAX_DUMP_SETS)
+    for s in sets:
+        first, _, last = s.partition('-')
+        if last and int(first) >= int(last):
+            raise UsageError(flag + 'a range goes up: %s does not' % s)
+    return text
+
+
+def _profiling_options(flag, text):
+    try:
+        options = json.loads(text)
+    except ValueError as e:
+        raise UsageError(flag + 'is not JSON: %s' % e)
+    if not isinstance(options, dict) or not all(isinstance(v, (str, int))
+                                                for v in options.values()):
+        raise UsageError(flag + 'must be a JSON object of strings')
+    unknown = sorted(set(options) - PROFILING_KEYS)
+    if unknown:
+        raise UsageError(flag + 'unknown key %s; known are %s'
+                         % (unknown[0], ', '.join(sorted(PROFILING_KEYS))))
+    if 'output' not in options:
+        raise UsageError(flag + 'needs "output", the folder for the profile')
+    _folder(flag + 'output: ', str(options['output']))
+    for key in ('training_trace', 'aicpu', 'hccl', 'msproftx'):
+        if options.get(key, 'off') not in ('on', 'off'):
+            raise UsageError(flag + '%s must be "on" or "off"' % key)
+    if options.get('training_trace') == 'on' and not {'fp_point', 'bp_point'} <= set(options):
+        raise UsageError(flag + 'training_trace needs fp_point and bp_point (names of the first '
+                         'forward and the last backward op, or "")')
+    return text
+
+
+_KINDS = {'bool': _bool, 'natural': _natural, 'memory_size': _memory_size, 'folder': _folder,
+          'new_folder': _new_folder, 'dump_step': _dump_step,
+          'profiling_options': _profiling_options}

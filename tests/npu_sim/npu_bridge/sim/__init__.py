@@ -1,0 +1,1 @@
+"""The simulation itself; the real npu_bridge has no such folder."""

@@ -1,0 +1,264 @@
+"""The adapter's raw ops, made of TensorFlow's own.
+
+Each is marked with an attribute `_npu_sim` that holds the type of the op it stands for:
+`npu_bridge.sim.session` acts on some of them and keeps all off sessions without NpuOptimizer.
+"""
+
+import contextlib
+import functools
+import itertools
+import zlib
+
+import tensorflow as tf
+from tensorflow.core.framework.attr_value_pb2 import AttrValue
+from tensorflow.python.ops import gen_collective_ops, gen_resource_variable_ops, gen_state_ops
+
+from npu_bridge.sim import world
+
+REDUCTIONS = {'min': 'Min', 'max': 'Max', 'prod': 'Mul', 'sum': 'Add'}
+REDUCED_TYPES = (tf.int8, tf.int16, tf.int32, tf.float16, tf.float32)
+MOVED_TYPES = REDUCED_TYPES + (tf.int64, tf.uint64)
+MARK = '_npu_sim'
+
+# The same ops are built in the same order on all ranks, as HCCL itself demands, so counting
+# agrees. Far above the keys that a program may give to collectives of its own.
+_instances = itertools.count(1000000)
+
+
+@contextlib.contextmanager
+def _standing_for(op_type, name=None):
+    attributes = {MARK: AttrValue(s=op_type.encode())}
+    with tf.get_default_graph()._attr_scope(attributes), tf.name_scope(name, op_type):
+        yield
+
+
+# ---- system ----
+
+def npu_init(name=None):
+    return _system('NPUInit', name)
+
+
+def npu_shutdown(name=None):
+    return _system('NPUShutdown', name)
+
+
+def _system(op_type, name):
+    with _standing_for(op_type):
+        meeting = []
+        if world.size() > 1:
+            # All ranks meet here, so that none leaves, or goes ahead, while another needs it.
+            meeting = [_reduce(tf.zeros([1]), 'sum', world.WORLD_GROUP)]
+    with tf.get_default_graph()._attr_scope({MARK: AttrValue(s=op_type.encode())}):
+        with tf.control_dependencies(meeting):
+            return tf.no_op(name=name or op_type)
+
+
+# ---- collectives ----
+
+def hcom_all_reduce(input, reduction, group, fusion, fusion_id, name=None):
+    tensor = _checked(input, REDUCED_TYPES, 'HcomAllReduce')
+    _check_fusion(fusion, fusion_id, (0, 1, 2))
+    with _standing_for('HcomAllReduce', name):
+        return _reduce(tensor, reduction, group)
+
+
+def hcom_reduce(input, reduction, group, root_rank, fusion, fusion_id, name=None):
+    """Ranks other than the root get their own tensor back; HCCL leaves that undefined."""
+    tensor = _checked(input, REDUCED_TYPES, 'HcomReduce')
+    _check_fusion(fusion, fusion_id, (0, 2))
+    with _standing_for('HcomReduce', name):
+        reduced = _reduce(tensor, reduction, group)
+        if _index_in(group) == root_rank:
+            return reduced
+        with tf.control_dependencies([reduced]):
+            return tf.identity(tensor)
+
+
+def hcom_reduce_scatter(input, reduction, group, rank_size, name=None):
+    tensor = _checked(input, REDUCED_TYPES, 'HcomReduceScatter')
+    _check_rank_size(rank_size, group)
+    with _standing_for('HcomReduceScatter', name):
+        rows = tensor.shape.as_list()[0]
+        if rows % rank_size:
+            raise ValueError('input first dim should be N * rank_size: %d rows over %d ranks'
+                             % (rows, rank_size))
+        piece = rows // rank_size
+        reduced = _reduce(tensor, reduction, group)
+        return reduced[piece * _index_in(group):piece * (_index_in(group) + 1)]
+
+
+def hcom_all_gather(input, group, rank_size, name=None):
+    tensor = _checked(input, MOVED_TYPES, 'HcomAllGather')
+    _check_rank_size(rank_size, group)
+    if tensor.shape.ndims < 1:
+        raise ValueError('HcomAllGather takes tensors of rank 1 or above')
+    with _standing_for('HcomAllGather', name):
+        if rank_size == 1:
+            return tf.identity(tensor)
+        shape = tensor.shape.as_list()
+        carried, back = _carried(tensor)
+        return back(gen_collective_ops.collective_gather(
+            carried, group_size=rank_size, group_key=world.group_key(group),
+            instance_key=next(_instances), shape=[rank_size * shape[0]] + shape[1:]))
+
+
+def hcom_broadcast(input, group, root_rank, fusion, fusion_id, name=None):
+    """A list in, a list out."""
+    if not isinstance(input, (list, tuple)):
+        raise TypeError("Expected list for 'input' argument to 'HcomBroadcast' Op, not %s." % input)
+    _check_fusion(fusion, fusion_id, (0, 2))
+    tensors = [_checked(t, MOVED_TYPES, 'HcomBroadcast') for t in input]
+    with _standing_for('HcomBroadcast', name):
+        ranks = world.group_ranks(group)
+        if not 0 <= root_rank < len(ranks):
+            raise ValueError('root_rank %d in a group of %d' % (root_rank, len(ranks)))
+        move = functools.partial(_move, group_size=len(ranks), group_key=world.group_key(group),
+                                 sends=_index_in(group) == root_rank)
+        return [move(t, instance_key=next(_instances)) for t in tensors]
+
+
+def hcom_send(input, group, sr_tag, dest_rank, name=None):
+    tensor = _checked(input, MOVED_TYPES, 'HcomSend')
+    with _standing_for('HcomSend', name):
+        return _move(tensor, sends=True, **_pair(group, sr_tag, _index_in(group), dest_rank)).op
+
+
+def hcom_receive(shape, T, group, sr_tag, src_rank, name=None):
+    placeholder = _checked(tf.zeros(shape, T), MOVED_TYPES, 'HcomReceive')
+    with _standing_for('HcomReceive', name):
+        return _move(placeholder, sends=False, **_pair(group, sr_tag, src_rank, _index_in(group)))
+
+
+def _reduce(tensor, reduction, group):
+    if reduction not in REDUCTIONS:
+        raise ValueError("Value for attr 'reduction' of \"%s\" is not in the list of allowed "
+                         'values: "min", "max", "prod", "sum"' % reduction)
+    ranks = world.group_ranks(group)
+    _index_in(group)
+    if len(ranks) == 1:
+        return tf.identity(tensor)
+    carried, back = _carried(tensor)
+    return back(gen_collective_ops.collective_reduce(
+        carried, group_size=len(ranks), group_key=world.group_key(group),
+        instance_key=next(_instances), merge_op=REDUCTIONS[reduction], final_op='Id',
+        subdiv_offsets=[0]))
+
+
+def _move(tensor, sends, group_size, group_key, instance_key):
+    """From the one that sends to all others of a group."""
+    if group_size == 1:
+        return tf.identity(tensor)
+    carried, back = _carried(tensor)
+    keys = dict(group_size=group_size, group_key=group_key, instance_key=instance_key)
+    if sends:
+        return back(gen_collective_ops.collective_bcast_send(carried, shape=carried.shape, **keys))
+    with tf.control_dependencies([tensor]):
+        return back(gen_collective_ops.collective_bcast_recv(
+            T=carried.dtype, shape=carried.shape, **keys))
+
+
+def _pair(group, sr_tag, src, dest):
+    """Keys for one message in a group of two."""
+    text = '%s %d to %d' % (group, src, dest)
+    tag = zlib.crc32(('%s tag %d' % (text, sr_tag)).encode()) & 0x3fffffff
+    return dict(group_size=2, group_key=world.group_key('pair ' + text),
+                instance_key=0x40000000 | tag)
+
+
+def _carried(tensor):
+    """(tensor of a type that TensorFlow's collectives take, function back to the first type)."""
+    dtype = tensor.dtype.base_dtype
+    if dtype in (tf.int8, tf.int16):
+        return tf.cast(tensor, tf.int32), lambda t: tf.cast(t, dtype)
+    if dtype == tf.uint64:
+        return tf.bitcast(tensor, tf.int64), lambda t: tf.bitcast(t, dtype)
+    return tf.identity(tensor), tf.identity
+
+
+def _index_in(group):
+    ranks = world.group_ranks(group)
+    if world.rank() not in ranks:
+        raise ValueError('rank %d is not in HCCL group %s' % (world.rank(), group))
+    return ranks.index(world.rank())
+
+
+def _checked(tensor, dtypes, op_type):
+    tensor = tf.convert_to_tensor(tensor)
+    if tensor.dtype.base_dtype not in dtypes:
+        raise TypeError("Value passed to parameter 'input' of %s has DataType %s not in list of "
+                        'allowed values: %s' % (op_type, tensor.dtype.name,
+                                                ', '.join(d.name for d in dtypes)))
+    if not tensor.shape.is_fully_defined():
+        raise ValueError('%s takes static shapes, not %s' % (op_type, tensor.shape))
+    return tensor
+
+
+def _check_fusion(fusion, fusion_id, allowed):
+    if fusion not in allowed:
+        raise ValueError('fusion must be one of %s, not %s' % (allowed, fusion))
+    if fusion == 2 and fusion_id < 0:
+        raise ValueError('fusion=2 needs a fusion_id of 0 or above')
+
+
+def _check_rank_size(rank_size, group):
+    if rank_size != len(world.group_ranks(group)):
+        raise ValueError('rank_size=%s in a group of %d' % (rank_size,
+                                                           len(world.group_ranks(group))))
+
+
+# ---- float status ----
+
+def npu_alloc_float_status(name=None):
+    """float32 [1] of zeros, filled in place by npu_get_float_status: a reference in TensorFlow."""
+    with _standing_for('NpuAllocFloatStatus', name):
+        status = gen_state_ops.temporary_variable(
+            shape=[1], dtype=tf.float32,
+            var_name='npu_float_status_%d' % tf.get_default_graph().version)
+        return tf.assign(status, [0.0], name='float_status')
+
+
+def npu_get_float_status(input_float, name=None):
+    """Raises the register if a tensor it depends on is not finite, and stores the register.
+
+    The device sees every overflow on the way; here they are those that reach the tensors in the
+    control dependencies at this place.
+    """
+    if not input_float.dtype._is_ref_dtype:
+        raise ValueError('npu_get_float_status takes what npu_alloc_float_status gave')
+    watched = [t for op in _control_inputs() for t in _values(op) if t.dtype.is_floating]
+    with _standing_for('NpuGetFloatStatus', name):
+        overflow = [tf.reduce_any(~tf.is_finite(t)) for t in watched]
+        raised = tf.cast(tf.reduce_any(overflow) if overflow else False, tf.float32)
+        register = _register()
+        # A register that nothing wrote yet is clear.
+        old = tf.cond(gen_resource_variable_ops.var_is_initialized_op(register),
+                      lambda: gen_resource_variable_ops.read_variable_op(register, tf.float32),
+                      lambda: tf.constant(0.0))
+        new = tf.maximum(tf.reshape(old, []), raised)
+        with tf.control_dependencies(
+                [gen_resource_variable_ops.assign_variable_op(register, new)]):
+            return tf.assign(input_float, tf.reshape(new, [1]), name='filled')
+
+
+def npu_clear_float_status(float_status, name=None):
+    """Zeroes the register, and gives the zeros of a status without overflow."""
+    with tf.control_dependencies([float_status]):
+        with _standing_for('NpuClearFloatStatus', name):
+            cleared = gen_resource_variable_ops.assign_variable_op(_register(), tf.constant(0.0))
+            with tf.control_dependencies([cleared]):
+                return tf.zeros([1], name='cleared')
+
+
+def _register():
+    return gen_resource_variable_ops.var_handle_op(
+        dtype=tf.float32, shape=[], shared_name='npu_sim_float_register')
+
+
+def _values(op):
+    """Outputs that are set: the last ones of a batch norm gradient are scratch space."""
+    return op.outputs[:3] if op.type.startswith('FusedBatchNormGrad') else op.outputs
+
+
+def _control_inputs():
+    """Ops in the tf.control_dependencies around the caller."""
+    return tf.get_default_graph()._control_dependencies_for_inputs([])
