@@ -1,0 +1,45 @@
+"""Progress of a long command on stderr: a tqdm bar on a terminal, a plain line now and then elsewhere."""
+import sys
+import time
+
+PLAIN_INTERVAL_SECONDS = 10.0
+
+
+class Progress:
+    """`with Progress(total, 'train', 'image') as progress: progress.update(5); progress.note('skipped …')`"""
+
+    def __init__(self, total, description, unit):
+        self._total, self._description, self._unit = total, description, unit
+        self._done, self._started = 0, time.time()
+        self._next_line = self._started + PLAIN_INTERVAL_SECONDS
+        self._bar = None
+        if sys.stderr.isatty():
+            import tqdm
+            self._bar = tqdm.tqdm(total=total, desc=description, unit=unit, unit_scale=total >= 10000,
+                                  dynamic_ncols=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        if self._bar is not None:
+            self._bar.close()
+
+    def update(self, count):
+        self._done += count
+        if self._bar is not None:
+            self._bar.update(count)
+        elif time.time() >= self._next_line or (self._done == self._total and count):
+            elapsed = time.time() - self._started
+            rate = self._done / max(elapsed, 1e-9)
+            print('%s: %d of %d %ss (%d %%), %.0f %ss/s, %.0f s left' % (
+                self._description, self._done, self._total, self._unit, 100 * self._done // max(self._total, 1),
+                rate, self._unit, (self._total - self._done) / max(rate, 1e-9)), file=sys.stderr, flush=True)
+            self._next_line = time.time() + PLAIN_INTERVAL_SECONDS
+
+    def note(self, line):
+        """A line of its own, above the bar."""
+        if self._bar is not None:
+            self._bar.write(line, file=sys.stderr)
+        else:
+            print(line, file=sys.stderr, flush=True)
