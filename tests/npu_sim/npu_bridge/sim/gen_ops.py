@@ -5,7 +5,6 @@ Each is marked with an attribute `_npu_sim` that holds the type of the op it sta
 """
 
 import contextlib
-import functools
 import itertools
 import zlib
 
@@ -15,7 +14,9 @@ from tensorflow.python.ops import gen_collective_ops, gen_resource_variable_ops,
 
 from npu_bridge.sim import world
 
-REDUCTIONS = {'min': 'Min', 'max': 'Max', 'prod': 'Mul', 'sum': 'Add'}
+# TensorFlow's own collective reduces by these two; min and max are taken of all ranks' tensors.
+MERGED = {'prod': 'Mul', 'sum': 'Add'}
+GATHERED = {'min': tf.reduce_min, 'max': tf.reduce_max}
 REDUCED_TYPES = (tf.int8, tf.int16, tf.int32, tf.float16, tf.float32)
 MOVED_TYPES = REDUCED_TYPES + (tf.int64, tf.uint64)
 MARK = '_npu_sim'
@@ -95,11 +96,8 @@ def hcom_all_gather(input, group, rank_size, name=None):
     with _standing_for('HcomAllGather', name):
         if rank_size == 1:
             return tf.identity(tensor)
-        shape = tensor.shape.as_list()
         carried, back = _carried(tensor)
-        return back(gen_collective_ops.collective_gather(
-            carried, group_size=rank_size, group_key=world.group_key(group),
-            instance_key=next(_instances), shape=[rank_size * shape[0]] + shape[1:]))
+        return back(_gather(carried, rank_size, group))
 
 
 def hcom_broadcast(input, group, root_rank, fusion, fusion_id, name=None):
@@ -112,25 +110,26 @@ def hcom_broadcast(input, group, root_rank, fusion, fusion_id, name=None):
         ranks = world.group_ranks(group)
         if not 0 <= root_rank < len(ranks):
             raise ValueError('root_rank %d in a group of %d' % (root_rank, len(ranks)))
-        move = functools.partial(_move, group_size=len(ranks), group_key=world.group_key(group),
-                                 sends=_index_in(group) == root_rank)
-        return [move(t, instance_key=next(_instances)) for t in tensors]
+        return [_from_root(t, len(ranks), root_rank, world.group_key(group), next(_instances),
+                           is_root=_index_in(group) == root_rank) for t in tensors]
 
 
 def hcom_send(input, group, sr_tag, dest_rank, name=None):
     tensor = _checked(input, MOVED_TYPES, 'HcomSend')
     with _standing_for('HcomSend', name):
-        return _move(tensor, sends=True, **_pair(group, sr_tag, _index_in(group), dest_rank)).op
+        return _from_root(tensor, is_root=True,
+                          **_pair(group, sr_tag, _index_in(group), dest_rank)).op
 
 
 def hcom_receive(shape, T, group, sr_tag, src_rank, name=None):
     placeholder = _checked(tf.zeros(shape, T), MOVED_TYPES, 'HcomReceive')
     with _standing_for('HcomReceive', name):
-        return _move(placeholder, sends=False, **_pair(group, sr_tag, src_rank, _index_in(group)))
+        return _from_root(placeholder, is_root=False,
+                          **_pair(group, sr_tag, src_rank, _index_in(group)))
 
 
 def _reduce(tensor, reduction, group):
-    if reduction not in REDUCTIONS:
+    if reduction not in MERGED and reduction not in GATHERED:
         raise ValueError("Value for attr 'reduction' of \"%s\" is not in the list of allowed "
                          'values: "min", "max", "prod", "sum"' % reduction)
     ranks = world.group_ranks(group)
@@ -138,19 +137,38 @@ def _reduce(tensor, reduction, group):
     if len(ranks) == 1:
         return tf.identity(tensor)
     carried, back = _carried(tensor)
+    if reduction in GATHERED:
+        rows = _gather(carried[tf.newaxis], len(ranks), group)
+        return back(GATHERED[reduction](rows, axis=0))
     return back(gen_collective_ops.collective_reduce(
         carried, group_size=len(ranks), group_key=world.group_key(group),
-        instance_key=next(_instances), merge_op=REDUCTIONS[reduction], final_op='Id',
+        instance_key=next(_instances), merge_op=MERGED[reduction], final_op='Id',
         subdiv_offsets=[0]))
 
 
-def _move(tensor, sends, group_size, group_key, instance_key):
-    """From the one that sends to all others of a group."""
+def _gather(tensor, group_size, group):
+    """Concatenates the ranks' tensors, of static shape, along their first axis."""
+    shape = tensor.shape.as_list()
+    return gen_collective_ops.collective_gather(
+        tensor, group_size=group_size, group_key=world.group_key(group),
+        instance_key=next(_instances), shape=[group_size * shape[0]] + shape[1:])
+
+
+def _from_root(tensor, group_size, root, group_key, instance_key, is_root):
+    """The root's tensor on all ranks of a group, bit for bit.
+
+    TensorFlow 1.15's broadcast does not find a source other than the first in the group: those
+    take the root's part of all tensors.
+    """
     if group_size == 1:
         return tf.identity(tensor)
     carried, back = _carried(tensor)
     keys = dict(group_size=group_size, group_key=group_key, instance_key=instance_key)
-    if sends:
+    if root:
+        shape = [group_size] + carried.shape.as_list()
+        return back(gen_collective_ops.collective_gather(carried[tf.newaxis], shape=shape,
+                                                         **keys)[root])
+    if is_root:
         return back(gen_collective_ops.collective_bcast_send(carried, shape=carried.shape, **keys))
     with tf.control_dependencies([tensor]):
         return back(gen_collective_ops.collective_bcast_recv(
@@ -158,10 +176,12 @@ def _move(tensor, sends, group_size, group_key, instance_key):
 
 
 def _pair(group, sr_tag, src, dest):
-    """Keys for one message in a group of two."""
+    """Arguments of _from_root for one message, in a group of two."""
+    if src == dest:
+        raise ValueError('rank %d sends to itself' % src)
     text = '%s %d to %d' % (group, src, dest)
     tag = zlib.crc32(('%s tag %d' % (text, sr_tag)).encode()) & 0x3fffffff
-    return dict(group_size=2, group_key=world.group_key('pair ' + text),
+    return dict(group_size=2, root=int(src > dest), group_key=world.group_key('pair ' + text),
                 instance_key=0x40000000 | tag)
 
 
@@ -170,6 +190,8 @@ def _carried(tensor):
     dtype = tensor.dtype.base_dtype
     if dtype in (tf.int8, tf.int16):
         return tf.cast(tensor, tf.int32), lambda t: tf.cast(t, dtype)
+    if dtype == tf.float16:
+        return tf.cast(tensor, tf.float32), lambda t: tf.cast(t, dtype)
     if dtype == tf.uint64:
         return tf.bitcast(tensor, tf.int64), lambda t: tf.bitcast(t, dtype)
     return tf.identity(tensor), tf.identity

@@ -5,6 +5,7 @@ address of each ("host:port,host:port", in order), and RANK_TABLE_FILE must be t
 server. One rank needs none of these.
 """
 
+import atexit
 import json
 import os
 import socket
@@ -98,6 +99,13 @@ def join_cluster(config):
         _server = tf.train.Server(cluster, job_name=JOB, task_index=rank(), config=config)
         _wait_for(addresses)
     return _server.target
+
+
+@atexit.register
+def _drop_server():
+    """While TensorFlow's modules are still whole: the server's destructor needs them."""
+    global _server
+    _server = None
 
 
 def _addresses():
