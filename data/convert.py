@@ -23,6 +23,7 @@ Summary = collections.namedtuple('Summary', 'split num_images num_classes num_sh
 LABELS_FILE = 'labels.txt'
 SHARD_BYTES = 128 << 20
 REPORT_SECONDS = 0.5
+IMAGES_WORTH_A_PROCESS = 50
 
 
 def source(path, label, text='', synset=None, boxes=()):
@@ -106,8 +107,9 @@ def summary_line(summary):
 def _run(tasks, split, total, num_processes):
     """Returns the number of skipped images."""
     skipped = 0
+    num_processes = min(num_processes, len(tasks), -(-total // IMAGES_WORTH_A_PROCESS))
     with Progress(total, split, 'image') as progress:
-        for event in workers.run(write_shard, tasks, min(num_processes, len(tasks))):
+        for event in workers.run(write_shard, tasks, num_processes):
             if isinstance(event, workers.Died):
                 raise RuntimeError('a process that wrote %s ended with status %s (out of memory?)'
                                    % (os.path.basename(event.task[0]), event.exit_code))
