@@ -30,11 +30,15 @@ MAX_OPEN_FILES = 256
 
 
 class BadRecord(Exception):
-    """A record, or a file from that record on, that cannot be used: `path`, `number`, `reason`."""
+    """A record, or a file from that record on, that cannot be used: `place` and `reason`.
+
+    `place` is "FILE, record N"; of an image file (number None) just the file.
+    """
 
     def __init__(self, path, number, reason):
-        super().__init__('%s, record %d: %s' % (path, number, reason))
-        self.path, self.number, self.reason = path, number, reason
+        self.place = path if number is None else '%s, record %d' % (path, number)
+        self.reason = reason
+        super().__init__('%s: %s' % (self.place, reason))
 
 
 def masked_crc32c(data):

@@ -1,0 +1,15 @@
+"""Datasets, TFRecord files, preprocessing and the input pipeline.
+
+Importing this package, its names and `open_dataset` needs no TensorFlow; the pipelines do.
+"""
+
+from data.datasets import DATASET_NAMES, open_dataset
+
+PREPROCESSING_NAMES = ('inception_v2', 'vgg', 'none')
+
+
+def __getattr__(name):
+    if name in ('TrainPipeline', 'EvalPipeline'):
+        from data import pipeline
+        return getattr(pipeline, name)
+    raise AttributeError('module %r has no attribute %r' % (__name__, name))

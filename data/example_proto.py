@@ -1,0 +1,86 @@
+"""Reading tf.train.Example without importing TensorFlow: its message declared anew, byte-compatible.
+
+Flag checks and the readers need the labels of a few records; importing TensorFlow for that takes seconds.
+"""
+
+import numpy as np
+from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
+
+
+def _declare():
+    """tensorflow/core/example/example.proto and feature.proto, in a package of our own."""
+    field = descriptor_pb2.FieldDescriptorProto
+    file = descriptor_pb2.FileDescriptorProto(name='mobilenet_data.proto', package='mobilenet_data',
+                                              syntax='proto3')
+
+    def add(parent, name, *fields):
+        entry = parent.add(name=name)
+        for number, (field_name, kind, label, type_name) in enumerate(fields, 1):
+            entry.field.add(name=field_name, number=number, type=kind, label=label,
+                            type_name=type_name)
+        return entry
+
+    one, many = field.LABEL_OPTIONAL, field.LABEL_REPEATED
+    prefix = '.mobilenet_data.'
+    add(file.message_type, 'BytesList', ('value', field.TYPE_BYTES, many, None))
+    add(file.message_type, 'FloatList', ('value', field.TYPE_FLOAT, many, None))
+    add(file.message_type, 'Int64List', ('value', field.TYPE_INT64, many, None))
+    add(file.message_type, 'Feature',
+        ('bytes_list', field.TYPE_MESSAGE, one, prefix + 'BytesList'),
+        ('float_list', field.TYPE_MESSAGE, one, prefix + 'FloatList'),
+        ('int64_list', field.TYPE_MESSAGE, one, prefix + 'Int64List'))
+    features = add(file.message_type, 'Features',
+                   ('feature', field.TYPE_MESSAGE, many, prefix + 'Features.FeatureEntry'))
+    entry = add(features.nested_type, 'FeatureEntry', ('key', field.TYPE_STRING, one, None),
+                ('value', field.TYPE_MESSAGE, one, prefix + 'Feature'))
+    entry.options.map_entry = True
+    add(file.message_type, 'Example', ('features', field.TYPE_MESSAGE, one, prefix + 'Features'))
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.MessageFactory(pool).GetPrototype(
+        pool.FindMessageTypeByName('mobilenet_data.Example'))
+
+
+Example = _declare()
+BOX_KEYS = ['image/object/bbox/' + side for side in ('ymin', 'xmin', 'ymax', 'xmax')]
+NO_BOXES = np.zeros([0, 4], np.float32)
+
+
+def parse(data):
+    """(encoded image bytes, label int, boxes float32 [m, 4] as ymin, xmin, ymax, xmax) of an Example.
+
+    Raises ValueError with the reason.
+    """
+    try:
+        features = Example.FromString(data).features.feature
+    except message.DecodeError:
+        raise ValueError('not a tf.train.Example')
+    encoded = _values(features, 'image/encoded', 'bytes_list')
+    label = _values(features, 'image/class/label', 'int64_list')
+    for key, values in (('image/encoded', encoded), ('image/class/label', label)):
+        if len(values) != 1:
+            raise ValueError('%s has %d values instead of one' % (key, len(values)))
+    if not encoded[0]:
+        raise ValueError('image/encoded is empty')
+    sides = [_values(features, key, 'float_list') for key in BOX_KEYS]
+    if not sides[0]:
+        return encoded[0], label[0], NO_BOXES
+    if len({len(side) for side in sides}) != 1:
+        raise ValueError('the box coordinates differ in number')
+    boxes = np.array(sides, np.float32).T
+    if not np.isfinite(boxes).all():
+        raise ValueError('a box coordinate is not finite')
+    return encoded[0], label[0], boxes
+
+
+def _values(features, key, kind):
+    # Asking a protobuf map for a key that is not there would add it.
+    return getattr(features[key], kind).value if key in features else ()
+
+
+def checked_label(label, num_classes):
+    """The label, or ValueError where it is out of range."""
+    if not 0 <= label < num_classes:
+        raise ValueError('label %d is out of range: the data set has %d classes, 0 to %d'
+                         % (label, num_classes, num_classes - 1))
+    return label
