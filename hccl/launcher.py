@@ -235,7 +235,7 @@ def failure_line(failed, num_ranks, stop):
     line = 'rank %d failed with %s' % (failed.rank, failed.describe_end())
     if len(stop.asked) > 1 and failed.status == -signal.SIGKILL:
         line += ': killed at the second %s' % signal.Signals(stop.asked[1]).name
-    elif stop.asked and -failed.status in (signal.SIGINT, signal.SIGTERM):
+    elif stop.asked and failed.status in (-signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT):
         line += ': stopped before its training loop had begun'
     elif failed.error():
         line += ': ' + failed.error()[:1000]

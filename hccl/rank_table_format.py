@@ -1,8 +1,9 @@
-"""The formats of a rank table file: version 1.0, version 1.2 (SuperPod) and the older template with `group_list`.
+"""The formats of a rank table: versions 1.0 and 1.2 (SuperPod), and the older `group_list`.
 
-Source of the fields and of their limits: Huawei's "Rank Table Configuration" pages of the HCCL user guide (Atlas training
-products; Atlas A3 for version 1.2) and the TensorFlow 1.15 migration guide. Everything is checked here, because HCCL
-itself answers a wrong table with an error code, or with a hang.
+Source of the fields and of their limits: Huawei's "Rank Table Configuration" pages of the HCCL user
+guide (Atlas training products; Atlas A3 for version 1.2) and the TensorFlow 1.15 migration guide.
+Everything is checked here, because HCCL itself answers a wrong table with an error code, or with a
+hang.
 """
 import collections
 import ipaddress
@@ -12,12 +13,16 @@ import re
 from mobilenet.errors import UsageError
 
 Device = collections.namedtuple('Device', 'device_id device_ip rank_id super_device_id extra')
-Device.__doc__ = """One NPU. device_id, rank_id: int; device_ip, super_device_id: str or None; extra: other fields."""
+Device.__doc__ = """One NPU. device_id, rank_id: int; device_ip, super_device_id: str or None;
+extra: dict of the other fields."""
 Server = collections.namedtuple('Server', 'server_id host_ip devices extra')
-Server.__doc__ = """One machine. server_id: str; host_ip: str or None; devices: tuple of Device in order of rank."""
-RankTable = collections.namedtuple('RankTable', 'version servers super_pods world_size template path')
-RankTable.__doc__ = """version: '1.0' or '1.2'; servers: tuple of Server in order of rank; super_pods: tuple of
-(super_pod_id, tuple of server_id); world_size: int; template: 'server_list' or 'group_list'; path: str or None."""
+Server.__doc__ = """One machine. server_id: str; host_ip: str or None; devices: tuple of Device in
+order of rank; extra: dict of the other fields."""
+RankTable = collections.namedtuple(
+    'RankTable', 'version servers super_pods world_size template path')
+RankTable.__doc__ = """version: '1.0' or '1.2'; servers: tuple of Server in order of rank;
+super_pods: tuple of (super_pod_id, tuple of server_id); world_size: int; template: 'server_list' or
+'group_list'; path: str, where it was read from."""
 
 DEVICES_PER_SERVER = {
     '1.0': (1, 2, 4, 8),
@@ -27,7 +32,7 @@ DEVICES_PER_SERVER = {
 
 
 class Fields(object):
-    """One JSON object of the file, with the place where it stands, so that every error can name the field."""
+    """One JSON object of the file and where it stands, so that every error can name the field."""
 
     def __init__(self, value, path, place=''):
         self.path, self.place = path, place
@@ -42,7 +47,7 @@ class Fields(object):
         raise UsageError('rank table %s: %s %s; %s' % (self.path, self.name(field), what, change))
 
     def string(self, field, required=True):
-        """The text of a field. All values of a rank table are strings, numbers too: HCCL reads no others."""
+        """The text of a field. All values are strings, numbers too: HCCL reads no others."""
         value = self.value.get(field)
         if value is None or value == '':
             if required:
@@ -58,7 +63,8 @@ class Fields(object):
         if text is None:
             return None
         if not re.match(r'[0-9]{1,9}\Z', text):
-            self.fail(field, 'is "%s", not a whole number' % text, 'write a number from 0 up, as "0"')
+            self.fail(field, 'is "%s", not a whole number' % text,
+                      'write a number from 0 up, as "0"')
         return int(text)
 
     def address(self, field, required=True):
@@ -68,7 +74,8 @@ class Fields(object):
         try:
             return str(ipaddress.ip_address(text))
         except ValueError:
-            return self.fail(field, 'is "%s", not an IP address' % text, 'write it as A.B.C.D (or IPv6)')
+            return self.fail(field, 'is "%s", not an IP address' % text,
+                             'write it as A.B.C.D (or IPv6)')
 
     def items(self, field):
         value = self.value.get(field)
@@ -76,12 +83,14 @@ class Fields(object):
             self.fail(field, 'is missing', 'add it')
         if not isinstance(value, list) or not value:
             self.fail(field, 'is not a list with something in it', 'write it as [{...}, ...]')
-        return [Fields(item, self.path, '%s[%d]' % (self.name(field), i)) for i, item in enumerate(value)]
+        return [Fields(item, self.path, '%s[%d]' % (self.name(field), i))
+                for i, item in enumerate(value)]
 
     def count(self, field, actual, of_what, required=False):
         stated = self.integer(field, required)
         if stated is not None and stated != actual:
-            self.fail(field, 'is "%d", but there are %d %s' % (stated, actual, of_what), 'write "%d"' % actual)
+            self.fail(field, 'is "%d", but there are %d %s' % (stated, actual, of_what),
+                      'write "%d"' % actual)
 
     def others(self, *known):
         return {field: value for field, value in self.value.items() if field not in known}
@@ -93,7 +102,8 @@ def parse(data, path):
     status = top.string('status')
     if status != 'completed':
         top.fail('status', 'is "%s": the table is not ready' % status,
-                 'wait until whoever makes it writes "completed", or make one with scripts/make_rank_table.py')
+                 'wait until whoever makes it writes "completed", or make one with '
+                 'scripts/make_rank_table.py')
     if 'server_list' in data:
         version = top.string('version')
         if version not in DEVICES_PER_SERVER:
@@ -102,23 +112,22 @@ def parse(data, path):
     elif 'group_list' in data:
         version, template = '1.0', 'group_list'
         if data.get('version') not in (None, version):
-            top.fail('version', 'is %s' % json.dumps(data['version']), 'a table with group_list is "1.0": write that')
+            top.fail('version', 'is %s' % json.dumps(data['version']),
+                     'a table with group_list is "1.0": write that')
         entries = _group_list(top)
     else:
         top.fail('server_list', 'is missing', 'add it (or group_list, in the older template)')
-    _check_ranks(top, entries)
+    _check_ranks(entries)
     _check_servers(entries, version)
     pods = _super_pods(top, entries) if version == '1.2' else ()
-    _check_addresses(top, entries, len(pods) if version == '1.2' else len(entries))
-    servers = [Server(server_id, host_ip, tuple(device for _, device in sorted(devices, key=_rank)), extra)
-               for _, server_id, host_ip, devices, extra in entries]
+    _check_addresses(entries, len(pods) if version == '1.2' else len(entries))
+    servers = []
+    for _, server_id, host_ip, pairs, extra in entries:
+        devices = sorted((device for _, device in pairs), key=lambda device: device.rank_id)
+        servers.append(Server(server_id, host_ip, tuple(devices), extra))
     servers.sort(key=lambda server: server.devices[0].rank_id)
     world_size = sum(len(server.devices) for server in servers)
     return RankTable(version, tuple(servers), pods, world_size, template, path)
-
-
-def _rank(entry):
-    return entry[1].rank_id
 
 
 def _server_list(top, version):
@@ -127,15 +136,16 @@ def _server_list(top, version):
     top.count('server_count', len(servers), 'servers in server_list', required=version == '1.0')
     entries = []
     for server in servers:
-        devices = [(fields, _device(fields, fields.integer('rank_id'))) for fields in server.items('device')]
-        entries.append((server, _server_id(server), server.address('host_ip', required=False), devices,
-                        server.others('server_id', 'host_ip', 'device')))
+        devices = [(fields, _device(fields, fields.integer('rank_id')))
+                   for fields in server.items('device')]
+        entries.append((server, _server_id(server), server.address('host_ip', required=False),
+                        devices, server.others('server_id', 'host_ip', 'device')))
     return entries
 
 
 def _group_list(top):
-    """The older template, in the same form. Its instances are servers, or single devices of one; ranks go in order
-    of the list where none are given."""
+    """The older template, in the same form. Its instances are servers, or single devices of one;
+    ranks go in order of the list where none are given."""
     groups = top.items('group_list')
     top.count('group_count', len(groups), 'groups in group_list', required=True)
     by_server = collections.OrderedDict()
@@ -149,9 +159,10 @@ def _group_list(top):
             devices = instance.items('devices')
             devices_of_group += len(devices)
             for fields in devices:
-                where = fields if 'rank_id' in fields.value else instance if len(devices) == 1 else fields
-                rank_id = where.integer('rank_id', required=False)
-                entry[3].append((fields, _device(fields, next_rank if rank_id is None else rank_id)))
+                alone = len(devices) == 1 and 'rank_id' not in fields.value
+                rank_id = (instance if alone else fields).integer('rank_id', required=False)
+                rank_id = next_rank if rank_id is None else rank_id
+                entry[3].append((fields, _device(fields, rank_id)))
                 next_rank += 1
         group.count('instance_count', len(instances), 'instances in instance_list', required=True)
         group.count('device_count', devices_of_group, 'devices in instance_list')
@@ -161,8 +172,8 @@ def _group_list(top):
 
 def _device(fields, rank_id):
     known = ('device_id', 'device_ip', 'rank_id', 'super_device_id')
-    return Device(fields.integer('device_id'), fields.address('device_ip', required=False), rank_id,
-                  fields.string('super_device_id', required=False), fields.others(*known))
+    return Device(fields.integer('device_id'), fields.address('device_ip', required=False),
+                  rank_id, fields.string('super_device_id', required=False), fields.others(*known))
 
 
 def _server_id(server):
@@ -171,29 +182,34 @@ def _server_id(server):
     if re.match(r'[0-9.]+\Z', text) or ':' in text:
         server.address('server_id')
     if len(text) > 64 or re.search(r'[\s,/]', text):
-        server.fail('server_id', 'is "%s"' % text, "write the server's address, or a name of at most 64 letters")
+        server.fail('server_id', 'is "%s"' % text,
+                    "write the server's address, or a name of at most 64 letters")
     return text
 
 
-def _check_ranks(top, entries):
+def already(value, place):
+    return 'is "%s", which %s has already' % (value, place)
+
+
+def _check_ranks(entries):
     seen = {}
     devices = [pair for entry in entries for pair in entry[3]]
+    last = len(devices) - 1
     for fields, device in devices:
         if device.rank_id in seen:
-            fields.fail('rank_id', 'is "%d", which %s has already' % (device.rank_id, seen[device.rank_id]),
-                        'number the ranks from 0 to %d, each once' % (len(devices) - 1))
+            fields.fail('rank_id', already(device.rank_id, seen[device.rank_id]),
+                        'number the ranks from 0 to %d, each once' % last)
         seen[device.rank_id] = fields.place
     for fields, device in devices:
-        if device.rank_id >= len(devices):
+        if device.rank_id > last:
             missing = min(set(range(len(devices))) - set(seen))
             fields.fail('rank_id', 'is "%d", but rank %d is missing' % (device.rank_id, missing),
-                        'number the ranks of the %d devices from 0 to %d without a gap' % (len(devices),
-                                                                                        len(devices) - 1))
+                        'number the ranks from 0 to %d without a gap' % last)
     for server, _, _, pairs, _ in entries:
         ranks = sorted(device.rank_id for _, device in pairs)
         if ranks[-1] - ranks[0] != len(ranks) - 1:
             server.fail('', 'has the ranks %s' % ', '.join(map(str, ranks)),
-                        "a server's ranks follow each other without those of another between them: renumber them")
+                        "renumber: a server's ranks go without those of another between them")
 
 
 def _check_servers(entries, version):
@@ -203,35 +219,36 @@ def _check_servers(entries, version):
     for server, server_id, host_ip, pairs, _ in entries:
         for field, value in (('server_id', server_id), ('host_ip', host_ip)):
             if value is not None and (field, value) in seen_servers:
-                server.fail(field, 'is "%s", which %s has already' % (value, seen_servers[field, value]),
+                server.fail(field, already(value, seen_servers[field, value]),
                             'give each server its own, or put its devices into one entry')
             seen_servers[field, value] = server.place
         if len(pairs) not in allowed:
-            server.fail('devices' if 'devices' in server.value else 'device', 'has %d devices' % len(pairs),
-                        'version %s allows %s a server' % (version, ', '.join(map(str, allowed))))
+            field = 'devices' if 'devices' in server.value else 'device'
+            server.fail(field, 'has %d devices' % len(pairs), 'version %s allows %s a server'
+                        % (version, ', '.join(map(str, allowed))))
         seen = {}
         for fields, device in pairs:
             if device.device_id >= allowed[-1]:
                 fields.fail('device_id', 'is "%d"' % device.device_id,
-                            'the devices of a server are 0 to %d: write one of them' % (allowed[-1] - 1))
+                            'write one of the devices of a server, 0 to %d' % (allowed[-1] - 1))
             if device.device_id in seen:
-                fields.fail('device_id', 'is "%d", which %s has already' % (device.device_id, seen[device.device_id]),
+                fields.fail('device_id', already(device.device_id, seen[device.device_id]),
                             'list each device of the server once')
             seen[device.device_id] = fields.place
 
 
-def _check_addresses(top, entries, networks):
-    """Device addresses: each once over the whole table; needed as soon as more than one server (SuperPod) takes part."""
+def _check_addresses(entries, networks):
+    """Device addresses: each once; needed where there is more than one server (1.2: SuperPod)."""
     seen = {}
     for _, _, _, pairs, _ in entries:
         for fields, device in pairs:
             if device.device_ip is None:
                 if networks != 1:
-                    fields.fail('device_ip', 'is missing', "add the device's address (address_%d in /etc/hccn.conf)"
-                                % device.device_id)
+                    fields.fail('device_ip', 'is missing', "add the device's address "
+                                '(address_%d in /etc/hccn.conf)' % device.device_id)
                 continue
             if device.device_ip in seen:
-                fields.fail('device_ip', 'is "%s", which %s has already' % (device.device_ip, seen[device.device_ip]),
+                fields.fail('device_ip', already(device.device_ip, seen[device.device_ip]),
                             'give each device its own address (see /etc/hccn.conf of its server)')
             seen[device.device_ip] = fields.place
 
@@ -250,7 +267,8 @@ def _super_pods(top, entries):
         for member in pod.items('server_list'):
             server_id = member.string('server_id')
             if server_id not in servers:
-                member.fail('server_id', 'is "%s", which is not in server_list' % server_id, 'correct it')
+                member.fail('server_id', 'is "%s", which is not in server_list' % server_id,
+                            'correct it')
             if server_id in pod_of_server:
                 member.fail('server_id', 'is "%s", which is in SuperPod "%s" already'
                             % (server_id, pod_of_server[server_id]), 'list each server once')
@@ -259,44 +277,12 @@ def _super_pods(top, entries):
             for fields, device in servers[server_id]:
                 super_device_id = fields.string('super_device_id')
                 if super_device_id in seen:
-                    fields.fail('super_device_id', 'is "%s", which %s has already'
-                                % (super_device_id, seen[super_device_id]), 'each device of a SuperPod has its own')
+                    fields.fail('super_device_id', already(super_device_id, seen[super_device_id]),
+                                'give each device of a SuperPod its own')
                 seen[super_device_id] = fields.place
         pods.append((pod_id, tuple(members)))
     for server, server_id, _, _, _ in entries:
         if server_id not in pod_of_server:
-            top.fail('super_pod_list', 'has no server "%s" (%s)' % (server_id, server.place), 'add it to its SuperPod')
+            top.fail('super_pod_list', 'has no server "%s" (%s)' % (server_id, server.place),
+                     'add it to its SuperPod')
     return tuple(pods)
-
-
-def to_json(table):
-    """The table as HCCL's JSON object: version 1.2 where it is a 1.2 table, else 1.0. The group_list template is not
-    written any more."""
-    servers = []
-    for server in table.servers:
-        devices = []
-        for device in server.devices:
-            entry = collections.OrderedDict(device_id=str(device.device_id))
-            for field in ('super_device_id', 'device_ip'):
-                if getattr(device, field) is not None:
-                    entry[field] = getattr(device, field)
-            entry['rank_id'] = str(device.rank_id)
-            entry.update(sorted(device.extra.items()))
-            devices.append(entry)
-        entry = collections.OrderedDict(server_id=server.server_id)
-        if server.host_ip is not None:
-            entry['host_ip'] = server.host_ip
-        entry['device'] = devices
-        entry.update(sorted(server.extra.items()))
-        servers.append(entry)
-    top = collections.OrderedDict()
-    top['version'] = table.version
-    top['status'] = 'completed'
-    top['server_count'] = str(len(servers))
-    top['server_list'] = servers
-    if table.super_pods:
-        top['super_pod_list'] = [
-            collections.OrderedDict([('super_pod_id', pod_id),
-                                     ('server_list', [{'server_id': server_id} for server_id in members])])
-            for pod_id, members in table.super_pods]
-    return top

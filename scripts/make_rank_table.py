@@ -3,7 +3,8 @@
 
   make_rank_table.py -o server_a.json                    all devices of /etc/hccn.conf
   make_rank_table.py --devices 0-3 -o four.json          some of them
-  make_rank_table.py --devices 0-7 --ip_base 192.168.100.101   no hccn.conf: counted up from the address of device 0
+  make_rank_table.py --devices 0-7 --ip_base 192.168.100.101
+                                                         no hccn.conf: counted up from device 0
   make_rank_table.py merge server_a.json server_b.json -o cluster.json
 """
 import argparse
@@ -28,7 +29,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def parse_devices(text):
-    """'0-7', '0,1,2,3', '4' or '[0,8)' (as hccl_tools.py writes it) -> list of device ids. Raises UsageError."""
+    """'0-7', '0,1,2,3', '4' or '[0,8)' (as for hccl_tools.py) -> device ids. Raises UsageError."""
     half_open = re.match(r'\[\s*(\d+)\s*,\s*(\d+)\s*\)\Z', text)
     if half_open:
         devices = list(range(int(half_open.group(1)), int(half_open.group(2))))
@@ -37,11 +38,13 @@ def parse_devices(text):
         for part in text.split(','):
             match = re.match(r'\s*(\d+)\s*(?:-\s*(\d+)\s*)?\Z', part)
             if not match:
-                raise UsageError('--devices %s: "%s" is no device; write 0-7, 0,1,2,3 or "[0,8)"' % (text, part))
+                raise UsageError('--devices %s: "%s" is no device; write 0-7, 0,1,2,3 or "[0,8)"'
+                                 % (text, part))
             first = int(match.group(1))
             devices.extend(range(first, int(match.group(2) or first) + 1))
     if not devices or len(devices) > 64:
-        raise UsageError('--devices %s names %d devices; write 0-7, 0,1,2,3 or "[0,8)"' % (text, len(devices)))
+        raise UsageError('--devices %s names %d devices; write 0-7, 0,1,2,3 or "[0,8)"'
+                         % (text, len(devices)))
     return devices
 
 
@@ -51,8 +54,8 @@ def read_hccn_conf(path):
         with open(path, encoding='utf-8', errors='replace') as f:
             lines = f.read().splitlines()
     except OSError as e:
-        raise UsageError('%s: %s; give the file with --hccn_conf, or count addresses up from --ip_base'
-                         % (path, e.strerror))
+        raise UsageError('%s: %s; give the file with --hccn_conf, or count addresses up from '
+                         '--ip_base' % (path, e.strerror))
     addresses = {}
     for number, line in enumerate(lines, 1):
         match = re.match(r'\s*address_(\d+)\s*=\s*(\S*)\s*\Z', line)
@@ -60,11 +63,12 @@ def read_hccn_conf(path):
             continue
         device_id = int(match.group(1))
         if device_id in addresses:
-            raise UsageError('%s, line %d: a second address_%d; remove one' % (path, number, device_id))
+            raise UsageError('%s, line %d: a second address_%d; remove one'
+                             % (path, number, device_id))
         addresses[device_id] = parse_ip(match.group(2), '%s, line %d' % (path, number))
     if not addresses:
-        raise UsageError('%s has no line address_I=A.B.C.D; set the addresses (hccn_tool -i I -ip -s ...), or count '
-                         'them up from --ip_base' % path)
+        raise UsageError('%s has no line address_I=A.B.C.D; set the addresses (hccn_tool -i I -ip '
+                         '-s ...), or count them up from --ip_base' % path)
     return addresses
 
 
@@ -89,27 +93,31 @@ def make_from_base(base, devices):
     try:
         return [(device_id, str(first + device_id)) for device_id in devices or range(8)]
     except ipaddress.AddressValueError:
-        raise UsageError('--ip_base %s leaves no room for the addresses of the devices; take a lower one' % base)
+        raise UsageError('--ip_base %s leaves no room for the addresses of the devices; take a '
+                         'lower one' % base)
 
 
 def parse_arguments(argv):
     if argv[:1] == ['merge']:
-        parser = Parser(prog='make_rank_table.py merge', description='Merges rank tables; ranks are numbered anew, '
-                        'in the order of the files.')
-        parser.add_argument('tables', nargs='+', metavar='TABLE', help='rank tables of one server or several')
+        parser = Parser(prog='make_rank_table.py merge', description='Merges rank tables; ranks '
+                        'are numbered anew, in the order of the files.')
+        parser.add_argument('tables', nargs='+', metavar='TABLE',
+                            help='rank tables of one server or several')
     else:
         parser = Parser(prog='make_rank_table.py', description=__doc__,
                         formatter_class=argparse.RawDescriptionHelpFormatter)
         parser.add_argument('--devices', '--device_num', metavar='LIST',
-                            help='0-7, 0,1,2,3 or "[0,8)"; in order of rank. Default: all of hccn.conf, 0-7 with '
-                            '--ip_base')
+                            help='0-7, 0,1,2,3 or "[0,8)"; in order of rank. Default: all of '
+                            'hccn.conf, 0-7 with --ip_base')
         source = parser.add_mutually_exclusive_group()
-        source.add_argument('--hccn_conf', default=HCCN_CONF, help='where the device addresses stand (%(default)s)')
-        source.add_argument('--ip_base', metavar='A.B.C.D', help='address of device 0, for a server without hccn.conf; '
-                            'device I has the I-th after it')
+        source.add_argument('--hccn_conf', default=HCCN_CONF,
+                            help='where the device addresses stand (%(default)s)')
+        source.add_argument('--ip_base', metavar='A.B.C.D', help='address of device 0, for a '
+                            'server without hccn.conf; device I has the I-th after it')
         parser.add_argument('--server_id', '--server_ip', metavar='NAME',
-                            help="this server's address as the others reach it (default: looked up)")
-    parser.add_argument('-o', '--output', metavar='FILE', help='where to write it (default: standard output)')
+                            help="this server's address for the others (default: looked up)")
+    parser.add_argument('-o', '--output', metavar='FILE',
+                        help='where to write it (default: standard output)')
     return parser.parse_args(argv[1:] if argv[:1] == ['merge'] else argv)
 
 
@@ -131,8 +139,8 @@ def main(argv):
         sys.stdout.write(rank_table.dumps(table))
         return
     rank_table.dump(table, arguments.output)
-    print('%s: %d ranks on %s' % (arguments.output, table.world_size,
-                                  ', '.join(server.server_id for server in table.servers)), file=sys.stderr)
+    servers = ', '.join(server.server_id for server in table.servers)
+    print('%s: %d ranks on %s' % (arguments.output, table.world_size, servers), file=sys.stderr)
 
 
 if __name__ == '__main__':

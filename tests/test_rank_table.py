@@ -1,4 +1,4 @@
-"""Rank tables: the three templates read, what is wrong named by field, what is written read again."""
+"""Rank tables: the three templates are read, what is wrong is named, what is written read again."""
 import copy
 import json
 import os
@@ -17,8 +17,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 def table_1_0(servers=1, devices=8):
     return {'version': '1.0', 'status': 'completed', 'server_count': str(servers), 'server_list': [
         {'server_id': '10.0.0.%d' % (s + 1), 'device': [
-            {'device_id': str(d), 'device_ip': '192.168.%d.%d' % (s, d + 1), 'rank_id': str(s * devices + d)}
-            for d in range(devices)]} for s in range(servers)]}
+            {'device_id': str(d), 'device_ip': '192.168.%d.%d' % (s, d + 1),
+             'rank_id': str(s * devices + d)} for d in range(devices)]} for s in range(servers)]}
 
 
 def table_1_2(pods=2, servers=2, devices=4):
@@ -30,7 +30,8 @@ def table_1_2(pods=2, servers=2, devices=4):
         for d, device in enumerate(server['device']):
             device.update(super_device_id=str(s % servers * devices + d), device_port='16666')
     table['super_pod_list'] = [{'super_pod_id': str(p), 'server_list': [
-        {'server_id': 'node_%d' % (p * servers + s)} for s in range(servers)]} for p in range(pods)]
+        {'server_id': 'node_%d' % (p * servers + s)} for s in range(servers)]}
+        for p in range(pods)]
     return table
 
 
@@ -88,19 +89,22 @@ def test_group_list_ranks_in_order_of_the_list(tmp_path):
 
 def test_group_list_with_an_instance_a_device(tmp_path):
     """As deploy tools wrote it for two servers: rank_id stands in the instance."""
-    instances = [{'rank_id': str(s * 2 + d), 'server_id': '10.0.0.%d' % s,
-                  'devices': [{'device_id': str(d), 'device_ip': '192.168.%d.%d' % (s, d)}]}
+    instances = [{'rank_id': str(s * 2 + d), 'server_id': '10.0.0.%d' % s, 'devices': [
+        {'device_id': str(d), 'device_ip': '192.168.%d.%d' % (s, d)}]}
                  for s in (1, 0) for d in (0, 1)]
     table = load({'status': 'completed', 'group_count': '1', 'deploy_mode': 'lab', 'group_list': [
-        {'device_num': '4', 'instance_count': '4', 'group_name': '', 'instance_list': instances}]}, tmp_path)
-    assert [row[:2] for row in ranks_of(table)] == [('10.0.0.0', 0), ('10.0.0.0', 1), ('10.0.0.1', 0), ('10.0.0.1', 1)]
+        {'device_num': '4', 'instance_count': '4', 'group_name': '', 'instance_list': instances}]},
+                 tmp_path)
+    assert [row[:2] for row in ranks_of(table)] == [
+        ('10.0.0.0', 0), ('10.0.0.0', 1), ('10.0.0.1', 0), ('10.0.0.1', 1)]
 
 
 @pytest.mark.parametrize('devices', [1, 2, 4, 8])
 def test_ready_tables_by_bare_name(devices, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     table = rank_table.load('hccl_%dp.json' % devices)
-    assert ranks_of(table) == [('127.0.0.1', d, '192.168.100.%d' % (101 + d)) for d in range(devices)]
+    assert ranks_of(table) == [
+        ('127.0.0.1', d, '192.168.100.%d' % (101 + d)) for d in range(devices)]
     assert rank_table.find_server(table).server_id == '127.0.0.1'
 
 
@@ -125,6 +129,8 @@ def change(data, place, value):
 
 
 DEVICE = 'server_list[0].device[3]'
+FIRST = 'server_list[1].device[0]'
+MEMBER = 'super_pod_list[1].server_list[0]'
 GROUP = 'group_list[0]'
 NINE = [{'device_id': str(d), 'device_ip': '10.1.1.%d' % d, 'rank_id': str(d)} for d in range(9)]
 WRONG = [
@@ -157,22 +163,23 @@ WRONG = [
     (table_1_0(), DEVICE + '.device_id', '8', DEVICE + '.device_id', '0 to 7'),
     (table_1_0(), DEVICE + '.device_ip', '192.168.0.1', DEVICE + '.device_ip', 'server_list[0].device[0]'),
     (table_1_0(), DEVICE + '.device_ip', '192.168.0', DEVICE + '.device_ip', 'IP address'),
-    (table_1_0(2, 2), 'server_list[1].device[0].device_ip', None, 'server_list[1].device[0].device_ip', 'missing'),
-    (table_1_0(2, 2), 'server_list[1].device[0].device_ip', '192.168.0.1', 'server_list[1].device[0].device_ip',
+    (table_1_0(2, 2), FIRST + '.device_ip', None, FIRST + '.device_ip', 'missing'),
+    (table_1_0(2, 2), FIRST + '.device_ip', '192.168.0.1', FIRST + '.device_ip',
      'server_list[0].device[0]'),
-    (table_1_0(2, 2), 'server_list[1].server_id', '10.0.0.1', 'server_list[1].server_id', 'server_list[0]'),
-    (table_1_2(), 'server_list[1].host_ip', '172.16.0.100', 'server_list[1].host_ip', 'server_list[0]'),
-    (table_1_2(), 'server_list[1].device[0].super_device_id', None, 'server_list[1].device[0].super_device_id',
-     'missing'),
-    (table_1_2(), 'server_list[1].device[0].super_device_id', '2', 'server_list[1].device[0].super_device_id',
+    (table_1_0(2, 2), 'server_list[1].server_id', '10.0.0.1', 'server_list[1].server_id',
+     'server_list[0]'),
+    (table_1_2(), 'server_list[1].host_ip', '172.16.0.100', 'server_list[1].host_ip',
+     'server_list[0]'),
+    (table_1_2(), FIRST + '.super_device_id', None, FIRST + '.super_device_id', 'missing'),
+    (table_1_2(), FIRST + '.super_device_id', '2', FIRST + '.super_device_id',
      'server_list[0].device[2]'),
-    (table_1_2(), 'super_pod_list[1].server_list[0].server_id', 'node_9', 'super_pod_list[1].server_list[0].server_id',
-     'node_9'),
-    (table_1_2(), 'super_pod_list[1].server_list[0].server_id', 'node_0', 'super_pod_list[1].server_list[0].server_id',
-     'already'),
-    (table_1_2(), 'super_pod_list[1].super_pod_id', '0', 'super_pod_list[1].super_pod_id', 'second time'),
-    (table_1_2(), 'super_pod_list[1].server_list', [{'server_id': 'node_3'}], 'super_pod_list', 'node_2'),
-    (table_1_2(), 'server_list[3].device[0].device_ip', None, 'server_list[3].device[0].device_ip', 'missing'),
+    (table_1_2(), MEMBER + '.server_id', 'node_9', MEMBER + '.server_id', 'node_9'),
+    (table_1_2(), MEMBER + '.server_id', 'node_0', MEMBER + '.server_id', 'already'),
+    (table_1_2(), 'super_pod_list[1].super_pod_id', '0', 'super_pod_list[1].super_pod_id',
+     'second time'),
+    (table_1_2(), 'super_pod_list[1].server_list', [{'server_id': 'node_3'}], 'super_pod_list',
+     'node_2'),
+    (table_1_2(), FIRST + '.device_ip', None, FIRST + '.device_ip', 'missing'),
     (table_1_2(1, 1, 16), 'server_list[0].device', NINE, 'server_list[0].device', '9 devices'),
     (table_group_list(), 'group_count', '2', 'group_count', '"1"'),
     (table_group_list(), 'group_count', None, 'group_count', 'missing'),
@@ -180,7 +187,8 @@ WRONG = [
     (table_group_list(), GROUP + '.device_count', '4', GROUP + '.device_count', '"8"'),
     (table_group_list(), GROUP + '.instance_list[0].devices[2].device_id', '5',
      GROUP + '.instance_list[0].devices[2].device_id', 'devices[0]'),
-    (table_group_list(), GROUP + '.instance_list[0].devices', NINE, GROUP + '.device_count', '"9"'),
+    (table_group_list(), GROUP + '.instance_list[0].devices', NINE, GROUP + '.device_count',
+     '"9"'),
     (table_group_list(), 'version', '1.2', 'version', '1.0'),
 ]
 
@@ -203,8 +211,10 @@ def test_ranks_of_servers_must_not_interleave(tmp_path):
         load(data, tmp_path)
 
 
-@pytest.mark.parametrize('text, word', [('', 'not JSON'), ('{"version": "1.0", // x', 'not JSON'), ('[]', 'JSON object'),
-                                        ('3', 'JSON object'), ('[' * 100000, 'not JSON'), ('{}', 'status')])
+@pytest.mark.parametrize('text, word', [
+    ('', 'not JSON'), ('{"version": "1.0", // x', 'not JSON'), ('[' * 100000, 'not JSON'),
+    ('[]', 'JSON object'), ('3', 'JSON object'), ('{}', 'status')],
+    ids=['empty', 'comment', 'deep', 'list', 'number', 'object'])
 def test_not_a_table(text, word, tmp_path):
     with pytest.raises(UsageError, match=word):
         load(text, tmp_path)
@@ -241,11 +251,10 @@ def test_find_server(tmp_path):
 
 
 def test_find_server_by_address(tmp_path):
-    data = table_1_0(2, 2)
+    data = change(table_1_0(2, 2), 'server_list[0].server_id', '10.255.255.1')
     with pytest.raises(UsageError, match='no server .* --server_id'):
-        rank_table.find_server(load(change(data, 'server_list[0].server_id', '10.255.255.1'), tmp_path))
+        rank_table.find_server(load(data, tmp_path))
     data = change(data, 'server_list[1].server_id', rank_table.own_address())
-    assert rank_table.find_server(load(data, tmp_path)) is not None
     assert rank_table.find_server(load(data, tmp_path)).devices[0].rank_id == 2
     data = change(data, 'server_list[0].server_id', '127.0.0.1')
     with pytest.raises(UsageError, match='more than one server'):
@@ -259,7 +268,7 @@ def test_vendor_package_of_the_same_name_still_imports(tmp_path):
         folder.mkdir(parents=True)
         (folder / '__init__.py').write_text('')
         (folder / 'api.py').write_text('WHO = "vendor %s"\n' % part)
-    (tmp_path / 'site' / 'hccl' / '__init__.py').write_text('raise RuntimeError("the vendor\'s top is not run")\n')
+    (tmp_path / 'site' / 'hccl' / '__init__.py').write_text('raise RuntimeError("not ours")\n')
     script = textwrap.dedent('''
         import hccl.manage.api, hccl.split.api
         from hccl.manage.api import WHO

@@ -24,15 +24,17 @@ def run(tmp_path):
     (tmp_path / 'hccn.conf').write_text(HCCN_CONF)
 
     def run_script(*arguments):
-        done = subprocess.run([sys.executable, SCRIPT] + list(arguments), cwd=str(tmp_path), stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, universal_newlines=True)
+        done = subprocess.run([sys.executable, SCRIPT] + list(arguments), cwd=str(tmp_path),
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              universal_newlines=True)
         return done.returncode, done.stdout, done.stderr
     return run_script
 
 
 def devices_of(path):
     table = rank_table.load(str(path))
-    return [(s.server_id, d.device_id, d.device_ip, d.rank_id) for s in table.servers for d in s.devices]
+    return [(s.server_id, d.device_id, d.device_ip, d.rank_id)
+            for s in table.servers for d in s.devices]
 
 
 def test_from_hccn_conf(run, tmp_path):
@@ -46,15 +48,18 @@ def test_some_devices_to_standard_output(run, tmp_path):
     status, out, _ = run('--hccn_conf=hccn.conf', '--devices=2,3')
     assert status == 0
     (tmp_path / 'b.json').write_text(out)
+    here = rank_table.own_address()
     assert devices_of(tmp_path / 'b.json') == [
-        (rank_table.own_address(), 2, '192.168.102.101', 0), (rank_table.own_address(), 3, '192.168.103.101', 1)]
+        (here, 2, '192.168.102.101', 0), (here, 3, '192.168.103.101', 1)]
 
 
 @pytest.mark.parametrize('devices', ['4-7', '4,5,6,7', '[4,8)', '4,5-7'])
 def test_from_a_device_range(run, tmp_path, devices):
-    status, _, err = run('--devices', devices, '--ip_base', '192.168.100.101', '--server_ip', 'node_a', '-o', 'c.json')
+    status, _, err = run('--devices', devices, '--ip_base', '192.168.100.101', '--server_ip',
+                         'node_a', '-o', 'c.json')
     assert status == 0, err
-    assert devices_of(tmp_path / 'c.json') == [('node_a', 4 + r, '192.168.100.%d' % (105 + r), r) for r in range(4)]
+    assert devices_of(tmp_path / 'c.json') == [
+        ('node_a', 4 + r, '192.168.100.%d' % (105 + r), r) for r in range(4)]
 
 
 def test_merge_numbers_the_ranks_anew(run, tmp_path):
