@@ -51,7 +51,8 @@ def load(data, tmp_path):
 
 def ranks_of(table):
     """[(server, device id, device address)] in order of rank, from the public fields alone."""
-    rows = [(d.rank_id, s.server_id, d.device_id, d.device_ip) for s in table.servers for d in s.devices]
+    rows = [(d.rank_id, s.server_id, d.device_id, d.device_ip)
+            for s in table.servers for d in s.devices]
     assert [row[0] for row in rows] == list(range(table.world_size))
     return [row[1:] for row in rows]
 
@@ -146,7 +147,8 @@ WRONG = [
     (table_1_0(), 'server_count', '2', 'server_count', '"1"'),
     (table_1_0(), 'server_count', None, 'server_count', 'missing'),
     (table_1_0(), 'server_list[0].server_id', None, 'server_list[0].server_id', 'missing'),
-    (table_1_0(), 'server_list[0].server_id', '10.0.0.999', 'server_list[0].server_id', 'IP address'),
+    (table_1_0(), 'server_list[0].server_id', '10.0.0.999', 'server_list[0].server_id',
+     'IP address'),
     (table_1_0(), 'server_list[0].server_id', 'a b', 'server_list[0].server_id', 'name'),
     (table_1_0(), 'server_list[0].device', None, 'server_list[0].device', 'missing'),
     (table_1_0(), 'server_list[0].device', {}, 'server_list[0].device', 'list'),
@@ -161,7 +163,8 @@ WRONG = [
     (table_1_0(), DEVICE + '.device_id', None, DEVICE + '.device_id', 'missing'),
     (table_1_0(), DEVICE + '.device_id', '2', DEVICE + '.device_id', 'server_list[0].device[2]'),
     (table_1_0(), DEVICE + '.device_id', '8', DEVICE + '.device_id', '0 to 7'),
-    (table_1_0(), DEVICE + '.device_ip', '192.168.0.1', DEVICE + '.device_ip', 'server_list[0].device[0]'),
+    (table_1_0(), DEVICE + '.device_ip', '192.168.0.1', DEVICE + '.device_ip',
+     'server_list[0].device[0]'),
     (table_1_0(), DEVICE + '.device_ip', '192.168.0', DEVICE + '.device_ip', 'IP address'),
     (table_1_0(2, 2), FIRST + '.device_ip', None, FIRST + '.device_ip', 'missing'),
     (table_1_0(2, 2), FIRST + '.device_ip', '192.168.0.1', FIRST + '.device_ip',
@@ -275,6 +278,7 @@ def test_vendor_package_of_the_same_name_still_imports(tmp_path):
         import hccl.rank_table
         print(WHO, hccl.split.api.WHO, hccl.rank_table.__file__)''')
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join([ROOT, str(tmp_path / 'site')]))
-    output = subprocess.check_output([sys.executable, '-c', script], env=environment, cwd=str(tmp_path))
+    output = subprocess.check_output([sys.executable, '-c', script], env=environment,
+                                     cwd=str(tmp_path))
     expected = os.path.join(ROOT, 'hccl', 'rank_table.py')
     assert output.decode().strip() == 'vendor manage vendor split ' + expected
