@@ -12,6 +12,7 @@ import sys
 PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _ERROR_LINE = re.compile(r'([\w.]*(Error|Exception|Interrupt|Exit)\b.*)|(Fatal .*)|([Ee]rror: .*)')
+_LOG_FATAL = re.compile(r'[-\d:. ]+F \S+\.(cc|cpp|h):\d+\] ')  # what a C++ LOG(FATAL) leaves
 
 
 class Guard(object):
@@ -114,13 +115,16 @@ class RankProcess(object):
 
     def error(self):
         """Its error in one line: as it wrote it down, else the last line of its output that looks
-        like one, else the last line; '' where there is nothing."""
+        like one; else, where a signal does not explain it, the last line. '' if there is none."""
         lines = _read(self.error_path)
         if lines:
             return lines[0]
         lines = _read(self.output_path) if self.output_path else []
-        looks_like_one = [line for line in lines if _ERROR_LINE.match(line)]
-        return (looks_like_one or lines or [''])[-1]
+        for pattern in (_LOG_FATAL, _ERROR_LINE):
+            matching = [line for line in lines if pattern.match(line)]
+            if matching and self.status != -signal.SIGKILL:
+                return matching[-1]
+        return lines[-1] if lines and self.status >= 0 else ''
 
 
 def _read(path, tail=65536):

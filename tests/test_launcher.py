@@ -286,6 +286,24 @@ time.sleep(300)''')
                     'were ended; its output is in logs/rank_1.out')
 
 
+def test_a_fatal_check_inside_tensorflow_is_the_error(start):
+    launch = start("""
+if RANK == 1:
+    print("2020-01-02 03:04:05.678: F tf_adapter/x.cc:12] unknown precision_mode", flush=True)
+    os.abort()
+time.sleep(300)""")
+    status, line, _ = launch.finish()
+    assert status == 1
+    assert 'rank 1 failed with signal SIGABRT: ' in line and 'unknown precision_mode' in line
+
+
+def test_an_ordinary_line_does_not_pass_for_the_error_of_a_killed_rank(start):
+    launch = start('print("step 7", flush=True)\n' + DEAF)
+    os.kill(launch.wait_ready(2)[1], signal.SIGKILL)
+    _, line, _ = launch.finish()
+    assert 'step 7' not in line and 'signal SIGKILL: killed from outside' in line
+
+
 def test_wrong_use_found_by_a_rank_is_exit_status_2(start):
     launch = start('if RANK == 1:\n    print("no such folder: /x"); sys.exit(2)\ntime.sleep(300)')
     status, line, _ = launch.finish()
