@@ -3,6 +3,8 @@ import collections
 import io
 import warnings
 
+from data.image_header import MAX_PIXELS
+
 EncodedImage = collections.namedtuple('EncodedImage', 'encoded format height width channels')
 """bytes; 'JPEG' or 'PNG'; pixels; channels as in the file"""
 
@@ -40,10 +42,12 @@ def encoded_image(data):
     from PIL import Image
     try:
         with warnings.catch_warnings():
-            # Damaged EXIF and odd palettes are of no concern; a huge image is turned away below, by Pillow's own limit.
+            # Damaged EXIF and odd palettes are of no concern, and the size has a check of its own.
             warnings.simplefilter('ignore')
             image = Image.open(io.BytesIO(data))
             width, height = image.size
+            if width * height > MAX_PIXELS:  # the pipeline would not take it
+                raise NotAnImage('%d x %d pixels are more than %d million' % (width, height, MAX_PIXELS // 1000000))
             channels = 3 if image.mode == 'P' else len(image.getbands())
             if kind == 'JPEG':
                 # An eighth of the size takes the same bytes through the same checks, and a third of the time.

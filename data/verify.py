@@ -1,0 +1,119 @@
+"""Every record of a data set read and decoded as training would, by several processes; what is wrong is listed.
+
+The reading and decoding are the input pipeline's own, over the whole of each image: what passes here does not stop a run.
+"""
+import collections
+import hashlib
+
+import numpy as np
+
+from data import quiet, workers
+
+RECORDS_A_TASK = 512
+RECORDS_A_REPORT = 32
+DECODED_SIZE = 8  # pixels a side after the resize: the smallest there is
+
+Finding = collections.namedtuple('Finding', 'place reason')
+Checked = collections.namedtuple('Checked', 'findings labels heights widths sizes hashes')
+"""Of a split of n records, numpy arrays [n] in their order: label (-1 where the record is bad), height, width, bytes of
+the encoded image, and 16 bytes of its hash."""
+
+_Task = collections.namedtuple('_Task', 'name dataset_dir split start stop')
+_opened = {}
+
+
+def check_split(name, dataset_dir, dataset, split, num_processes, progress):
+    """Checks all records of `dataset` (opened by that name, with on_bad_record='skip'). Returns Checked."""
+    total = dataset.num_examples
+    findings = {}
+    columns = Checked(None, np.full(total, -1, np.int64), np.zeros(total, np.int32), np.zeros(total, np.int32),
+                      np.zeros(total, np.int64), np.zeros(total, 'V16'))
+    tasks = [_Task(name, dataset_dir, split, start, min(start + RECORDS_A_TASK, total))
+             for start in range(0, total, RECORDS_A_TASK)]
+    while tasks:
+        tasks = _run(tasks, dataset, findings, columns, num_processes, progress)
+    found = [Finding('%s, record %d' % (error.path, error.number), error.reason) for error in dataset.errors]
+    return columns._replace(findings=found + [findings[record] for record in sorted(findings)])
+
+
+def duplicates(hashes_of_splits):
+    """[[(split, record), …]] of the records whose encoded images are equal, each list two long or longer.
+
+    hashes_of_splits: {split: V16 array}; records without a hash (bad ones) don't count.
+    """
+    places = [(split, record) for split, hashes in hashes_of_splits.items() for record in range(len(hashes))]
+    hashes = np.concatenate(list(hashes_of_splits.values()))
+    # numpy neither sorts nor compares V16 by value: two unsigned halves do.
+    halves = hashes.view(np.uint64).reshape([-1, 2])
+    order = np.lexsort([halves[:, 1], halves[:, 0]])
+    ranked = halves[order]
+    same = (ranked[1:] == ranked[:-1]).all(1) & (ranked[1:] != 0).any(1)
+    groups = []
+    for index in np.flatnonzero(same):
+        if index and same[index - 1]:
+            groups[-1].append(places[order[index + 1]])
+        else:
+            groups.append([places[order[index]], places[order[index + 1]]])
+    return sorted(groups)
+
+
+def _run(tasks, dataset, findings, columns, num_processes, progress):
+    """One round. Returns what is left of tasks within which the decoder took its process down."""
+    left = []
+    for event in workers.run(check_records, tasks, min(num_processes, len(tasks))):
+        if isinstance(event, workers.Died):
+            culprit = event.task.start if event.last is None else event.last[1]
+            if culprit < event.task.stop:
+                findings[culprit] = Finding(dataset.describe(culprit),
+                                            'the process that read it ended with status %s' % event.exit_code)
+                progress.update(1)
+                left.append(event.task._replace(start=culprit + 1))
+        elif isinstance(event, workers.Report):
+            start, stop, bad, *arrays = event.value
+            for record, reason in bad:
+                findings[record] = Finding(dataset.describe(record), reason)
+            for column, values in zip(columns[1:], arrays):
+                column[start:stop] = values
+            progress.update(stop - start)
+    return [task for task in left if task.start < task.stop]
+
+
+def check_records(task):
+    """In a worker. Yields (start, stop, [(record, reason)], labels, heights, widths, sizes, hashes) of runs of records."""
+    dataset, pipeline = _open(task)
+    for start in range(task.start, task.stop, RECORDS_A_REPORT):
+        stop = min(start + RECORDS_A_REPORT, task.stop)
+        bad, rows = [], []
+        for record in range(start, stop):
+            row, reason = _check(dataset, pipeline, record)
+            rows.append(row)
+            if reason:
+                bad.append((record, reason))
+        labels, heights, widths, sizes, hashes = zip(*rows)
+        yield start, stop, bad, labels, heights, widths, sizes, np.array(hashes, 'V16')
+
+
+def _check(dataset, pipeline, record):
+    """((label, height, width, bytes, hash), None or what is wrong). A record that is wrong has label -1."""
+    from data import reader
+    from data.tfrecord import BadRecord
+    try:
+        loaded = reader.load(dataset, record)
+    except BadRecord as error:
+        return (-1, 0, 0, 0, bytes(16)), error.reason
+    digest = hashlib.blake2b(loaded.encoded, digest_size=16).digest()
+    error = pipeline.check(record)
+    if error is not None:
+        return (-1, 0, 0, 0, bytes(16)), error.reason
+    return (loaded.label, loaded.height, loaded.width, len(loaded.encoded), digest), None
+
+
+def _open(task):
+    """The data set and a pipeline that decodes whole images, in order; once a process."""
+    key = task[:3]
+    if key not in _opened:
+        import data
+        quiet.import_tensorflow()
+        dataset = data.open_dataset(*key, on_bad_record='skip')
+        _opened[key] = dataset, data.EvalPipeline(dataset, 1, DECODED_SIZE, 'none', num_threads=1)
+    return _opened[key]
