@@ -1,0 +1,123 @@
+"""The networks against tf.keras.applications with the weights copied across.
+
+Keras pads V1 explicitly at the bottom and right in front of its stride 2 convolutions, which is
+padding SAME where the size is even at each of them: 96 here (96, 48, 24, 12, 6). Its V2 pads
+by the parity of the size, as SAME does, so that 65 (65, 33, 17, 9, 5) can be compared as well.
+Sizes that end in 2x2 are of no use as a reference: oneDNN's depthwise gradient is wrong there
+(see depthwise_conv2d in mobilenet/nets/layers.py, and test_nets_layers.py).
+"""
+import os
+
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+os.environ.setdefault('KMP_BLOCKTIME', '0')  # oneDNN's threads must not spin between small ops
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mobilenet import nets
+
+CLASSES = 12
+BATCH = 4
+
+
+def keras_network(model_name, size, training):
+    """(pre-softmax tensor, input tensor, variables in order of creation, model)."""
+    version, alpha = {
+        'mobilenet_v1': (1, 1.0), 'mobilenet_v1_025': (1, 0.25),
+        'mobilenet_v2': (2, 1.0), 'mobilenet_v2_035': (2, 0.35),
+    }[model_name]
+    tf.keras.backend.set_learning_phase(int(training))
+    options = dict(input_shape=(size, size, 3), alpha=alpha, weights=None, classes=CLASSES)
+    if version == 1:
+        model = tf.keras.applications.MobileNet(dropout=0.0, **options)
+    else:
+        model = tf.keras.applications.MobileNetV2(**options)
+    op = model.output.op
+    while op.type != 'Softmax':
+        op = op.inputs[0].op
+    return model, tf.reshape(op.inputs[0], [-1, CLASSES])
+
+
+def in_slim_order(model):
+    """The model's variables in the order of ours: by layer; kernel, gamma, beta, mean, variance."""
+    return [variable for layer in model.layers for variable in layer.weights]
+
+
+def random_value(variable, rng):
+    """Values that put activations on both sides of 0 and 6, and differ from layer to layer."""
+    shape = variable.shape.as_list()
+    kind = variable.op.name.split('/')[-1]
+    if kind in ('gamma', 'moving_variance'):
+        return rng.uniform(0.5, 3.0, shape)
+    if kind in ('beta', 'moving_mean', 'biases'):
+        return rng.normal(0, 0.7, shape)
+    fan_in = shape[0] * shape[1] * (1 if kind == 'depthwise_weights' else shape[2])
+    return rng.normal(0, fan_in ** -0.5, shape)
+
+
+def assert_close(ours, keras, tolerance, name, at_least=1e-6):
+    scale = max(np.abs(keras).max(), at_least)
+    error = np.abs(ours.reshape(keras.shape) - keras).max() / scale
+    assert error < tolerance, '%s: relative error %g' % (name, error)
+
+
+@pytest.mark.parametrize('model_name,size,training', [
+    ('mobilenet_v1_025', 96, False), ('mobilenet_v1_025', 96, True), ('mobilenet_v1', 96, True),
+    ('mobilenet_v2_035', 96, False), ('mobilenet_v2_035', 65, True), ('mobilenet_v2', 65, True),
+])
+def test_forward_gradients_and_statistics(model_name, size, training):
+    rng = np.random.RandomState(1)
+    images = rng.uniform(-1, 1, [BATCH, size, size, 3]).astype(np.float32)
+    direction = rng.normal(size=[BATCH, CLASSES]).astype(np.float32)
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.keras.backend.set_session(session)
+        model, keras_logits = keras_network(model_name, size, training)
+        theirs = in_slim_order(model)
+        ours_input = tf.placeholder(tf.float32, [BATCH, size, size, 3])
+        network = nets.build(model_name, ours_input, CLASSES, training)
+        ours = tf.global_variables(nets.scope_name(model_name))
+        assert len(ours) == len(theirs)
+
+        pairs = [(v, w) for v, w in zip(ours, theirs) if 'moving_' not in v.op.name]
+        our_grads = tf.gradients(tf.reduce_sum(tf.nn.log_softmax(network.logits) * direction),
+                                 [v for v, _ in pairs])
+        their_grads = tf.gradients(tf.reduce_sum(tf.nn.log_softmax(keras_logits) * direction),
+                                   [w for _, w in pairs])
+        updates = model.get_updates_for(model.inputs)
+
+        values = {}
+        for our_variable, their_variable in zip(ours, theirs):
+            value = random_value(our_variable, rng)
+            values[our_variable] = value
+            values[their_variable] = value.reshape(their_variable.shape.as_list())
+        session.run([v.initializer for v in values],
+                    {v.initializer.inputs[1]: value for v, value in values.items()})
+        feed = {ours_input: images, model.input: images}
+        a, b, our_values, their_values, statistics, end_points = session.run(
+            [network.logits, keras_logits, our_grads, their_grads,
+             [value for _, value in network.batch_norm_statistics], network.end_points], feed)
+
+        saturated = [name for name, value in end_points.items() if (value == 6).any()]
+        assert len(saturated) > 10, 'relu6 hardly ever reached 6'
+        assert_close(a, b, 1e-4, 'logits')
+        # A shift in front of a further batch norm has no gradient but rounding: hence the floor.
+        largest = max(np.abs(y).max() for y in their_values)
+        for (variable, _), x, y in zip(pairs, our_values, their_values):
+            assert_close(x, y, 2e-3, variable.op.name, at_least=1e-3 * largest)
+
+        if not training:
+            assert not statistics
+            return
+        # Keras moves its averages with momentum 0.99 (V1) and 0.999 (V2).
+        momentum = 0.999 if 'v2' in model_name else 0.99
+        moving = [v for v in theirs if 'moving_' in v.op.name]
+        before = session.run(moving)
+        session.run(updates, feed)
+        assert len(moving) == len(statistics)
+        for (variable, _), old, new, ours_value in zip(
+                network.batch_norm_statistics, before, session.run(moving), statistics):
+            assert_close(momentum * old + (1 - momentum) * ours_value, new, 1e-5,
+                         variable.op.name)
+            assert_close(ours_value, (new - momentum * old) / (1 - momentum), 5e-3,
+                         variable.op.name)
