@@ -22,18 +22,24 @@ _Task = collections.namedtuple('_Task', 'name dataset_dir split start stop')
 _opened = {}
 
 
-def check_split(name, dataset_dir, dataset, split, num_processes, progress):
-    """Checks all records of `dataset` (opened by that name, with on_bad_record='skip'). Returns Checked."""
-    total = dataset.num_examples
-    findings = {}
-    columns = Checked(None, np.full(total, -1, np.int64), np.zeros(total, np.int32), np.zeros(total, np.int32),
-                      np.zeros(total, np.int64), np.zeros(total, 'V16'))
-    tasks = [_Task(name, dataset_dir, split, start, min(start + RECORDS_A_TASK, total))
-             for start in range(0, total, RECORDS_A_TASK)]
+def check_splits(name, dataset_dir, datasets, num_processes, progress):
+    """Checks all records of {split: dataset}, opened by that name with on_bad_record='skip'. Returns {split: Checked}."""
+    findings = {split: {} for split in datasets}
+    columns = {split: _empty_columns(dataset.num_examples) for split, dataset in datasets.items()}
+    tasks = [_Task(name, dataset_dir, split, start, min(start + RECORDS_A_TASK, dataset.num_examples))
+             for split, dataset in datasets.items() for start in range(0, dataset.num_examples, RECORDS_A_TASK)]
     while tasks:
-        tasks = _run(tasks, dataset, findings, columns, num_processes, progress)
-    found = [Finding('%s, record %d' % (error.path, error.number), error.reason) for error in dataset.errors]
-    return columns._replace(findings=found + [findings[record] for record in sorted(findings)])
+        tasks = _run(tasks, datasets, findings, columns, num_processes, progress)
+    for split, dataset in datasets.items():
+        found = [Finding(error.place, error.reason) for error in dataset.errors]
+        found += [findings[split][record] for record in sorted(findings[split])]
+        columns[split] = columns[split]._replace(findings=found)
+    return columns
+
+
+def _empty_columns(total):
+    return Checked([], np.full(total, -1, np.int64), np.zeros(total, np.int32), np.zeros(total, np.int32),
+                   np.zeros(total, np.int64), np.zeros(total, 'V16'))
 
 
 def duplicates(hashes_of_splits):
@@ -57,22 +63,23 @@ def duplicates(hashes_of_splits):
     return sorted(groups)
 
 
-def _run(tasks, dataset, findings, columns, num_processes, progress):
+def _run(tasks, datasets, findings, columns, num_processes, progress):
     """One round. Returns what is left of tasks within which the decoder took its process down."""
     left = []
     for event in workers.run(check_records, tasks, min(num_processes, len(tasks))):
+        split = event.task.split
         if isinstance(event, workers.Died):
             culprit = event.task.start if event.last is None else event.last[1]
             if culprit < event.task.stop:
-                findings[culprit] = Finding(dataset.describe(culprit),
-                                            'the process that read it ended with status %s' % event.exit_code)
+                findings[split][culprit] = Finding(datasets[split].describe(culprit),
+                                                   'the process that read it ended with status %s' % event.exit_code)
                 progress.update(1)
                 left.append(event.task._replace(start=culprit + 1))
         elif isinstance(event, workers.Report):
             start, stop, bad, *arrays = event.value
             for record, reason in bad:
-                findings[record] = Finding(dataset.describe(record), reason)
-            for column, values in zip(columns[1:], arrays):
+                findings[split][record] = Finding(datasets[split].describe(record), reason)
+            for column, values in zip(columns[split][1:], arrays):
                 column[start:stop] = values
             progress.update(stop - start)
     return [task for task in left if task.start < task.stop]

@@ -50,12 +50,14 @@ def splits_there(args):
     return [split for split in SPLITS if convert.shards_in(args.dataset_dir, split)] or ['train']
 
 
-def check(args, dataset, split):
-    """Checks a split and prints its findings. Returns verify.Checked."""
-    with Progress(dataset.num_examples, split, 'record') as progress:
-        checked = verify.check_split(args.dataset_name, args.dataset_dir, dataset, split, args.num_processes, progress)
-    for finding in checked.findings:
-        print('%s: %s' % finding)
+def check(args, datasets):
+    """Checks the splits and prints their findings. Returns {split: verify.Checked}."""
+    total = sum(dataset.num_examples for dataset in datasets.values())
+    with Progress(total, 'check', 'record') as progress:
+        checked = verify.check_splits(args.dataset_name, args.dataset_dir, datasets, args.num_processes, progress)
+    for result in checked.values():
+        for finding in result.findings:
+            print('%s: %s' % finding)
     return checked
 
 
@@ -124,7 +126,7 @@ def main():
     args = make_parser().parse_args()
     datasets = {split: data.open_dataset(args.dataset_name, args.dataset_dir, split, 'skip')
                 for split in splits_there(args)}
-    checked = {split: check(args, dataset, split) for split, dataset in datasets.items()}
+    checked = check(args, datasets)
     num_duplicates = print_duplicates(datasets, checked)
     for split, dataset in datasets.items():
         print_summary(split, dataset, checked[split])

@@ -3,27 +3,27 @@ import os
 import subprocess
 import sys
 
-import tensorflow as tf
-
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-FEATURES = {
-    'image/encoded': tf.io.FixedLenFeature([], tf.string),
-    'image/format': tf.io.FixedLenFeature([], tf.string),
-    'image/filename': tf.io.FixedLenFeature([], tf.string),
-    'image/colorspace': tf.io.FixedLenFeature([], tf.string),
-    'image/class/label': tf.io.FixedLenFeature([], tf.int64),
-    'image/class/text': tf.io.FixedLenFeature([], tf.string),
-    'image/class/synset': tf.io.FixedLenFeature([], tf.string, ''),
-    'image/height': tf.io.FixedLenFeature([], tf.int64),
-    'image/width': tf.io.FixedLenFeature([], tf.int64),
-    'image/channels': tf.io.FixedLenFeature([], tf.int64),
-    'image/object/bbox/xmin': tf.io.VarLenFeature(tf.float32),
-    'image/object/bbox/ymin': tf.io.VarLenFeature(tf.float32),
-    'image/object/bbox/xmax': tf.io.VarLenFeature(tf.float32),
-    'image/object/bbox/ymax': tf.io.VarLenFeature(tf.float32),
-    'image/object/bbox/label': tf.io.VarLenFeature(tf.int64),
-}
+
+def features(tf):
+    return {
+        'image/encoded': tf.io.FixedLenFeature([], tf.string),
+        'image/format': tf.io.FixedLenFeature([], tf.string),
+        'image/filename': tf.io.FixedLenFeature([], tf.string),
+        'image/colorspace': tf.io.FixedLenFeature([], tf.string),
+        'image/class/label': tf.io.FixedLenFeature([], tf.int64),
+        'image/class/text': tf.io.FixedLenFeature([], tf.string),
+        'image/class/synset': tf.io.FixedLenFeature([], tf.string, ''),
+        'image/height': tf.io.FixedLenFeature([], tf.int64),
+        'image/width': tf.io.FixedLenFeature([], tf.int64),
+        'image/channels': tf.io.FixedLenFeature([], tf.int64),
+        'image/object/bbox/xmin': tf.io.VarLenFeature(tf.float32),
+        'image/object/bbox/ymin': tf.io.VarLenFeature(tf.float32),
+        'image/object/bbox/xmax': tf.io.VarLenFeature(tf.float32),
+        'image/object/bbox/ymax': tf.io.VarLenFeature(tf.float32),
+        'image/object/bbox/label': tf.io.VarLenFeature(tf.int64),
+    }
 
 
 def shards(folder, split):
@@ -32,8 +32,10 @@ def shards(folder, split):
 
 def read(folder, split):
     """[{key: value, 'pixels': uint8 [h, w, 3]}] of all records of a split, in order."""
+    import tensorflow as tf  # here, so that processes that only start scripts need not wait for it
+
     def parse(record):
-        example = tf.io.parse_single_example(record, FEATURES)
+        example = tf.io.parse_single_example(record, features(tf))
         for key in list(example):
             if isinstance(example[key], tf.SparseTensor):
                 example[key] = tf.sparse.to_dense(example[key])
