@@ -1,0 +1,138 @@
+"""One training step: from a batch to moved weights. The same graph on every device.
+
+    network -> loss -> scaled gradients -> mean over ranks -> all finite? -> update, or only the loss scale
+
+What a device does in its own way (sinking, overflow detection) comes in as `device`, what ranks do together as `collectives`.
+"""
+import collections
+
+import tensorflow as tf
+
+from mobilenet import loss_scale
+from mobilenet import losses
+from mobilenet import moving_averages
+from mobilenet import nets
+from mobilenet import optimizers
+from mobilenet import schedules
+
+# What one step computes, for those who look inside: images and labels as the network gets them; end_points
+# (OrderedDict of layer -> activation); loss, total_loss; variables (trained) and gradients (unscaled, mean over ranks);
+# good (whether the step updates); train_op.
+Step = collections.namedtuple('Step', [
+    'images', 'labels', 'end_points', 'loss', 'total_loss', 'variables', 'gradients', 'good', 'train_op'])
+
+
+def build(images, labels, hp, state, device, collectives):
+    """Builds the step; variables are created by the first call in a graph and shared by the next.
+
+    Args:
+      images: float32 [batch, height, width, 3] in [-1, 1]; labels: int32 [batch].
+      hp: model_name, num_classes, float16 (convolutions), dropout (bool), seed, label_smoothing, weight_decay,
+        momentum and the other settings of optimizers.create and schedules.learning_rate, dynamic_loss_scale,
+        moving_average_decay, trainable_scopes, stop_on_nan.
+      state: the run's counters, from state.create.
+
+    Returns:
+      Step; running its train_op runs the step.
+    """
+    with tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
+        before = state.read()
+        network = nets.build(hp.model_name, images, hp.num_classes, training=True,
+                             dropout_seed=dropout_seed(hp, before, collectives) if hp.dropout else None,
+                             compute_dtype=tf.float16 if hp.float16 else tf.float32)
+        loss = losses.smoothed_cross_entropy(network.logits, labels, hp.label_smoothing)
+        total_loss = loss + losses.l2(tf.trainable_variables(), hp.weight_decay)
+        variables = trained_variables(hp.trainable_scopes)
+
+        overflow = device.overflow_check(collectives)
+        overflow.begin()
+        local = unscaled_gradients(total_loss, variables, before.loss_scale)
+        gradients = collectives.allreduce_mean(local)
+        right = losses.count_right(network.logits, labels) / float(labels.shape[0].value)
+        report = mean_over_ranks([loss, total_loss, right], state, collectives)
+        finite = tf.logical_and(overflow.all_finite(local, gradients), tf.is_finite(report[0]))
+        halted, good = decide(finite, report[0], before, state, hp)
+
+        update = tf.cond(good, lambda: apply_all(variables, gradients, network, before, hp), lambda: tf.constant(False))
+        with tf.control_dependencies([update]):
+            train_op = state.advance(before, good, halted, report, hp)
+    return Step(images, labels, network.end_points, loss, total_loss, variables, gradients, good, train_op)
+
+
+def dropout_seed(hp, before, collectives):
+    """[2] int64: the mask is a function of the seed, the rank and the batch's number."""
+    return tf.stack([tf.constant(hp.seed * 4099 + collectives.rank, tf.int64), before.batches])
+
+
+def trained_variables(scopes):
+    """All trainable variables, or those whose names start with one of `scopes`."""
+    return [v for v in tf.trainable_variables()
+            if not scopes or any(v.op.name == s or v.op.name.startswith(s.rstrip('/') + '/') for s in scopes)]
+
+
+def unscaled_gradients(total_loss, variables, scale):
+    """d total_loss / d variables, through a loss that is scaled up on the way back."""
+    gradients = tf.gradients(total_loss * scale, variables)
+    return [g / scale for g in gradients]
+
+
+def mean_over_ranks(values, state, collectives):
+    """Means of float32 scalars over the ranks; the ranks' wish to stop travels along."""
+    if collectives.size == 1:
+        return values
+    mean = collectives.allreduce_sum_unfused(tf.stack(values + [state.stop_wish.read_value()])) / collectives.size
+    with tf.control_dependencies([tf.raw_ops.AssignVariableOp(resource=state.stop_agreed.handle, value=mean[-1])]):
+        return [tf.identity(m) for m in tf.unstack(mean)[:-1]]
+
+
+def decide(finite, loss, before, state, hp):
+    """(halted, good): whether the run stands still because of a NaN, whether this step updates.
+
+    A non-finite gradient under a loss scale that can still go down is an overflow: skipped. A non-finite loss, or
+    gradient at a scale of 1 or less, is a NaN of the model or the data. With hp.stop_on_nan the rest of a sunk loop then
+    does nothing, so that the weights are still those of the failing step when the host looks.
+    """
+    if not hp.stop_on_nan:
+        return tf.constant(False), finite
+    lowest = tf.less_equal(before.loss_scale, loss_scale.SMALLEST)
+    broken = tf.logical_or(tf.logical_not(tf.is_finite(loss)), tf.logical_and(tf.logical_not(finite), lowest))
+    halted = tf.logical_or(tf.greater(state.halted.read_value(), 0.0), broken)
+    return halted, tf.logical_and(finite, tf.logical_not(halted))
+
+
+def apply_all(variables, gradients, network, before, hp):
+    """Weights and slots, then batch norm statistics, then EMA; gives a true scalar after all of them."""
+    step = tf.cast(before.global_step, tf.float32)
+    rate = schedules.learning_rate(step, hp)
+    optimizer = optimizers.create(hp)
+    with tf.name_scope('update'):
+        slots = optimizers.create_slots(optimizer, variables)
+        updates = [optimizer.update(v, s, g, rate, step) for v, s, g in zip(variables, slots, gradients)]
+        decay = moving_averages.effective_decay(nets.default_batch_norm_decay(hp.model_name), step)
+        updates += [moving_averages.move(moving, value, decay) for moving, value in network.batch_norm_statistics]
+    with tf.control_dependencies(updates):
+        return update_ema(averaged_variables(network), step, hp)
+
+
+def averaged_variables(network):
+    """What has an EMA: trainable variables and batch norm statistics."""
+    return tf.trainable_variables() + [moving for moving, _ in network.batch_norm_statistics]
+
+
+def update_ema(variables, step, hp):
+    if not hp.moving_average_decay:
+        return tf.constant(True)
+    averages = moving_averages.create_ema(variables)
+    with tf.name_scope('ema'):
+        decay = moving_averages.effective_decay(hp.moving_average_decay, step)
+        moved = [moving_averages.move(average, v.read_value(), decay) for average, v in zip(averages, variables)]
+    with tf.control_dependencies(moved):
+        return tf.constant(True)
+
+
+def ema_from_variables():
+    """An op that sets every EMA in the default graph to its variable: their start, and after a warm start."""
+    by_name = {v.op.name: v for v in tf.global_variables()}
+    suffix = moving_averages.EMA_SUFFIX
+    return tf.group(*[tf.raw_ops.AssignVariableOp(resource=average.handle, value=by_name[name[:-len(suffix)]].read_value())
+                      for name, average in sorted(by_name.items()) if name.endswith(suffix)])

@@ -1,0 +1,278 @@
+#!/usr/bin/env python3
+"""Trains a MobileNet: a hand-written graph and a plain tf.Session loop, on Ascend NPUs or on a host CPU.
+
+    python train_loop.py --dataset_name digits --image_size 32 --batch_size 64 --max_epoch 10
+    python train_loop.py --rank_table hccl_8p.json --dataset_dir /data/imagenet
+
+Read `train` top to bottom: it is the whole run.
+"""
+import os
+import signal
+import sys
+import time
+
+import data
+from hccl import launcher
+from mobilenet import devices
+from mobilenet import flags
+from mobilenet import hyperparameters
+from mobilenet.devices import npu_options
+from mobilenet.errors import UsageError
+
+
+def parse(argv):
+    """Flags of a training; every value that can be checked without TensorFlow is checked here."""
+    parser = flags.Parser(prog='train_loop.py', allow_abbrev=False,
+                          description='Train a MobileNet with a plain tf.Session loop.')
+    flags.add_model_flags(parser)
+    flags.add_data_flags(parser, data.DATASET_NAMES, data.PREPROCESSING_NAMES)
+    parser.add_argument('--batch_size', type=flags.count(), default=256, help='images a device, default 256')
+    flags.add_schedule_flags(parser)
+    flags.add_optimizer_flags(parser)
+    flags.add_run_flags(parser)
+    flags.add_fine_tuning_flags(parser)
+    flags.add_rank_flags(flags.add_device_flags(parser))
+    npu_options.add_flags(parser)
+    args = parser.parse_args(argv)
+    flags.check_training(args)
+    args.device = devices.choose(args.device)
+    flags.resolve_precision(args, args.device)
+    args.iterations_per_loop = args.iterations_per_loop or devices.ITERATIONS_PER_LOOP[args.device]
+    if args.device == 'npu':
+        npu_options.from_flags(args)
+    elif npu_options.given_flags(args):
+        raise UsageError('{} is for --device=npu: leave it out'.format(npu_options.given_flags(args)[0]))
+    return args
+
+
+def train(args, rank, world_size, addresses):
+    """One rank's training, from the flags to the last checkpoint. Gives the exit status."""
+    stop = StopSignal()
+    dataset = data.open_dataset(args.dataset_name, args.dataset_dir, 'train', args.on_bad_record)
+    hp = hyperparameters.from_flags(args, dataset, world_size, args.device)
+    make_train_dir(args.train_dir)
+    tf = devices.import_tensorflow()
+    from data import preprocess
+    from mobilenet import checkpoints, run_files, schedules, train_step
+    from mobilenet import ranks
+    from mobilenet import state as run_state
+
+    pipeline = data.TrainPipeline(
+        dataset, args.batch_size, args.image_size, args.preprocessing_name, seed=args.seed, rank=rank,
+        world_size=world_size, num_threads=args.data_threads, normalize_on=args.normalize_on,
+        on_bad_record=args.on_bad_record)
+    logger = run_files.log_to(os.path.join(
+        args.train_dir, 'train.log' if rank == 0 else 'train_rank_{}.log'.format(rank)))
+    device, collectives = make_device(args, rank, world_size, addresses)
+
+    with tf.Graph().as_default():
+        tf.set_random_seed(args.seed)
+        start_batch = tf.placeholder(tf.int64, [], 'start_batch')
+        iterator = tf.data.make_initializable_iterator(pipeline.dataset(start_batch))
+        state = run_state.create(hp.initial_loss_scale, world_size)
+
+        def build_step():
+            images, labels = iterator.get_next()
+            return train_step.build(preprocess.normalize(images), labels, hp, state, device, collectives).train_op
+
+        def read_values():
+            values = state.values()
+            last_step = tf.cast(tf.maximum(values['global_step'] - 1, 0), tf.float32)
+            values['learning_rate'] = schedules.learning_rate(last_step, hp)
+            return values
+
+        loop = device.sink(build_step, read_values)
+        broadcast = ranks.Broadcast(tf.global_variables(), state.counters, collectives)
+        checkpointer = checkpoints.Checkpointer(args.train_dir, args.keep_checkpoints)
+        warm_start = fine_tuning_start(args, hp, checkpointer)
+        initialize = [tf.global_variables_initializer(), tf.local_variables_initializer()]
+        start_ema = train_step.ema_from_variables()
+        config = device.session_config(min(args.iterations_per_loop, hp.total_steps), world_size)
+        tf.get_default_graph().finalize()
+
+        with tf.Session(device.target, config=config) as sess:
+            device.initialize(sess)
+            sess.run(initialize)
+            if warm_start:
+                warm_start(sess)
+            sess.run(start_ema)
+            resumed = checkpointer.restore(sess) if rank == 0 else None
+            broadcast.run(sess)
+            step, skipped = sess.run([state.global_step, state.skipped_steps])
+            batches = int(step + skipped)
+            sess.run(iterator.initializer, {start_batch: batches})
+
+            if rank == 0:
+                check_same_run(args, resumed)
+                run_files.write_config(os.path.join(args.train_dir, 'config.json'), args)
+            reporter = run_files.Reporter(args.train_dir, rank, logger, hp.total_steps, args.log_every_steps, batches)
+            reporter.say('{} on {}, {} images, {:g} steps an epoch, {} steps, batch {} x {}, from {}'.format(
+                args.model_name, args.device, dataset.num_examples, hp.steps_per_epoch, hp.total_steps, args.batch_size,
+                world_size, resumed or args.checkpoint_path or 'new weights'))
+            saved_at, halted = batches, False
+
+            while batches < hp.total_steps and not stop.agreed and not halted:
+                n = min(args.iterations_per_loop, hp.total_steps - batches)
+                show_images(args, pipeline, reporter, batches, n)
+                state.begin_loop(sess, stop.wished)
+                started = time.time()
+                try:
+                    values = loop.run(sess, n)
+                except tf.errors.OpError as error:
+                    raise explain(error, pipeline, batches, n)
+                batches = int(values['global_step'] + values['skipped_steps'])
+                halted = values['halted'] > 0
+                reporter.loop(metrics_line(values, batches, n, hp, world_size, time.time() - started), batches)
+                stop.agree(values)
+                done = batches >= hp.total_steps or stop.agreed or halted
+                if rank == 0 and (done or batches - saved_at >= args.save_every_steps):
+                    checkpointer.save(sess, int(values['global_step']))
+                    saved_at = batches
+
+            device.shutdown(sess)
+
+    if halted:
+        raise FloatingPointError(describe_nan(pipeline, batches))
+    if stop.agreed and batches < hp.total_steps:
+        reporter.say('stopped after {} of {} steps and saved; the same command goes on from there'.format(
+            batches, hp.total_steps))
+    else:
+        reporter.say('done: {} steps, weights in {}'.format(batches, checkpointer.latest()) if rank == 0 else 'done')
+    for place, reason in pipeline.bad_records.items():
+        reporter.say('skipped {}: {}'.format(place, reason))
+    reporter.close()
+    return 0
+
+
+def make_train_dir(path):
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise UsageError('--train_dir={}: {}'.format(path, error.strerror))
+
+
+def make_device(args, rank, world_size, addresses):
+    """(device, collectives) of this rank."""
+    from hccl import collectives
+    if args.device == 'npu':
+        from mobilenet.devices import npu
+        together = collectives.HcclCollectives(rank, world_size) if world_size > 1 else collectives.SingleRank()
+        return npu.NpuDevice(npu_options.from_flags(args)), together
+    from mobilenet.devices import host
+    together = collectives.HostCollectives(rank, addresses) if world_size > 1 else collectives.SingleRank()
+    return host.HostDevice(addresses, rank), together
+
+
+def fine_tuning_start(args, hp, checkpointer):
+    """A function that loads --checkpoint_path, or None: not given, or this run has checkpoints of its own."""
+    from mobilenet import checkpoints
+    if not args.checkpoint_path:
+        return None
+    path = checkpoints.resolve(args.checkpoint_path)
+    if checkpointer.latest():
+        return None
+    saver = checkpoints.warm_start(path, args.model_name, hp.checkpoint_exclude_scopes, args.ignore_missing_vars)
+    return lambda sess: saver.restore(sess, path)
+
+
+def check_same_run(args, resumed):
+    """A resumed run keeps what decides its numbers. Raises UsageError."""
+    from mobilenet import run_files
+    if not resumed:
+        return
+    before = run_files.read_config(os.path.join(args.train_dir, 'config.json'))
+    for name in ('model_name', 'dataset_name', 'batch_size', 'seed'):
+        if name in before and before[name] != getattr(args, name):
+            raise UsageError('--{0}={1}, but {2} holds a run with --{0}={3}: use that, or another --train_dir'.format(
+                name, getattr(args, name), args.train_dir, before[name]))
+
+
+def metrics_line(values, batches, n, hp, world_size, seconds):
+    """A line of metrics.jsonl: means over the loop's good steps (None in the file where there was none)."""
+    good = float(values['good_sum'])
+    mean = (lambda total: float(total) / good) if good else (lambda total: float('nan'))
+    return {'step': int(values['global_step']), 'epoch': batches / hp.steps_per_epoch, 'loss': mean(values['loss_sum']),
+            'total_loss': mean(values['total_loss_sum']), 'accuracy': mean(values['right_sum']),
+            'learning_rate': float(values['learning_rate']), 'loss_scale': float(values['loss_scale']),
+            'skipped_steps': int(values['skipped_steps']),
+            'images_per_sec': n * hp.batch_size * world_size / seconds, 'time': time.time()}
+
+
+def show_images(args, pipeline, reporter, batches, n):
+    """--summary_images_at_step: writes the batch of that step, if it is in the coming loop."""
+    from data import peek
+    step = args.summary_images_at_step
+    if reporter.main and step is not None and batches <= step < batches + n:
+        images, labels = peek.read_batch(pipeline, step)
+        reporter.images(step, images[:16], labels[:16])
+
+
+def explain(error, pipeline, batches, n):
+    """A session's error as what the person can act on: the record that cannot be read, or the error itself."""
+    bad = pipeline.find_bad_record(batches, n + 2)  # the pipeline reads ahead
+    if bad:
+        return UsageError('{}: {} (--on_bad_record=skip goes on without it; scripts/check_dataset.py finds all)'.format(*bad))
+    return error
+
+
+def describe_nan(pipeline, batch):
+    records = pipeline.records(batch)
+    return 'loss or gradient not finite at batch {} ({} … {}): weights are as before it, and saved; --nan_policy=skip goes on'.format(
+        batch, pipeline.describe(records[0]), pipeline.describe(records[-1]))
+
+
+class StopSignal:
+    """Ctrl-C and SIGTERM finish the running loop; a second one ends the process at once.
+
+    `wished`: this rank has got one. `agreed`: all ranks know, and stop after the same loop.
+    """
+
+    def __init__(self):
+        self.wished = self.agreed = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._handle)
+
+    def _handle(self, number, frame):
+        del frame
+        if self.wished:
+            os._exit(128 + number)
+        self.wished = True
+
+    def agree(self, values):
+        self.agreed = values['stop_agreed'] > 0 if 'stop_agreed' in values else self.wished
+
+
+def run_rank(args):
+    """Trains as the one rank, or as the rank that the environment says."""
+    if not launcher.is_rank(os.environ):
+        return train(args, 0, 1, None)
+    world_size = int(os.environ.get('RANK_SIZE', '1'))
+    addresses = os.environ.get('MOBILENET_RANK_ADDRESSES', '').split(',')
+    return train(args, int(os.environ['RANK_ID']), world_size, addresses)
+
+
+def main(argv=None):
+    argv = sys.argv[1:] if argv is None else argv
+    prog = 'train_loop.py'
+    try:
+        args = parse(argv)
+        if args.rank_table and not launcher.is_rank(os.environ):
+            make_train_dir(args.train_dir)
+            return launcher.launch(args.rank_table, [os.path.abspath(__file__)] + argv, server_id=args.server_id,
+                                   bind_cores=args.bind_cores, log_dir=args.train_dir, base_port=args.base_port)
+        return run_rank(args)
+    except UsageError as error:
+        return flags.fail(error, prog, 2)
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:  # what failed and where: one line here, the whole in train.log
+        import logging
+        logging.getLogger('mobilenet').exception('failed')
+        return flags.fail('{}: {}'.format(type(error).__name__, str(error).splitlines()[0] if str(error) else ''), prog, 1)
+
+
+if __name__ == '__main__':
+    status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # TensorFlow's servers and prefetching threads do not end by themselves in every state
