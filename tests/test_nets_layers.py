@@ -190,7 +190,7 @@ def test_float16_is_close_to_float32():
         assert relative_error(half[name], wanted[name]) < 0.2, name
     for variable, value, gradient in zip(variables, half_near, wanted_near):
         error = np.abs(value - gradient).max() / np.abs(gradient).max()
-        assert error < 0.02, '%s: %g' % (variable.op.name, error)
+        assert error < 0.05, '%s: %g' % (variable.op.name, error)
     flat, half_flat = [np.concatenate([g.ravel() for g in gs]) for gs in (wanted_all, half_all)]
     assert flat.dot(half_flat) / np.linalg.norm(flat) / np.linalg.norm(half_flat) > 0.7
 

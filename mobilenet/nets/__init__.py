@@ -16,13 +16,16 @@ _MODELS = collections.OrderedDict([
     ('mobilenet_v2_075', ('mobilenet_v2', 0.75)),
     ('mobilenet_v2_050', ('mobilenet_v2', 0.50)),
     ('mobilenet_v2_035', ('mobilenet_v2', 0.35)),
+    ('mobilenet_v3_large', ('mobilenet_v3', 'large')),
+    ('mobilenet_v3_small', ('mobilenet_v3', 'small')),
 ])
 
-_SCOPES = {'mobilenet_v1': 'MobilenetV1', 'mobilenet_v2': 'MobilenetV2'}
+_SCOPES = {'mobilenet_v1': 'MobilenetV1', 'mobilenet_v2': 'MobilenetV2',
+           'mobilenet_v3': 'MobilenetV3'}
 
 # What slim's training scopes set: mobilenet_v1_arg_scope and mobilenet.training_scope.
-_BATCH_NORM_DECAY = {'mobilenet_v1': 0.9997, 'mobilenet_v2': 0.997}
-_DROPOUT_KEEP_PROB = {'mobilenet_v1': 0.999, 'mobilenet_v2': 0.8}
+_BATCH_NORM_DECAY = {'mobilenet_v1': 0.9997, 'mobilenet_v2': 0.997, 'mobilenet_v3': 0.997}
+_DROPOUT_KEEP_PROB = {'mobilenet_v1': 0.999, 'mobilenet_v2': 0.8, 'mobilenet_v3': 0.8}
 
 MODEL_NAMES = tuple(_MODELS)
 

@@ -1,0 +1,124 @@
+"""MobileNetV3 (Howard et al., 2019, arXiv:1905.02244, tables 1 and 2), named as TF-slim's
+mobilenet_v3."""
+import collections
+
+import tensorflow as tf
+
+from mobilenet.nets import layers
+
+_SQUEEZE_FACTOR = 4
+
+# expanded: channels of the depthwise convolution at width 1 (slim gives factors of the input).
+# squeeze: squeeze-and-excite. activation: RE relu, HS hard-swish.
+Block = collections.namedtuple('Block', 'kernel expanded filters squeeze activation stride')
+
+_LARGE = (
+    Block(3, 16, 16, False, 'RE', 1),
+    Block(3, 64, 24, False, 'RE', 2),
+    Block(3, 72, 24, False, 'RE', 1),
+    Block(5, 72, 40, True, 'RE', 2),
+    Block(5, 120, 40, True, 'RE', 1),
+    Block(5, 120, 40, True, 'RE', 1),
+    Block(3, 240, 80, False, 'HS', 2),
+    Block(3, 200, 80, False, 'HS', 1),
+    Block(3, 184, 80, False, 'HS', 1),
+    Block(3, 184, 80, False, 'HS', 1),
+    Block(3, 480, 112, True, 'HS', 1),
+    Block(3, 672, 112, True, 'HS', 1),
+    Block(5, 672, 160, True, 'HS', 2),
+    Block(5, 960, 160, True, 'HS', 1),
+    Block(5, 960, 160, True, 'HS', 1),
+)
+
+_SMALL = (
+    Block(3, 16, 16, True, 'RE', 2),
+    Block(3, 72, 24, False, 'RE', 2),
+    Block(3, 88, 24, False, 'RE', 1),
+    Block(5, 96, 40, True, 'HS', 2),
+    Block(5, 240, 40, True, 'HS', 1),
+    Block(5, 240, 40, True, 'HS', 1),
+    Block(5, 120, 48, True, 'HS', 1),
+    Block(5, 144, 48, True, 'HS', 1),
+    Block(5, 288, 96, True, 'HS', 2),
+    Block(5, 576, 96, True, 'HS', 1),
+    Block(5, 576, 96, True, 'HS', 1),
+)
+
+# variant -> (blocks, filters of the last convolution, width of the layer after the pooling).
+_VARIANTS = {'large': (_LARGE, 960, 1280), 'small': (_SMALL, 576, 1024)}
+
+
+def mobilenet_v3(images, mode, variant):
+    """Network up to the features in front of the logits [batch, 1, 1, channels]; end points.
+
+    Args:
+      images: float32 [batch, height, width, 3] in [-1, 1].
+      mode: layers.Mode.
+      variant: 'large' or 'small', both of width 1.0.
+    """
+    blocks, last_filters, features = _VARIANTS[variant]
+    end_points = collections.OrderedDict()
+    net = layers.conv_block(images, mode, 'Conv', 16, kernel_size=3, stride=2,
+                            activation=hard_swish)
+    end_points['Conv'] = net
+    for i, block in enumerate(blocks):
+        scope = 'expanded_conv_%d' % i if i else 'expanded_conv'
+        net = _bottleneck(net, mode, scope, block, end_points)
+    net = layers.conv_block(net, mode, 'Conv_1', last_filters, activation=hard_swish)
+    end_points['Conv_1'] = net
+    net = end_points['global_pool'] = layers.global_pool(net)
+    with tf.variable_scope('Conv_2'):
+        net = hard_swish(layers.add_biases(layers.conv2d(net, mode, features)), mode)
+    end_points['Conv_2'] = net
+    return net, end_points
+
+
+def hard_swish(inputs, mode):
+    """x * relu6(x + 3) / 6 (section 5.2)."""
+    with tf.name_scope('hard_swish'):
+        return inputs * layers.relu6(inputs + 3.0, mode) * (1.0 / 6.0)
+
+
+def relu(inputs, mode):
+    """max(x, 0)."""
+    del mode
+    return tf.nn.relu(inputs)
+
+
+def squeeze_excite(inputs, mode):
+    """Scales each channel by a gate in [0, 1] computed from all channels' means (section 5.3).
+
+    The gate is relu6(x + 3) * 0.16667, with slim's digits.
+    """
+    channels = inputs.shape[-1].value
+    with tf.variable_scope('squeeze_excite'):
+        gate = layers.global_pool(inputs)
+        with tf.variable_scope('Conv'):
+            squeezed = layers.make_divisible(channels / _SQUEEZE_FACTOR)
+            gate = tf.nn.relu(layers.add_biases(layers.conv2d(gate, mode, squeezed)))
+        with tf.variable_scope('Conv_1'):
+            gate = layers.add_biases(layers.conv2d(gate, mode, channels))
+            gate = layers.relu6(gate + 3.0, mode) * 0.16667
+        return tf.multiply(inputs, gate, name='output')
+
+
+def _bottleneck(inputs, mode, scope, block, end_points):
+    """Inverted residual of V2 with block's kernel size and activation, and squeeze-and-excite
+    between the depthwise convolution and the projection."""
+    activation = {'RE': relu, 'HS': hard_swish}[block.activation]
+    net = inputs
+    channels = inputs.shape[-1].value
+    with tf.variable_scope(scope):
+        if block.expanded > channels:
+            net = layers.conv_block(net, mode, 'expand', block.expanded, activation=activation)
+            end_points[scope + '/expand'] = net
+        net = layers.depthwise_block(net, mode, 'depthwise', block.kernel, block.stride,
+                                     activation)
+        end_points[scope + '/depthwise'] = net
+        if block.squeeze:
+            net = end_points[scope + '/squeeze_excite'] = squeeze_excite(net, mode)
+        net = layers.conv_block(net, mode, 'project', block.filters, activation=layers.linear)
+        end_points[scope + '/project'] = net
+        if block.stride == 1 and channels == block.filters:
+            net = end_points[scope + '/output'] = tf.add(net, inputs, name='output')
+    return net
