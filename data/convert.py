@@ -1,8 +1,10 @@
-"""Image files into sharded TFRecords: by several processes, the same bytes for the same seed however many they are.
+"""Image files into sharded TFRecords: by several processes, the same bytes for the same seed
+however many they are.
 
-`write_split` does the work for every converter. A shard is written by one process, next to its place, and a split appears
-in the output folder all at once, when each of its shards is whole: a conversion that was stopped leaves no half of a
-data set. (`data/folders.py` and `data/imagenet_archives.py` list the images.)
+`write_split` does the work for every converter. A shard is written by one process, next to its
+place, and a split appears in the output folder all at once, when each of its shards is whole: a
+conversion that was stopped leaves no half of a data set. (`data/folders.py` and
+`data/imagenet_archives.py` list the images.)
 """
 import collections
 import os
@@ -16,9 +18,12 @@ from data.progress import Progress
 from mobilenet.errors import UsageError
 
 Source = collections.namedtuple('Source', 'path label text synset boxes')
-"""An image to convert. synset: str or None. boxes: [(xmin, ymin, xmax, ymax)] in fractions of the image."""
+"""An image to convert. synset: str or None. boxes: [(xmin, ymin, xmax, ymax)] in fractions of the
+image.
+"""
 
-Summary = collections.namedtuple('Summary', 'split num_images num_classes num_shards num_skipped num_bytes seconds')
+Summary = collections.namedtuple(
+    'Summary', 'split num_images num_classes num_shards num_skipped num_bytes seconds')
 
 LABELS_FILE = 'labels.txt'
 SHARD_BYTES = 128 << 20
@@ -31,7 +36,9 @@ def source(path, label, text='', synset=None, boxes=()):
 
 
 def prepare_output(out_dir, splits, overwrite):
-    """Makes the folder. Raises UsageError where it holds shards of one of `splits` already, unless `overwrite`."""
+    """Makes the folder. Raises UsageError where it holds shards of one of `splits` already, unless
+    `overwrite`.
+    """
     try:
         os.makedirs(out_dir, exist_ok=True)
     except OSError as error:
@@ -40,8 +47,9 @@ def prepare_output(out_dir, splits, overwrite):
         raise UsageError('%s is not writable: choose another output folder' % out_dir)
     there = [name for split in splits for name in shards_in(out_dir, split)]
     if there and not overwrite:
-        raise UsageError('%s already holds %s: choose another output folder, or --overwrite'
-                         % (out_dir, there[0] + (' and %d more' % (len(there) - 1) if there[1:] else '')))
+        more = ' and %d more' % (len(there) - 1) if there[1:] else ''
+        raise UsageError('%s already holds %s%s: choose another output folder, or --overwrite'
+                         % (out_dir, there[0], more))
 
 
 def shards_in(folder, split):
@@ -62,14 +70,17 @@ def default_num_shards(sources, at_most=1024):
 
 def check_num_shards(split, sources, num_shards):
     if num_shards > len(sources):
-        raise UsageError('%d shards are more than the %d images of %s: use fewer' % (num_shards, len(sources), split))
+        raise UsageError('%d shards are more than the %d images of %s: use fewer' %
+                         (num_shards, len(sources), split))
 
 
 def write_split(out_dir, split, sources, num_shards, seed, on_bad_image, num_processes):
-    """Writes `sources`, shuffled by `seed` over all shards, as SPLIT-00000-of-NNNNN. Returns a Summary.
+    """Writes `sources`, shuffled by `seed` over all shards, as SPLIT-00000-of-NNNNN. Returns a
+    Summary.
 
-    on_bad_image: 'skip' names a file that is no image on stderr and leaves it out; 'stop' raises UsageError. UsageError is
-    also raised with fewer images than shards, and where a shard would be left without a single image.
+    on_bad_image: 'skip' names a file that is no image on stderr and leaves it out; 'stop' raises
+    UsageError. UsageError is also raised with fewer images than shards, and where a shard would be
+    left without a single image.
     """
     check_num_shards(split, sources, num_shards)
     started = time.time()
@@ -86,8 +97,9 @@ def write_split(out_dir, split, sources, num_shards, seed, on_bad_image, num_pro
         _put_in_place(staging, out_dir, split)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return Summary(split, len(sources) - skipped, len({item.label for item in sources}), num_shards, skipped,
-                   num_bytes, time.time() - started)
+    num_classes = len({item.label for item in sources})
+    return Summary(split, len(sources) - skipped, num_classes, num_shards, skipped, num_bytes,
+                   time.time() - started)
 
 
 def write_labels(out_dir, class_names, first_label=0):
@@ -100,7 +112,8 @@ def write_labels(out_dir, class_names, first_label=0):
 def summary_line(summary):
     return '%s: %d images of %d class%s in %d file%s, %.1f MB, %.1f s%s' % (
         summary.split, summary.num_images, summary.num_classes, 'es' * (summary.num_classes != 1),
-        summary.num_shards, 's' * (summary.num_shards != 1), summary.num_bytes / 1e6, summary.seconds,
+        summary.num_shards, 's' * (summary.num_shards != 1), summary.num_bytes / 1e6,
+        summary.seconds,
         '; %d skipped' % summary.num_skipped if summary.num_skipped else '')
 
 
@@ -135,7 +148,9 @@ def _put_in_place(staging, out_dir, split):
 
 
 def write_shard(task):
-    """In a worker. task: (path, sources, on_bad_image). Yields (images done, [(path, reason) of bad ones]) as it goes."""
+    """In a worker. task: (path, sources, on_bad_image). Yields (images done, [(path, reason) of bad
+    ones]) as it goes.
+    """
     shard_path, sources, on_bad_image = task
     done, bad, next_report = 0, [], time.time() + REPORT_SECONDS
     with tfrecord.TFRecordWriter(shard_path) as writer:
@@ -144,17 +159,19 @@ def write_shard(task):
                 image = images.read_image(item.path)
             except images.NotAnImage as error:
                 if on_bad_image == 'stop':
-                    raise UsageError('%s: %s; remove it, or use --on_bad_image skip' % (item.path, error))
+                    raise UsageError('%s: %s; remove it, or use --on_bad_image skip' %
+                                     (item.path, error))
                 bad.append((item.path, str(error)))
             else:
                 writer.write(examples.image_example(
-                    image.encoded, image.format, image.height, image.width, image.channels, item.label,
-                    os.path.basename(item.path), item.synset, item.text, item.boxes))
+                    image.encoded, image.format, image.height, image.width, image.channels,
+                    item.label, os.path.basename(item.path), item.synset, item.text, item.boxes))
             done += 1
             if time.time() >= next_report:
                 yield done, bad
                 done, bad, next_report = 0, [], time.time() + REPORT_SECONDS
         yield done, bad
         if not writer.num_records:
-            raise UsageError('none of the %d files for %s is an image: remove them, or use fewer shards'
-                             % (len(sources), os.path.basename(shard_path)))
+            raise UsageError(
+                'none of the %d files for %s is an image: remove them, or use fewer shards' %
+                (len(sources), os.path.basename(shard_path)))

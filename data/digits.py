@@ -1,7 +1,9 @@
-"""scikit-learn's 1,797 handwritten digits (8x8, grey, 10 classes), written once as TFRecords in slim's layout.
+"""scikit-learn's 1,797 handwritten digits (8x8, grey, 10 classes), written once as TFRecords in
+slim's layout.
 
-Every fifth image is held out as the split `validation` (359), the others are `train` (1,438). Labels are 0 to 9, with no
-background class. Source: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI repository, 1998.
+Every fifth image is held out as the split `validation` (359), the others are `train` (1,438).
+Labels are 0 to 9, with no background class. Source: E. Alpaydin, C. Kaynak, "Optical Recognition of
+Handwritten Digits", UCI repository, 1998.
 """
 import io
 import os
@@ -19,7 +21,8 @@ NUM_EXAMPLES = {examples.shard_name('train', 0, TRAIN_SHARDS): 719,
                 examples.shard_name('validation', 0, 1): 359}
 LABELS_FILE = 'labels.txt'
 PARTIAL_PREFIX = '.partial-digits-'
-# A process killed while writing leaves its temporary folder behind. Writing takes a second: after an hour nobody owns it.
+# A process killed while writing leaves its temporary folder behind. Writing takes a second: after
+# an hour nobody owns it.
 STALE_SECONDS = 3600
 
 
@@ -31,8 +34,9 @@ def default_dir():
 def ensure(dataset_dir=None):
     """Returns the folder of the digits, writing them first where they are not yet, or not whole.
 
-    Any number of processes may call this at once: each file is put in place by a rename, and everyone's files are equal
-    bit for bit. Raises UsageError where the folder cannot be written or holds another data set.
+    Any number of processes may call this at once: each file is put in place by a rename, and
+    everyone's files are equal bit for bit. Raises UsageError where the folder cannot be written or
+    holds another data set.
     """
     folder = dataset_dir or default_dir()
     try:
@@ -46,7 +50,9 @@ def ensure(dataset_dir=None):
 
 
 def _is_whole(folder):
-    """Whether every file is there with all its records, so that neither a kill nor a full disk leaves a torn set in use."""
+    """Whether every file is there with all its records, so that neither a kill nor a full disk
+    leaves a torn set in use.
+    """
     if not os.path.isfile(os.path.join(folder, LABELS_FILE)):
         return False
     for name, num_examples in NUM_EXAMPLES.items():
@@ -63,15 +69,16 @@ def _refuse_other_data_set(folder):
     if not os.path.isdir(folder):
         return
     for name in sorted(os.listdir(folder)):
-        if name.split('-')[0] in examples.SPLITS and name not in NUM_EXAMPLES and '.partial' not in name:
-            raise UsageError('%s holds another data set (%s): give --dataset_dir a folder of its own for the digits'
-                             % (folder, name))
+        is_shard = name.split('-')[0] in examples.SPLITS and '.partial' not in name
+        if is_shard and name not in NUM_EXAMPLES:
+            raise UsageError('%s holds another data set (%s): give --dataset_dir a folder of its '
+                             'own for the digits' % (folder, name))
     labels = os.path.join(folder, LABELS_FILE)
     if os.path.isfile(labels):
         with open(labels, encoding='utf-8', errors='replace') as file:
             if file.read() != examples.labels_text(CLASS_NAMES):
-                raise UsageError('%s is of another data set: give --dataset_dir a folder of its own for the digits'
-                                 % labels)
+                raise UsageError('%s is of another data set: give --dataset_dir a folder of its '
+                                 'own for the digits' % labels)
 
 
 def _write(folder):
@@ -113,8 +120,9 @@ def _records():
             name = train_names[num_train % TRAIN_SHARDS]
             num_train += 1
         height, width = image.shape
-        records[name].append(examples.image_example(
-            _png(image), 'PNG', height, width, 1, int(label), 'digit_%04d.png' % index, text=CLASS_NAMES[label]))
+        records[name].append(
+            examples.image_example(_png(image), 'PNG', height, width, 1, int(label),
+                                   'digit_%04d.png' % index, text=CLASS_NAMES[label]))
     return records
 
 
@@ -123,7 +131,8 @@ def _load():
     try:
         from sklearn import datasets
     except ImportError:
-        raise UsageError('the digits come with scikit-learn: pip install scikit-learn, or run scripts/setup.sh')
+        raise UsageError(
+            'the digits come with scikit-learn: pip install scikit-learn, or run scripts/setup.sh')
     digits = datasets.load_digits()
     return (digits.images * (255.0 / 16.0) + 0.5).astype('uint8'), digits.target
 

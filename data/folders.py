@@ -10,16 +10,19 @@ VALIDATION_NAMES = ('validation', 'val')
 
 
 def list_splits(src):
-    """{split: {class name: [path]}} of SRC/train and SRC/validation (or val), or {None: …} of SRC/CLASS.
+    """{split: {class name: [path]}} of SRC/train and SRC/validation (or val), or {None: …} of
+    SRC/CLASS.
 
-    Names are in sorted order, and the classes those of all splits together: a class that one split lacks has an empty
-    list there. Sub-folders of a class belong to it; hidden files don't count. Raises UsageError without any class.
+    Names are in sorted order, and the classes those of all splits together: a class that one split
+    lacks has an empty list there. Sub-folders of a class belong to it; hidden files don't count.
+    Raises UsageError without any class.
     """
     if not os.path.isdir(src):
         raise UsageError('%s is no folder' % src)
     parts = {None: src}
     train = os.path.join(src, 'train')
-    if os.path.isdir(train) and _subfolders(train):  # a class may be named "train"; it holds files, not classes
+    # A class may be named "train"; it holds files, not classes.
+    if os.path.isdir(train) and _subfolders(train):
         parts = {'train': train}
         for name in VALIDATION_NAMES:
             if os.path.isdir(os.path.join(src, name)):
@@ -27,7 +30,8 @@ def list_splits(src):
                 break
     class_names = sorted({name for folder in parts.values() for name in _subfolders(folder)})
     if not class_names:
-        raise UsageError('%s has no class folders: put the images of each class into a folder of its own' % src)
+        raise UsageError(
+            '%s has no class folders: put the images of each class into a folder of its own' % src)
     return {split: {name: _files(os.path.join(folder, name)) for name in class_names}
             for split, folder in parts.items()}
 
@@ -35,8 +39,8 @@ def list_splits(src):
 def hold_out(classes, share=None, every=None, seed=0):
     """Splits {class: [path]} into (train, validation) of the same form.
 
-    share: that part of each class (at least one image where it has two or more), drawn by `seed`; or
-    every: each `every`-th image, counted through all classes in order.
+    share: that part of each class (at least one image where it has two or more), drawn by `seed`;
+    or every: each `every`-th image, counted through all classes in order.
     """
     train, validation, position = {}, {}, 0
     rng = np.random.RandomState(seed)
@@ -55,11 +59,13 @@ def hold_out(classes, share=None, every=None, seed=0):
 
 def sources(classes):
     """The images of {class: [path]} with their labels, 0 for the first class."""
-    return [source(path, label, name) for label, (name, paths) in enumerate(classes.items()) for path in paths]
+    return [source(path, label, name)
+            for label, (name, paths) in enumerate(classes.items()) for path in paths]
 
 
 def _subfolders(folder):
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith('.'))
+    return sorted(entry.name for entry in os.scandir(folder)
+                  if entry.is_dir() and not entry.name.startswith('.'))
 
 
 def _files(folder):

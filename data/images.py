@@ -1,4 +1,6 @@
-"""Image files made ready for a record: checked by decoding them, kept as they are where training can read them."""
+"""Image files made ready for a record: checked by decoding them, kept as they are where training
+can read them.
+"""
 import collections
 import io
 import warnings
@@ -17,7 +19,8 @@ class NotAnImage(Exception):
 
 
 def read_image(path):
-    """EncodedImage of a file. JPEG and PNG bytes are kept; any other kind that Pillow reads becomes a PNG, without loss.
+    """EncodedImage of a file. JPEG and PNG bytes are kept; any other kind that Pillow reads becomes
+    a PNG, without loss.
 
     Raises NotAnImage where the file cannot be read or decoded to its end.
     """
@@ -32,7 +35,8 @@ def encoded_image(data):
     """EncodedImage of the bytes of an image file of any kind. Raises NotAnImage."""
     if not data:
         raise NotAnImage('the file is empty')
-    # Told by its first bytes, as TensorFlow does it, not by its name: ImageNet has a PNG named .JPEG.
+    # Told by its first bytes, as TensorFlow does it, not by its name: ImageNet has a PNG named
+    # .JPEG.
     if data.startswith(JPEG_START):
         kind = 'JPEG'
     elif data.startswith(PNG_START):
@@ -47,23 +51,27 @@ def encoded_image(data):
             image = Image.open(io.BytesIO(data))
             width, height = image.size
             if width * height > MAX_PIXELS:  # the pipeline would not take it
-                raise NotAnImage('%d x %d pixels are more than %d million' % (width, height, MAX_PIXELS // 1000000))
+                raise NotAnImage('%d x %d pixels are more than %d million' %
+                                 (width, height, MAX_PIXELS // 1000000))
             channels = 3 if image.mode == 'P' else len(image.getbands())
             if kind == 'JPEG':
-                # An eighth of the size takes the same bytes through the same checks, and a third of the time.
+                # An eighth of the size takes the same bytes through the same checks, and a third of
+                # the time.
                 image.draft(image.mode, (max(width // 8, 1), max(height // 8, 1)))
             image.load()
             if kind is None:
                 data, kind, channels = _as_png(image)
     except NotAnImage:
         raise
-    except Exception as error:  # Pillow raises whatever its plugins do: OSError, SyntaxError, struct.error, …
+    except Exception as error:  # whatever Pillow's plugins raise: OSError, SyntaxError, …
         raise NotAnImage(_reason(error))
     return EncodedImage(data, kind, height, width, {2: 1}.get(channels, channels))
 
 
 def _as_png(image):
-    """(bytes, 'PNG', channels) of a loaded Pillow image: 8 bits, grey or RGB. Of an animation, the first frame."""
+    """(bytes, 'PNG', channels) of a loaded Pillow image: 8 bits, grey or RGB. Of an animation, the
+    first frame.
+    """
     from PIL import Image
     if image.mode.startswith('I;16'):
         import numpy as np

@@ -1,4 +1,6 @@
-"""Progress of a long command on stderr: a tqdm bar on a terminal, a plain line now and then elsewhere."""
+"""Progress of a long command on stderr: a tqdm bar on a terminal, a plain line now and then
+elsewhere.
+"""
 import sys
 import time
 
@@ -6,7 +8,9 @@ PLAIN_INTERVAL_SECONDS = 10.0
 
 
 class Progress:
-    """`with Progress(total, 'train', 'image') as progress: progress.update(5); progress.note('skipped …')`"""
+    """`with Progress(total, 'train', 'image') as progress: progress.update(5);
+    progress.note('skipped …')`
+    """
 
     def __init__(self, total, description, unit):
         self._total, self._description, self._unit = total, description, unit
@@ -15,8 +19,8 @@ class Progress:
         self._bar = None
         if sys.stderr.isatty():
             import tqdm
-            self._bar = tqdm.tqdm(total=total, desc=description, unit=unit, unit_scale=total >= 10000,
-                                  dynamic_ncols=True)
+            self._bar = tqdm.tqdm(total=total, desc=description, unit=unit, dynamic_ncols=True,
+                                  unit_scale=total >= 10000)
 
     def __enter__(self):
         return self
@@ -32,9 +36,11 @@ class Progress:
         elif time.time() >= self._next_line or (self._done == self._total and count):
             elapsed = time.time() - self._started
             rate = self._done / max(elapsed, 1e-9)
-            print('%s: %d of %d %ss (%d %%), %.0f %ss/s, %.0f s left' % (
-                self._description, self._done, self._total, self._unit, 100 * self._done // max(self._total, 1),
-                rate, self._unit, (self._total - self._done) / max(rate, 1e-9)), file=sys.stderr, flush=True)
+            print(
+                '%s: %d of %d %ss (%d %%), %.0f %ss/s, %.0f s left' %
+                (self._description, self._done, self._total, self._unit,
+                 100 * self._done // max(self._total, 1), rate, self._unit,
+                 (self._total - self._done) / max(rate, 1e-9)), file=sys.stderr, flush=True)
             self._next_line = time.time() + PLAIN_INTERVAL_SECONDS
 
     def note(self, line):

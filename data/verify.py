@@ -1,6 +1,8 @@
-"""Every record of a data set read and decoded as training would, by several processes; what is wrong is listed.
+"""Every record of a data set read and decoded as training would, by several processes; what is
+wrong is listed.
 
-The reading and decoding are the input pipeline's own, over the whole of each image: what passes here does not stop a run.
+The reading and decoding are the input pipeline's own, over the whole of each image: what passes
+here does not stop a run.
 """
 import collections
 import hashlib
@@ -15,19 +17,25 @@ DECODED_SIZE = 8  # pixels a side after the resize: the smallest there is
 
 Finding = collections.namedtuple('Finding', 'place reason')
 Checked = collections.namedtuple('Checked', 'findings labels heights widths sizes hashes')
-"""Of a split of n records, numpy arrays [n] in their order: label (-1 where the record is bad), height, width, bytes of
-the encoded image, and 16 bytes of its hash."""
+"""Of a split of n records, numpy arrays [n] in their order: label (-1 where the record is bad),
+height, width, bytes of the encoded image, and 16 bytes of its hash.
+"""
 
 _Task = collections.namedtuple('_Task', 'name dataset_dir split start stop')
 _opened = {}
 
 
 def check_splits(name, dataset_dir, datasets, num_processes, progress):
-    """Checks all records of {split: dataset}, opened by that name with on_bad_record='skip'. Returns {split: Checked}."""
+    """Checks all records of {split: dataset}, opened by that name with on_bad_record='skip'.
+    Returns {split: Checked}.
+    """
     findings = {split: {} for split in datasets}
     columns = {split: _empty_columns(dataset.num_examples) for split, dataset in datasets.items()}
-    tasks = [_Task(name, dataset_dir, split, start, min(start + RECORDS_A_TASK, dataset.num_examples))
-             for split, dataset in datasets.items() for start in range(0, dataset.num_examples, RECORDS_A_TASK)]
+    tasks = [
+        _Task(name, dataset_dir, split, start, min(start + RECORDS_A_TASK, dataset.num_examples))
+        for split, dataset in datasets.items()
+        for start in range(0, dataset.num_examples, RECORDS_A_TASK)
+    ]
     while tasks:
         tasks = _run(tasks, datasets, findings, columns, num_processes, progress)
     for split, dataset in datasets.items():
@@ -38,16 +46,18 @@ def check_splits(name, dataset_dir, datasets, num_processes, progress):
 
 
 def _empty_columns(total):
-    return Checked([], np.full(total, -1, np.int64), np.zeros(total, np.int32), np.zeros(total, np.int32),
-                   np.zeros(total, np.int64), np.zeros(total, 'V16'))
+    return Checked([], np.full(total, -1, np.int64), np.zeros(total, np.int32),
+                   np.zeros(total, np.int32), np.zeros(total, np.int64), np.zeros(total, 'V16'))
 
 
 def duplicates(hashes_of_splits):
-    """[[(split, record), …]] of the records whose encoded images are equal, each list two long or longer.
+    """[[(split, record), …]] of the records whose encoded images are equal, each list two long or
+    longer.
 
     hashes_of_splits: {split: V16 array}; records without a hash (bad ones) don't count.
     """
-    places = [(split, record) for split, hashes in hashes_of_splits.items() for record in range(len(hashes))]
+    places = [(split, record) for split, hashes in hashes_of_splits.items()
+              for record in range(len(hashes))]
     hashes = np.concatenate(list(hashes_of_splits.values()))
     # numpy neither sorts nor compares V16 by value: two unsigned halves do.
     halves = hashes.view(np.uint64).reshape([-1, 2])
@@ -71,8 +81,9 @@ def _run(tasks, datasets, findings, columns, num_processes, progress):
         if isinstance(event, workers.Died):
             culprit = event.task.start if event.last is None else event.last[1]
             if culprit < event.task.stop:
-                findings[split][culprit] = Finding(datasets[split].describe(culprit),
-                                                   'the process that read it ended with status %s' % event.exit_code)
+                findings[split][culprit] = Finding(
+                    datasets[split].describe(culprit),
+                    'the process that read it ended with status %s' % event.exit_code)
                 progress.update(1)
                 left.append(event.task._replace(start=culprit + 1))
         elif isinstance(event, workers.Report):
@@ -86,7 +97,9 @@ def _run(tasks, datasets, findings, columns, num_processes, progress):
 
 
 def check_records(task):
-    """In a worker. Yields (start, stop, [(record, reason)], labels, heights, widths, sizes, hashes) of runs of records."""
+    """In a worker. Yields (start, stop, [(record, reason)], labels, heights, widths, sizes, hashes)
+    of runs of records.
+    """
     dataset, pipeline = _open(task)
     for start in range(task.start, task.stop, RECORDS_A_REPORT):
         stop = min(start + RECORDS_A_REPORT, task.stop)
@@ -101,7 +114,9 @@ def check_records(task):
 
 
 def _check(dataset, pipeline, record):
-    """((label, height, width, bytes, hash), None or what is wrong). A record that is wrong has label -1."""
+    """((label, height, width, bytes, hash), None or what is wrong). A record that is wrong has
+    label -1.
+    """
     from data import reader
     from data.tfrecord import BadRecord
     try:

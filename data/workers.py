@@ -1,8 +1,9 @@
 """A pool of processes that report while they work, and that never outlives or outwaits anyone.
 
-Not `multiprocessing.Pool`, which waits for ever when a worker is killed (out of memory, a crash in a decoder), nor
-`ProcessPoolExecutor`, which cannot stop work under way and whose workers stay when the parent is killed. Each worker here
-holds one end of a pipe of its own: the end of either side is the end of the pipe, and is noticed.
+Not `multiprocessing.Pool`, which waits for ever when a worker is killed (out of memory, a crash in
+a decoder), nor `ProcessPoolExecutor`, which cannot stop work under way and whose workers stay when
+the parent is killed. Each worker here holds one end of a pipe of its own: the end of either side is
+the end of the pipe, and is noticed.
 
 Workers are spawned, not forked: they may import TensorFlow whatever the parent has running.
 """
@@ -28,8 +29,9 @@ def available_cores():
 def run(function, tasks, num_processes):
     """Calls `function(task)`, a generator at a module's top level, for each task over processes.
 
-    Yields a Report for each value the function yields, and Finished or Died once a task; tasks of different processes
-    interleave. Where the function raises, so does this, and everything is ended. A worker that died is replaced.
+    Yields a Report for each value the function yields, and Finished or Died once a task; tasks of
+    different processes interleave. Where the function raises, so does this, and everything is
+    ended. A worker that died is replaced.
     """
     context = multiprocessing.get_context('spawn')
     waiting = collections.deque(tasks)
@@ -89,7 +91,8 @@ class _Worker:
 
 
 def _work(connection, function):
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent ends us
+    # Ctrl-C goes to the whole group; the parent ends us.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         while True:
             task, = connection.recv()

@@ -2,9 +2,10 @@
 
     python scripts/check_dataset.py DIR [--split train]
 
-Looks for files that are missing, empty, damaged or truncated, wrong checksums, records that are no examples, images that
-cannot be decoded, labels out of range, and images that occur twice. Each finding is a line on stdout that names file and
-record. Exit status: 0 nothing found, 1 findings, 2 no data set there.
+Looks for files that are missing, empty, damaged or truncated, wrong checksums, records that are no
+examples, images that cannot be decoded, labels out of range, and images that occur twice. Each
+finding is a line on stdout that names file and record. Exit status: 0 nothing found, 1 findings, 2
+no data set there.
 """
 import os
 import sys
@@ -27,12 +28,14 @@ CLASSES_LISTED = 20
 def make_parser():
     parser = flags.Parser(prog='check_dataset.py', description=__doc__.split('\n\n')[0])
     parser.add_argument('dataset_dir', help='the folder of the data set')
-    parser.add_argument('--dataset_name', default='imagenet', choices=('imagenet', 'digits', 'folder'),
-                        help='default imagenet: TFRecords in TF-slim\'s layout; folder: a folder of class folders')
+    parser.add_argument(
+        '--dataset_name', default='imagenet', choices=('imagenet', 'digits', 'folder'),
+        help='default imagenet: TFRecords in TF-slim\'s layout; folder: a folder of class folders')
     parser.add_argument('--split', choices=SPLITS, help='default: those that are there')
     parser.add_argument('--allow_duplicates', action='store_true',
                         help='name images that occur twice, but do not count them as findings')
-    parser.add_argument('--counts_csv', metavar='FILE', help='write the images of each class and split to FILE')
+    parser.add_argument('--counts_csv', metavar='FILE',
+                        help='write the images of each class and split to FILE')
     tool.add_process_flag(parser)
     return parser
 
@@ -54,7 +57,8 @@ def check(args, datasets):
     """Checks the splits and prints their findings. Returns {split: verify.Checked}."""
     total = sum(dataset.num_examples for dataset in datasets.values())
     with Progress(total, 'check', 'record') as progress:
-        checked = verify.check_splits(args.dataset_name, args.dataset_dir, datasets, args.num_processes, progress)
+        checked = verify.check_splits(args.dataset_name, args.dataset_dir, datasets,
+                                      args.num_processes, progress)
     for result in checked.values():
         for finding in result.findings:
             print('%s: %s' % finding)
@@ -62,17 +66,20 @@ def check(args, datasets):
 
 
 def print_duplicates(datasets, checked):
-    """Names the images that occur more than once, within and across splits. Returns their number."""
+    """Names the images that occur more than once, within and across splits. Returns their number.
+    """
     groups = verify.duplicates({split: result.hashes for split, result in checked.items()})
     for group in groups:
         first, labels = group[0], {checked[split].labels[record] for split, record in group}
         notes = [', in %s' % ' and '.join(sorted({split for split, _ in group}))] if len(
             {split for split, _ in group}) > 1 else []
         if len(labels) > 1:
-            notes.append(', with the labels %s' % ' and '.join(str(label) for label in sorted(labels)))
+            notes.append(
+                ', with the labels %s' % ' and '.join(str(label) for label in sorted(labels)))
         for split, record in group[1:]:
-            print('%s: the same image as %s%s' % (datasets[split].describe(record),
-                                                  datasets[first[0]].describe(first[1]), ''.join(notes)))
+            print('%s: the same image as %s%s' % (
+                datasets[split].describe(record), datasets[first[0]].describe(first[1]),
+                ''.join(notes)))
     return sum(len(group) - 1 for group in groups)
 
 
@@ -87,17 +94,20 @@ def class_counts(dataset, checked):
 def print_summary(split, dataset, checked):
     good = checked.labels >= 0
     counts = class_counts(dataset, checked)
-    print('%s: %d records, %d good, %.1f MB of images' % (split, len(good), good.sum(), checked.sizes.sum() / 1e6))
+    print('%s: %d records, %d good, %.1f MB of images' %
+          (split, len(good), good.sum(), checked.sizes.sum() / 1e6))
     if not good.any():
         return
     heights, widths = checked.heights[good], checked.widths[good]
-    print('  sizes: %d to %d wide (median %d), %d to %d high (median %d), %d to %d bytes (median %d)' % (
-        widths.min(), widths.max(), np.median(widths), heights.min(), heights.max(), np.median(heights),
-        checked.sizes[good].min(), checked.sizes[good].max(), np.median(checked.sizes[good])))
+    print(
+        '  sizes: %d to %d wide (median %d), %d to %d high (median %d), %d to %d bytes (median %d)'
+        % (widths.min(), widths.max(), np.median(widths), heights.min(), heights.max(),
+           np.median(heights), checked.sizes[good].min(), checked.sizes[good].max(),
+           np.median(checked.sizes[good])))
     present = np.flatnonzero(counts)
-    print('  labels: %d to %d, %d of %d classes; images a class: %d to %d (median %d)' % (
-        present[0], present[-1], len(present), dataset.num_classes, counts[present].min(), counts[present].max(),
-        np.median(counts[present])))
+    print('  labels: %d to %d, %d of %d classes; images a class: %d to %d (median %d)' %
+          (present[0], present[-1], len(present), dataset.num_classes, counts[present].min(),
+           counts[present].max(), np.median(counts[present])))
     if dataset.num_classes <= CLASSES_LISTED:
         for label, count in enumerate(counts):
             print('  %7d  %s' % (count, class_name(dataset, label)))
@@ -116,8 +126,8 @@ def write_counts(path, datasets, checked):
             file.write('label,class,%s\n' % ','.join(counts))
             for label in range(max(map(len, counts.values()))):
                 name = dataset.class_names[label] if dataset.class_names else ''
-                file.write('%d,"%s",%s\n' % (label, name.replace('"', '""'),
-                                             ','.join(str(column[label]) for column in counts.values())))
+                numbers = ','.join(str(column[label]) for column in counts.values())
+                file.write('%d,"%s",%s\n' % (label, name.replace('"', '""'), numbers))
     except OSError as error:
         raise UsageError('cannot write %s: %s (--counts_csv)' % (path, error.strerror))
 
@@ -134,9 +144,9 @@ def main():
         write_counts(args.counts_csv, datasets, checked)
     findings = sum(len(result.findings) for result in checked.values())
     total = sum(dataset.num_examples for dataset in datasets.values())
+    verdict = '%d finding%s' % (findings, 's' * (findings != 1)) if findings else 'all good'
     print('%s: %d records, %s, %d duplicate%s' % (
-        args.dataset_dir, total, '%d finding%s' % (findings, 's' * (findings != 1)) if findings else 'all good',
-        num_duplicates, 's' * (num_duplicates != 1)))
+        args.dataset_dir, total, verdict, num_duplicates, 's' * (num_duplicates != 1)))
     return 1 if findings or (num_duplicates and not args.allow_duplicates) else 0
 
 

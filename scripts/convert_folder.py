@@ -2,9 +2,10 @@
 
     python scripts/convert_folder.py SRC OUT
 
-SRC holds a folder of images for each class, or train/ and validation/ (or val/) with such folders. Labels count from 0 in
-sorted order of the class names. JPEG and PNG files go in as they are; every other kind that Pillow reads becomes a PNG,
-without loss. Writes OUT/train-00000-of-000NN, OUT/validation-00000-of-000NN and OUT/labels.txt.
+SRC holds a folder of images for each class, or train/ and validation/ (or val/) with such folders.
+Labels count from 0 in sorted order of the class names. JPEG and PNG files go in as they are; every
+other kind that Pillow reads becomes a PNG, without loss. Writes OUT/train-00000-of-000NN,
+OUT/validation-00000-of-000NN and OUT/labels.txt.
 """
 import os
 import sys
@@ -22,12 +23,14 @@ def make_parser():
     parser.add_argument('src', help='the folder of class folders')
     parser.add_argument('out', help='where the TFRecords go')
     held_out = parser.add_mutually_exclusive_group()
-    held_out.add_argument('--validation_share', type=flags.number(0, 0.9), metavar='SHARE',
-                          help='part of each class that is held out, drawn by --seed; default 0.1; 0 for none')
+    held_out.add_argument(
+        '--validation_share', type=flags.number(0, 0.9), metavar='SHARE',
+        help='part of each class that is held out, drawn by --seed; default 0.1; 0 for none')
     held_out.add_argument('--validation_every', type=flags.count(2), metavar='K',
                           help='hold out every K-th image instead, in order of name')
     parser.add_argument('--train_shards', type=flags.count(), help='default: files of about 128 MB')
-    parser.add_argument('--validation_shards', type=flags.count(), help='default: files of about 128 MB')
+    parser.add_argument('--validation_shards', type=flags.count(),
+                        help='default: files of about 128 MB')
     tool.add_convert_flags(parser)
     return parser
 
@@ -40,8 +43,9 @@ def split_classes(args):
         train, validation = folders.hold_out(splits[None], share, args.validation_every, args.seed)
         splits = {'train': train, 'validation': validation}
     elif args.validation_share is not None or args.validation_every is not None:
-        raise UsageError('%s is split already into train and validation: leave --validation_share and '
-                         '--validation_every away' % args.src)
+        raise UsageError(
+            '%s is split already into train and validation: leave --validation_share and '
+            '--validation_every away' % args.src)
     if not any(splits['train'].values()):
         raise UsageError('%s has class folders, but no image to train on in any of them' % args.src)
     return {split: classes for split, classes in splits.items() if any(classes.values())}

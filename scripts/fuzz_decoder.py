@@ -2,9 +2,9 @@
 
     python scripts/fuzz_decoder.py --count 20000 --seed 1
 
-Each input either decodes or is refused in good order (the pipeline names a bad record). It runs in processes of its own: one
-that crashes, hangs or raises anything else is caught, its input saved to --output, and the fuzzing goes on behind it.
-Exit status: 0 all in order, 1 otherwise.
+Each input either decodes or is refused in good order (the pipeline names a bad record). It runs in
+processes of its own: one that crashes, hangs or raises anything else is caught, its input saved to
+--output, and the fuzzing goes on behind it. Exit status: 0 all in order, 1 otherwise.
 """
 import collections
 import os
@@ -34,13 +34,16 @@ def make_parser():
     parser = flags.Parser(prog='fuzz_decoder.py', description=__doc__.split('\n\n')[0])
     parser.add_argument('--count', type=flags.count(), default=20000, help='inputs, default 20000')
     parser.add_argument('--seed', type=flags.number(0, kind=int), default=0, help='default 0')
-    parser.add_argument('--output', default='fuzz_findings', help='folder for inputs that fail, default fuzz_findings')
+    parser.add_argument('--output', default='fuzz_findings',
+                        help='folder for inputs that fail, default fuzz_findings')
     tool.add_process_flag(parser)
     return parser
 
 
 class _OneRecord:
-    """A data set whose every record is the one that is set: lets one pipeline, built once, decode all inputs."""
+    """A data set whose every record is the one that is set: lets one pipeline, built once, decode
+    all inputs.
+    """
 
     num_examples, num_classes, class_names, errors = 1 << 20, 10, None, []
 
@@ -63,10 +66,14 @@ def _prepare():
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     dataset = _OneRecord()
     options = dict(batch_size=1, image_size=IMAGE_SIZE, num_threads=1)
-    _state.update(corpus=fuzz_inputs.make_corpus(), dataset=dataset, folder=tempfile.mkdtemp(), pipelines=[
-        (TrainPipeline if training else EvalPipeline)(dataset, preprocessing_name=name, **options)
-        for name, training in PIPELINES])
+    pipelines = [(TrainPipeline if training else EvalPipeline)(
+        dataset, preprocessing_name=name, **options) for name, training in PIPELINES]
+    _state.update(corpus=fuzz_inputs.make_corpus(), dataset=dataset, folder=tempfile.mkdtemp(),
+                  pipelines=pipelines)
     os.environ['XDG_CACHE_HOME'] = _state['folder']  # the index of each damaged file goes there
+    for index in range(len(PIPELINES)):  # the first use may compile; that is no hang
+        if _decode_image(_state['corpus']['jpeg'][0], index):
+            raise RuntimeError('the pipeline refuses a good JPEG')
 
 
 def decode_inputs(task):
@@ -110,13 +117,21 @@ def _decode_file(content, index):
         dataset = TFRecordDataset(_state['folder'], 'train', on_bad_record='skip')
     except UsageError:
         return True
-    refused = [_check(lambda: dataset.read(record), index + record) for record in range(dataset.num_examples)]
+    refused = [
+        _check(lambda: dataset.read(record), index + record)
+        for record in range(dataset.num_examples)
+    ]
     return any(refused) or bool(dataset.errors)
 
 
 def fuzz(function, seed, count, num_processes, progress):
-    """Runs `function` (decode_inputs) over all inputs. Returns ({outcome: count}, [(input, what happened)])."""
-    tasks = [Task(seed, start, min(start + INPUTS_A_TASK, count)) for start in range(0, count, INPUTS_A_TASK)]
+    """Runs `function` (decode_inputs) over all inputs. Returns ({outcome: count}, [(input, what
+    happened)]).
+    """
+    tasks = [
+        Task(seed, start, min(start + INPUTS_A_TASK, count))
+        for start in range(0, count, INPUTS_A_TASK)
+    ]
     outcomes, failures = collections.Counter(), []
     while tasks:
         left = []
@@ -147,25 +162,28 @@ def save_failures(folder, seed, failures):
     os.makedirs(folder, exist_ok=True)
     for index, what in failures:
         fuzz_input = fuzz_inputs.make_input(corpus, seed, index)
-        path = os.path.join(folder, 'seed%d-input%d%s' % (seed, index, fuzz_inputs.suffix(fuzz_input.kind)))
+        path = os.path.join(folder, 'seed%d-input%d%s' %
+                            (seed, index, fuzz_inputs.suffix(fuzz_input.kind)))
         with open(path, 'wb') as file:
             file.write(fuzz_input.data)
         yield '%s: %s' % (path, what)
 
 
 def summary_line(seed, count, outcomes):
-    kinds = collections.Counter('jpeg jpeg jpeg png record jpeg jpeg jpeg png record'.split()[i % 10]
-                                for i in range(count))
-    return ('%d inputs (%d JPEG, %d PNG, %d TFRecord files; seed %d): %d decoded, %d refused, %d crashes, %d hangs, '
-            '%d exceptions' % (count, kinds['jpeg'], kinds['png'], kinds['record'], seed, outcomes['decoded'],
-                               outcomes['refused'], outcomes['crash'], outcomes['hang'], outcomes['exception']))
+    from scripts import fuzz_inputs
+    kinds = collections.Counter(map(fuzz_inputs.kind_of, range(count)))
+    return ('%d inputs (%d JPEG, %d PNG, %d TFRecord files; seed %d): %d decoded, %d refused, '
+            '%d crashes, %d hangs, %d exceptions'
+            % (count, kinds['jpeg'], kinds['png'], kinds['record'], seed, outcomes['decoded'],
+               outcomes['refused'], outcomes['crash'], outcomes['hang'], outcomes['exception']))
 
 
 def main():
     args = make_parser().parse_args()
     with tempfile.TemporaryDirectory() as folder, Progress(args.count, 'fuzz', 'input') as progress:
         os.environ['TMPDIR'] = folder  # a process that crashes tidies nothing up
-        outcomes, failures = fuzz(decode_inputs, args.seed, args.count, args.num_processes, progress)
+        outcomes, failures = fuzz(decode_inputs, args.seed, args.count, args.num_processes,
+                                  progress)
     for line in save_failures(args.output, args.seed, failures) if failures else ():
         print(line)
     print(summary_line(args.seed, args.count, outcomes))

@@ -1,4 +1,6 @@
-"""Damaged JPEGs, PNGs and TFRecord files for fuzz_decoder.py: input i is a function of (seed, i), and of nothing else."""
+"""Damaged JPEGs, PNGs and TFRecord files for fuzz_decoder.py: input i is a function of (seed, i),
+and of nothing else.
+"""
 import collections
 import io
 import zlib
@@ -8,11 +10,11 @@ from PIL import Image
 
 from data import examples, tfrecord
 
-KINDS = ('jpeg', 'png', 'record')
 # Of ten inputs, six are JPEGs: that decoder has the most ways to fail.
 KIND_OF_TEN = ('jpeg', 'jpeg', 'jpeg', 'png', 'record', 'jpeg', 'jpeg', 'jpeg', 'png', 'record')
 RECORDS_A_FILE = 3
-JPEG_MARKERS = (0xc0, 0xc1, 0xc2, 0xc3, 0xc4, 0xc9, 0xcc, 0xd0, 0xd8, 0xd9, 0xda, 0xdb, 0xdd, 0xe0, 0xee, 0xfe)
+JPEG_MARKERS = (0xc0, 0xc1, 0xc2, 0xc3, 0xc4, 0xc9, 0xcc, 0xd0, 0xd8, 0xd9, 0xda, 0xdb, 0xdd, 0xe0,
+                0xee, 0xfe)
 ODD_SIZES = (0, 1, 7, 8, 9, 15, 16, 17, 255, 256, 1000, 4096, 32767, 32768, 65500, 65535)
 
 FuzzInput = collections.namedtuple('FuzzInput', 'kind data')
@@ -22,17 +24,25 @@ def suffix(kind):
     return {'jpeg': '.jpg', 'png': '.png', 'record': '.tfrecord'}[kind]
 
 
+def kind_of(index):
+    return KIND_OF_TEN[index % len(KIND_OF_TEN)]
+
+
 def make_corpus():
-    """{kind: [bytes]}: whole files of all the forms that occur, made of two photographs and of noise."""
+    """{kind: [bytes]}: whole files of all the forms that occur, made of two photographs and of
+    noise.
+    """
     photographs = _photographs()
     jpegs, pngs = [], []
     for index, image in enumerate(photographs):
-        for options in ({}, {'progressive': True}, {'subsampling': 0}, {'subsampling': 1}, {'optimize': True},
-                        {'quality': 5}, {'quality': 100}, {'restart_marker_blocks': 1}):
+        for options in ({}, {'progressive': True}, {'subsampling': 0}, {'subsampling': 1},
+                        {'optimize': True}, {'quality': 5}, {'quality': 100},
+                        {'restart_marker_blocks': 1}):
             jpegs.append(_encode(image, 'JPEG', **options))
         jpegs.append(_encode(image.convert('L'), 'JPEG'))
         jpegs.append(_encode(image.convert('CMYK'), 'JPEG', progressive=bool(index % 2)))
-        jpegs.append(_encode(image, 'JPEG', exif=b'Exif\0\0II*\0\x08\0\0\0\0\0', icc_profile=b'x' * 300))
+        jpegs.append(
+            _encode(image, 'JPEG', exif=b'Exif\0\0II*\0\x08\0\0\0\0\0', icc_profile=b'x' * 300))
         for mode in ('RGB', 'L', 'RGBA', 'LA', 'P', '1'):
             pngs.append(_encode(image.convert(mode), 'PNG'))
         deep = np.asarray(image.convert('L')).astype(np.uint16) * 257
@@ -44,7 +54,7 @@ def make_corpus():
 def make_input(corpus, seed, index):
     """FuzzInput number `index`."""
     rng = np.random.RandomState([seed & 0xffffffff, seed >> 32 & 0xffffffff, index])
-    kind = KIND_OF_TEN[index % len(KIND_OF_TEN)]
+    kind = kind_of(index)
     if kind == 'record':
         return FuzzInput(kind, _record_file(corpus, rng))
     return FuzzInput(kind, _damaged_image(corpus, kind, rng))
@@ -66,7 +76,9 @@ def _damaged_image(corpus, kind, rng):
 
 
 def _record_file(corpus, rng):
-    """A TFRecord file of a few examples. Damaged: the file, or the examples in it (framed well), or their images."""
+    """A TFRecord file of a few examples. Damaged: the file, or the examples in it (framed well), or
+    their images.
+    """
     where = rng.randint(3)
     framed = []
     for _ in range(RECORDS_A_FILE):
@@ -78,13 +90,15 @@ def _record_file(corpus, rng):
             boxes=[tuple(rng.uniform(-0.5, 1.5, 4))] * rng.randint(3)))
         if where == 1:
             for _ in range(1 + rng.randint(4)):
-                # Mostly the front and the back, where the structure is; the image is the bulk of it.
+                # Mostly the front and the back, where the structure is; the image is the bulk of
+                # it.
                 _damage_bytes(example, rng, bytes(example), near_ends=rng.rand() < 0.7)
         framed.append(tfrecord.frame(bytes(example)))
     data = bytearray(b''.join(framed))
     if where == 0:
         for _ in range(1 + rng.randint(3)):
-            if rng.rand() < 0.3 and len(data) > 12:  # a length that lies, with a checksum that does not
+            # A length that lies, with a checksum that does not.
+            if rng.rand() < 0.3 and len(data) > 12:
                 lie = (0, 1, len(data), 2 ** 31, 2 ** 63 - 1, 2 ** 64 - 1)[rng.randint(6)]
                 length = lie.to_bytes(8, 'little')
                 data[:12] = length + tfrecord.masked_crc32c(length).to_bytes(4, 'little')
@@ -150,7 +164,9 @@ def _damage_jpeg(data, rng):
 
 
 def _damage_png(data, rng):
-    """A change within a chunk: the size, depth, colour type or interlacing of the header, a length, a type."""
+    """A change within a chunk: the size, depth, colour type or interlacing of the header, a length,
+    a type.
+    """
     if len(data) < 40:
         return
     choice = rng.randint(8)
@@ -158,7 +174,8 @@ def _damage_png(data, rng):
         _damage_png_pixels(data, rng)
     elif choice == 0:
         place = 16 + 4 * rng.randint(2)
-        data[place:place + 4] = int(rng.choice(ODD_SIZES + (2 ** 31 - 1, 2 ** 32 - 1))).to_bytes(4, 'big')
+        size = int(rng.choice(ODD_SIZES + (2 ** 31 - 1, 2 ** 32 - 1)))
+        data[place:place + 4] = size.to_bytes(4, 'big')
     elif choice == 1:
         data[24 + rng.randint(5)] = int(rng.choice([0, 1, 2, 3, 4, 6, 8, 16, 255]))
     else:
@@ -167,11 +184,14 @@ def _damage_png(data, rng):
         if choice == 2:
             data[start:start + 4] = int(rng.choice(ODD_SIZES)).to_bytes(4, 'big')
         else:
-            data[start + 4:start + 8] = (b'IDAT', b'PLTE', b'tRNS', b'IEND', b'IHDR', b'gAMA')[rng.randint(6)]
+            types = (b'IDAT', b'PLTE', b'tRNS', b'IEND', b'IHDR', b'gAMA')
+            data[start + 4:start + 8] = types[rng.randint(len(types))]
 
 
 def _damage_png_pixels(data, rng):
-    """A change to the filtered rows, packed anew: damage that the packing's own checksum does not tell."""
+    """A change to the filtered rows, packed anew: damage that the packing's own checksum does not
+    tell.
+    """
     for start in _png_chunks(data):
         end = start + 8 + int.from_bytes(data[start:start + 4], 'big')
         if data[start + 4:start + 8] == b'IDAT':
@@ -207,8 +227,13 @@ def _photographs():
     from sklearn.datasets import load_sample_images
     china, flower = (Image.fromarray(image) for image in load_sample_images().images)
     noise = Image.fromarray(np.random.RandomState(0).randint(0, 256, (40, 33, 3)).astype(np.uint8))
-    return [china.resize((160, 107)), flower.resize((97, 143)), china.crop((100, 100, 117, 300)), noise,
-            noise.resize((1, 1)), noise.resize((1, 300))]
+    return [
+        china.resize((160, 107)),
+        flower.resize((97, 143)),
+        china.crop((100, 100, 117, 300)), noise,
+        noise.resize((1, 1)),
+        noise.resize((1, 300))
+    ]
 
 
 def _encode(image, file_format, **options):

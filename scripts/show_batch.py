@@ -3,8 +3,9 @@
     python scripts/show_batch.py --dataset_name digits --image_size 32 --output batch.png
     python scripts/show_batch.py --dataset_dir imagenet --split validation --start_batch 3
 
-The split train goes through the training pipeline (shuffled by --seed, cropped, flipped, coloured: --start_batch is the step
-of a run on one device with that seed), validation through the evaluation pipeline.
+The split train goes through the training pipeline (shuffled by --seed, cropped, flipped, coloured:
+--start_batch is the step of a run on one device with that seed), validation through the evaluation
+pipeline.
 """
 import os
 import sys
@@ -22,23 +23,32 @@ def make_parser():
     parser = flags.Parser(prog='show_batch.py', description=__doc__.split('\n\n')[0])
     parser.add_argument('--dataset_name', default='imagenet', choices=data.DATASET_NAMES,
                         help='default imagenet: TFRecords in TF-slim\'s layout')
-    parser.add_argument('--dataset_dir', help='folder of the data set; digits and synthetic need none')
-    parser.add_argument('--split', default='train', choices=('train', 'validation'), help='default train')
+    parser.add_argument('--dataset_dir',
+                        help='folder of the data set; digits and synthetic need none')
+    parser.add_argument('--split', default='train', choices=('train', 'validation'),
+                        help='default train')
     parser.add_argument('--batch_size', type=flags.count(), default=32, help='default 32')
-    parser.add_argument('--image_size', type=flags.count(8), default=224, help='pixels a side, default 224')
-    parser.add_argument('--preprocessing_name', default='inception_v2', choices=data.PREPROCESSING_NAMES)
-    parser.add_argument('--seed', type=flags.number(0, kind=int), default=0, help='as train_loop.py --seed')
-    parser.add_argument('--start_batch', type=flags.number(0, kind=int), default=0, help='which batch, default 0')
+    parser.add_argument('--image_size', type=flags.count(8), default=224,
+                        help='pixels a side, default 224')
+    parser.add_argument('--preprocessing_name', default='inception_v2',
+                        choices=data.PREPROCESSING_NAMES)
+    parser.add_argument('--seed', type=flags.number(0, kind=int), default=0,
+                        help='as train_loop.py --seed')
+    parser.add_argument('--start_batch', type=flags.number(0, kind=int), default=0,
+                        help='which batch, default 0')
     parser.add_argument('--on_bad_record', default='stop', choices=('stop', 'skip'))
     parser.add_argument('--output', default='batch.png', help='default batch.png')
     return parser
 
 
 def read_batch(args, dataset):
-    """(images, labels, record numbers) of the batch as numpy arrays, without the filling of a last batch."""
+    """(images, labels, record numbers) of the batch as numpy arrays, without the filling of a last
+    batch.
+    """
     tf = quiet.import_tensorflow()
-    common = dict(batch_size=args.batch_size, image_size=args.image_size, preprocessing_name=args.preprocessing_name,
-                  num_threads=workers.available_cores(), on_bad_record=args.on_bad_record)
+    common = dict(batch_size=args.batch_size, image_size=args.image_size,
+                  preprocessing_name=args.preprocessing_name, num_threads=workers.available_cores(),
+                  on_bad_record=args.on_bad_record)
     if args.split == 'train':
         pipeline = data.TrainPipeline(dataset, seed=args.seed, **common)
         batches = pipeline.dataset(args.start_batch)
@@ -79,13 +89,13 @@ def main():
     dataset = data.open_dataset(args.dataset_name, args.dataset_dir, args.split, args.on_bad_record)
     images, labels, records = read_batch(args, dataset)
     title = '%s %s, batch %d, %s, %dx%d%s' % (
-        os.path.basename(os.path.abspath(args.dataset_dir)) if args.dataset_dir else args.dataset_name, args.split,
-        args.start_batch, args.preprocessing_name, args.image_size, args.image_size,
-        ', seed %d' % args.seed if args.split == 'train' else '')
+        os.path.basename(os.path.abspath(args.dataset_dir)) if args.dataset_dir else
+        args.dataset_name, args.split, args.start_batch, args.preprocessing_name, args.image_size,
+        args.image_size, ', seed %d' % args.seed if args.split == 'train' else '')
     contact_sheet.write(args.output, images, [caption(dataset, label) for label in labels], title)
-    print('%s: %d images, labels %d to %d, pixels %.3f to %.3f, mean %.3f; first record: %s' % (
-        args.output, len(images), labels.min(), labels.max(), images.min(), images.max(), images.mean(),
-        dataset.describe(records[0])))
+    print('%s: %d images, labels %d to %d, pixels %.3f to %.3f, mean %.3f; first record: %s' %
+          (args.output, len(images), labels.min(), labels.max(), images.min(), images.max(),
+           images.mean(), dataset.describe(records[0])))
 
 
 if __name__ == '__main__':

@@ -9,7 +9,9 @@ from mobilenet.errors import UsageError
 
 
 def run(main):
-    """Calls `main`. Ends with its status (None: 0), with 2 and one line on wrong use, with 1 and one line else."""
+    """Calls `main`. Ends with its status (None: 0), with 2 and one line on wrong use, with 1 and
+    one line else.
+    """
     signal.signal(signal.SIGTERM, _terminate)
     name = os.path.basename(sys.argv[0])
     try:
@@ -40,8 +42,9 @@ def add_process_flag(parser):
 
 
 def add_convert_flags(parser):
-    parser.add_argument('--on_bad_image', choices=('skip', 'stop'), default='skip',
-                        help='a file that is not an image is named and left out (default), or stops the command')
+    parser.add_argument(
+        '--on_bad_image', choices=('skip', 'stop'), default='skip',
+        help='a file that is not an image is named and left out (default), or stops the command')
     parser.add_argument('--seed', type=flags.number(0, 2 ** 32 - 1, kind=int), default=0,
                         help='of the order of the records; default 0')
     add_process_flag(parser)
@@ -53,7 +56,7 @@ def write_data_set(args, listed, num_shards, class_names, first_label=0):
     for split, sources in listed.items():
         convert.check_num_shards(split, sources, num_shards[split])
     for split, sources in listed.items():
-        summary = convert.write_split(args.out, split, sources, num_shards[split], args.seed, args.on_bad_image,
-                                      args.num_processes)
+        summary = convert.write_split(args.out, split, sources, num_shards[split], args.seed,
+                                      args.on_bad_image, args.num_processes)
         print(convert.summary_line(summary), flush=True)
     convert.write_labels(args.out, class_names, first_label)

@@ -27,7 +27,8 @@ def features(tf):
 
 
 def shards(folder, split):
-    return sorted(os.path.join(folder, name) for name in os.listdir(folder) if name.startswith(split + '-'))
+    return sorted(
+        os.path.join(folder, name) for name in os.listdir(folder) if name.startswith(split + '-'))
 
 
 def read(folder, split):
@@ -39,7 +40,8 @@ def read(folder, split):
         for key in list(example):
             if isinstance(example[key], tf.SparseTensor):
                 example[key] = tf.sparse.to_dense(example[key])
-        example['pixels'] = tf.io.decode_image(example['image/encoded'], channels=3, expand_animations=False)
+        example['pixels'] = tf.io.decode_image(example['image/encoded'], channels=3,
+                                               expand_animations=False)
         return example
 
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
@@ -55,7 +57,7 @@ def read(folder, split):
 
 def script(name, *arguments, cwd=None, environment=None):
     """Runs scripts/NAME as a user does. Returns (status, stdout, stderr)."""
-    done = subprocess.run([sys.executable, os.path.join(ROOT, 'scripts', name)] + [str(a) for a in arguments],
-                          cwd=cwd, env=dict(os.environ, **(environment or {})),
+    command = [sys.executable, os.path.join(ROOT, 'scripts', name)] + [str(a) for a in arguments]
+    done = subprocess.run(command, cwd=cwd, env=dict(os.environ, **(environment or {})),
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300)
     return done.returncode, done.stdout.decode(), done.stderr.decode()

@@ -1,4 +1,6 @@
-"""check_dataset.py, show_batch.py, fuzz_decoder.py and the pool of processes beneath them, on real files."""
+"""check_dataset.py, show_batch.py, fuzz_decoder.py and the pool of processes beneath them, on real
+files.
+"""
 import os
 import time
 
@@ -28,7 +30,8 @@ def example(image, label):
 def write(folder, split, shards, class_names=('cat', 'dog', 'owl')):
     folder.mkdir(exist_ok=True)
     for index, records in enumerate(shards):
-        with tfrecord.TFRecordWriter(str(folder / examples.shard_name(split, index, len(shards)))) as writer:
+        with tfrecord.TFRecordWriter(str(
+                folder / examples.shard_name(split, index, len(shards)))) as writer:
             for record in records:
                 writer.write(record)
     (folder / 'labels.txt').write_text(examples.labels_text(class_names))
@@ -63,22 +66,26 @@ def test_check_names_each_fault_by_file_and_record(damaged):
     folder, (status, stdout, stderr) = damaged
     assert status == 1, stderr
     shard = [str(folder / ('train-%05d-of-00003' % i)) for i in range(3)]
-    for place, reason in (('%s, record 1: ' % shard[0], 'JPEG'), ('%s, record 3: ' % shard[0], 'checksum'),
-                          ('%s, record 0: ' % shard[1], 'label 3 is out of range'),
-                          ('%s, record 2: ' % shard[1], 'not a tf.train.Example'), ('%s, record 3: ' % shard[1], ''),
-                          ('%s, record 2: ' % shard[2], 'truncated')):
-        assert any(line.startswith(place) and reason in line for line in stdout.splitlines()), (place, stdout)
+    for index, record, reason in ((0, 1, 'JPEG'), (0, 3, 'checksum'),
+                                  (1, 0, 'label 3 is out of range'),
+                                  (1, 2, 'not a tf.train.Example'), (1, 3, ''),
+                                  (2, 2, 'truncated')):
+        place = '%s, record %d: ' % (shard[index], record)
+        assert any(line.startswith(place) and reason in line
+                   for line in stdout.splitlines()), (place, stdout)
     validation = folder / 'validation-00000-of-00001'
     assert '%s, record 1: the same image as %s, record 0\n' % (shard[1], shard[0]) in stdout
-    assert '%s, record 0: the same image as %s, record 2, in train and validation\n' % (validation, shard[0]) in stdout
-    assert ('%s, record 2: the same image as %s, record 0, in train and validation, with the labels 0 and 1\n'
-            % (validation, shard[2]) in stdout)
+    assert '%s, record 0: the same image as %s, record 2, in train and validation\n' % (
+        validation, shard[0]) in stdout
+    assert ('%s, record 2: the same image as %s, record 0, in train and validation, with the '
+            'labels 0 and 1\n' % (validation, shard[2])) in stdout
     assert stdout.splitlines()[-1] == '%s: 14 records, 6 findings, 3 duplicates' % folder
 
 
 def test_check_counts_classes_and_sizes(damaged):
     folder, (_, stdout, _) = damaged
-    assert 'train: 11 records, 6 good' in stdout and '24 to 24 wide (median 24), 16 to 16 high' in stdout
+    assert 'train: 11 records, 6 good' in stdout
+    assert '24 to 24 wide (median 24), 16 to 16 high' in stdout
     # Good ones of train: 0 1 | 0 0 | 1 2; its third (label 2) has the wrong checksum.
     assert (folder / 'counts.csv').read_text().splitlines() == [
         'label,class,train,validation', '0,"cat",3,1', '1,"dog",2,1', '2,"owl",1,1']
@@ -87,20 +94,28 @@ def test_check_counts_classes_and_sizes(damaged):
 def test_check_of_good_sets(tmp_path):
     write(tmp_path / 'good', 'train', [[example(encoded(i), i % 3) for i in range(3)]])
     status, stdout, stderr = check(tmp_path / 'good', cache=tmp_path)
-    assert status == 0 and stdout.splitlines()[-1].endswith('3 records, all good, 0 duplicates'), stderr
-    # A folder of images: its ready split, a kind that the pipeline converts, and a duplicate that is allowed.
-    for name, image_format in (('a/1.jpg', 'JPEG'), ('a/2.bmp', 'BMP'), ('b/1.png', 'PNG'), ('b/2.png', 'PNG')):
+    assert status == 0 and stdout.splitlines()[-1].endswith(
+        '3 records, all good, 0 duplicates'), stderr
+    # A folder of images: its ready split, a kind that the pipeline converts, and a duplicate that
+    # is allowed.
+    for name, image_format in (('a/1.jpg', 'JPEG'), ('a/2.bmp', 'BMP'), ('b/1.png', 'PNG'),
+                               ('b/2.png', 'PNG')):
         path = tmp_path / 'folder' / 'train' / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encoded(1 if image_format == 'PNG' else 2, image_format))
     arguments = (tmp_path / 'folder', '--dataset_name', 'folder', '--allow_duplicates')
     status, stdout, stderr = check(*arguments, cache=tmp_path)
-    assert status == 0 and stdout.splitlines()[-1].endswith('4 records, all good, 1 duplicate'), stderr
+    assert status == 0 and stdout.splitlines()[-1].endswith(
+        '4 records, all good, 1 duplicate'), stderr
 
 
 @pytest.mark.parametrize('arguments, words', [
-    (('nowhere',), 'is no folder'), (('.',), 'no files train-'), (('.', '--split', 'validation'), 'no files validation-'),
-    (('.', '--dataset_name', 'folder'), 'no class folders'), (('.', '--num_processes', '0'), '--num_processes'), ((), 'dir'),
+    (('nowhere',), 'is no folder'),
+    (('.',), 'no files train-'),
+    (('.', '--split', 'validation'), 'no files validation-'),
+    (('.', '--dataset_name', 'folder'), 'no class folders'),
+    (('.', '--num_processes', '0'), '--num_processes'),
+    ((), 'dir'),
 ])
 def test_check_bad_use(tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(str(tmp_path))
@@ -110,7 +125,10 @@ def test_check_bad_use(tmp_path, monkeypatch, arguments, words):
 
 def test_duplicates_against_a_dictionary():
     rng = np.random.RandomState(0)
-    raw = {split: rng.randint(0, 40, (60, 1)).astype(np.uint8) * np.ones((1, 16), np.uint8) for split in 'ab'}
+    raw = {
+        split: rng.randint(0, 40, (60, 1)).astype(np.uint8) * np.ones((1, 16), np.uint8)
+        for split in 'ab'
+    }
     raw['a'][::7] = 0  # no hash
     by_hash = {}
     for split, rows in raw.items():
@@ -118,7 +136,10 @@ def test_duplicates_against_a_dictionary():
             if row.any():
                 by_hash.setdefault(row.tobytes(), []).append((split, record))
     expected = sorted(group for group in by_hash.values() if len(group) > 1)
-    hashes = {split: np.ascontiguousarray(rows).view('V16').reshape(-1) for split, rows in raw.items()}
+    hashes = {
+        split: np.ascontiguousarray(rows).view('V16').reshape(-1)
+        for split, rows in raw.items()
+    }
     assert verify.duplicates(hashes) == expected
 
 
@@ -160,8 +181,10 @@ def squares(task):
 
 def test_pool_gives_all_results_and_passes_errors_on():
     events = list(workers.run(squares, range(20), 3))
-    assert sorted(event.value for event in events if isinstance(event, workers.Report)) == [i * i for i in range(20)]
-    assert sorted(event.task for event in events if isinstance(event, workers.Finished)) == list(range(20))
+    assert sorted(event.value for event in events
+                  if isinstance(event, workers.Report)) == [i * i for i in range(20)]
+    assert sorted(event.task for event in events if isinstance(event, workers.Finished)) == list(
+        range(20))
     with pytest.raises(ValueError, match='planted'):
         list(workers.run(squares, [1, 'error', 2], 2))
 
@@ -181,13 +204,15 @@ def test_contact_sheet_places_pixels_and_captions():
     images = np.zeros([5, 40, 50, 3], np.float32)
     images[:] = np.linspace(-1, 1, 5)[:, None, None, None]
     images[2, 0, 0, 1] = np.nan
-    sheet = np.asarray(contact_sheet.sheet(images, ['a', 'Ж — 猫', 'x' * 500, '', 'e'], 'title', columns=2))
+    sheet = np.asarray(
+        contact_sheet.sheet(images, ['a', 'Ж — 猫', 'x' * 500, '', 'e'], 'title', columns=2))
     scale = 3  # 40 pixels become at least 96
     assert sheet.shape[1] == contact_sheet.GAP + 2 * (50 * scale + contact_sheet.GAP)
     for index, grey in enumerate((0, 64, 128, 191, 255)):
         y = contact_sheet.TITLE + index // 2 * (40 * scale + contact_sheet.LINE + contact_sheet.GAP)
         x = contact_sheet.GAP + index % 2 * (50 * scale + contact_sheet.GAP)
-        assert abs(sheet[y + scale:y + 40 * scale, x + scale:x + 50 * scale].astype(int) - grey).max() <= 1
+        assert abs(sheet[y + scale:y + 40 * scale, x + scale:x + 50 * scale].astype(int)
+                   - grey).max() <= 1
     y = contact_sheet.TITLE + 40 * scale + contact_sheet.LINE + contact_sheet.GAP
     assert sheet[y + 1, contact_sheet.GAP + 1].tolist() == [255, 0, 255]
     with pytest.raises(ValueError):
@@ -200,14 +225,17 @@ def digits_dir(tmp_path_factory):
 
 
 def read_batch(digits_dir, *arguments):
-    args = show_batch.make_parser().parse_args(['--dataset_name', 'digits', '--image_size', '32', *map(str, arguments)])
+    args = show_batch.make_parser().parse_args(
+        ['--dataset_name', 'digits', '--image_size', '32', *map(str, arguments)])
     return show_batch.read_batch(args, data.open_dataset('digits', digits_dir, args.split))
 
 
 def test_a_batch_of_training_is_that_of_its_seed_and_step(digits_dir):
-    images, labels, records = read_batch(digits_dir, '--seed', 3, '--batch_size', 6, '--start_batch', 2)
+    images, labels, records = read_batch(digits_dir, '--seed', 3, '--batch_size', 6,
+                                         '--start_batch', 2)
     again, _, _ = read_batch(digits_dir, '--seed', 3, '--batch_size', 6, '--start_batch', 2)
-    _, _, of_another_seed = read_batch(digits_dir, '--seed', 4, '--batch_size', 6, '--start_batch', 2)
+    _, _, of_another_seed = read_batch(digits_dir, '--seed', 4, '--batch_size', 6, '--start_batch',
+                                       2)
     _, _, from_the_start = read_batch(digits_dir, '--seed', 3, '--batch_size', 18)
     np.testing.assert_array_equal(images, again)
     assert records.tolist() == from_the_start[12:].tolist() != of_another_seed.tolist()
@@ -216,12 +244,13 @@ def test_a_batch_of_training_is_that_of_its_seed_and_step(digits_dir):
 
 
 def test_show_batch_of_evaluation_shows_the_image_itself(digits_dir, tmp_path):
-    """The last, partial batch, without preprocessing: the pixels are those of scikit-learn's digit."""
+    """The last, partial batch, without preprocessing: the pixels are those of scikit-learn's digit.
+    """
     from sklearn.datasets import load_digits
     status, stdout, stderr = slim_records.script(
-        'show_batch.py', '--dataset_name', 'digits', '--dataset_dir', digits_dir, '--output', tmp_path / 'out.png',
-        '--split', 'validation', '--preprocessing_name', 'none', '--image_size', 8, '--batch_size', 358,
-        '--start_batch', 1)
+        'show_batch.py', '--dataset_name', 'digits', '--dataset_dir', digits_dir, '--output',
+        tmp_path / 'out.png', '--split', 'validation', '--preprocessing_name', 'none',
+        '--image_size', 8, '--batch_size', 358, '--start_batch', 1)
     assert status == 0 and '1 images' in stdout and 'record 358' in stdout, stderr
     picture = np.asarray(Image.open(str(tmp_path / 'out.png')))
     assert picture.shape == (contact_sheet.TITLE + 96 + contact_sheet.LINE + contact_sheet.GAP,
@@ -234,17 +263,22 @@ def test_show_batch_of_evaluation_shows_the_image_itself(digits_dir, tmp_path):
 
 def test_show_batch_bad_use(tmp_path, monkeypatch):
     monkeypatch.chdir(str(tmp_path))
-    for arguments, words in ((('--output', 'no/where.png', '--dataset_name', 'digits'), 'no such folder'),
-                             (('--dataset_dir', 'nowhere'), 'nowhere'), (('--image_size', '0'), '--image_size'), ((), '--dataset_dir')):
+    for arguments, words in ((('--output', 'no/where.png', '--dataset_name', 'digits'),
+                              'no such folder'), (('--dataset_dir', 'nowhere'), 'nowhere'),
+                             (('--image_size', '0'), '--image_size'), ((), '--dataset_dir')):
         status, _, stderr = slim_records.script('show_batch.py', *arguments)
         assert status == 2 and words in stderr and stderr.count('\n') == 1
 
 
 # --- help, without TensorFlow
 
-@pytest.mark.parametrize('name', ['convert_folder.py', 'convert_imagenet.py', 'check_dataset.py', 'show_batch.py',
-                                  'fuzz_decoder.py'])
+
+@pytest.mark.parametrize('name', [
+    'convert_folder.py', 'convert_imagenet.py', 'check_dataset.py', 'show_batch.py',
+    'fuzz_decoder.py'
+])
 def test_help_imports_no_tensorflow(tmp_path, name):
     (tmp_path / 'tensorflow.py').write_text('raise SystemExit("tensorflow was imported")')
-    status, stdout, stderr = slim_records.script(name, '--help', environment={'PYTHONPATH': str(tmp_path)})
+    status, stdout, stderr = slim_records.script(name, '--help',
+                                                 environment={'PYTHONPATH': str(tmp_path)})
     assert status == 0 and stdout.startswith('usage: ' + name), stderr

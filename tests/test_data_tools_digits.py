@@ -1,4 +1,5 @@
-"""scikit-learn's digits as a data set: whole, once, by any number of processes, whatever is killed."""
+"""scikit-learn's digits as a data set: whole, once, by any number of processes, whatever is killed.
+"""
 import os
 import signal
 import subprocess
@@ -16,9 +17,12 @@ FILES = ['labels.txt', 'train-00000-of-00002', 'train-00001-of-00002', 'validati
 
 
 def start(folder, code='', **environment):
-    """A process that makes sure of the digits in `folder` (None: the cache), after running `code`."""
-    program = '%s\nfrom data import digits\nprint(digits.ensure(%r))' % (code, folder and str(folder))
-    return subprocess.Popen([sys.executable, '-c', program], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    """A process that makes sure of the digits in `folder` (None: the cache), after running `code`.
+    """
+    folder = folder and str(folder)
+    program = '%s\nfrom data import digits\nprint(digits.ensure(%r))' % (code, folder)
+    return subprocess.Popen([sys.executable, '-c', program], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE,
                             env=dict(os.environ, PYTHONPATH=slim_records.ROOT, **environment))
 
 
@@ -45,8 +49,11 @@ def test_every_digit_once_and_every_fifth_held_out(written):
             assert (index % 5 == 4) == (split == 'validation')
             assert example['image/class/label'] == source.target[index]
             assert example['pixels'].shape == (8, 8, 3)
-            assert np.abs(example['pixels'] * (16 / 255.0) - source.images[index][:, :, None]).max() < 0.04
-    assert len({example['image/filename'] for examples in found.values() for example in examples}) == 1797
+            assert np.abs(example['pixels'] * (16 / 255.0)
+                          - source.images[index][:, :, None]).max() < 0.04
+    assert len({example['image/filename']
+                for examples in found.values()
+                for example in examples}) == 1797
     assert (written / 'labels.txt').read_text().splitlines()[::9] == ['0:zero', '9:nine']
 
 
@@ -56,17 +63,21 @@ def test_written_once_to_the_cache_without_tensorflow(tmp_path):
     folder = tmp_path / 'mobilenet-tf' / 'digits'
     assert process.communicate()[0].decode().strip() == str(folder)
     before = {name: (folder / name).stat().st_mtime_ns for name in FILES}
-    start(None, code + '; sys.modules["sklearn"] = None', XDG_CACHE_HOME=str(tmp_path)).communicate()
+    start(None, code + '; sys.modules["sklearn"] = None',
+          XDG_CACHE_HOME=str(tmp_path)).communicate()
     assert {name: (folder / name).stat().st_mtime_ns for name in os.listdir(str(folder))} == before
 
 
 def test_processes_at_once_and_killed_ones(written, tmp_path):
-    """Four at a time, of which two are killed while they write; what the others leave is whole each time."""
+    """Four at a time, of which two are killed while they write; what the others leave is whole each
+    time.
+    """
     slow = ('import time; from data import tfrecord; frame = tfrecord.frame\n'
             'tfrecord.frame = lambda data: (time.sleep(0.001), frame(data))[1]')
     doomed = [start(tmp_path, slow) for _ in range(2)]
     deadline = time.time() + 60
-    while len([name for name in os.listdir(str(tmp_path)) if name.startswith(digits.PARTIAL_PREFIX)]) < 2:
+    while len(
+        [name for name in os.listdir(str(tmp_path)) if name.startswith(digits.PARTIAL_PREFIX)]) < 2:
         assert time.time() < deadline
         time.sleep(0.01)
     for process in doomed:
