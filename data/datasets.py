@@ -123,6 +123,9 @@ class TFRecordDataset:
         except ValueError as error:
             raise BadRecord(*self.files.locate(record), reason=str(error))
 
+    def will_read(self, record):
+        self.files.will_read(record)
+
     def _check_labels(self):
         """Labels that do not fit labels.txt show in a sample already, before any graph is built."""
         step = max(1, self.num_examples // LABELS_CHECKED)
@@ -174,6 +177,9 @@ class FolderDataset:
         if not encoded:
             raise BadRecord(path, None, 'the file is empty')
         return Record(encoded, label, example_proto.NO_BOXES)
+
+    def will_read(self, record):
+        """Opening the file ahead would cost as much as it saves."""
 
 
 class SyntheticDataset:

@@ -62,9 +62,9 @@ def parse(data):
             raise ValueError('%s has %d values instead of one' % (key, len(values)))
     if not encoded[0]:
         raise ValueError('image/encoded is empty')
-    sides = [_values(features, key, 'float_list') for key in BOX_KEYS]
-    if not sides[0]:
+    if not _values(features, BOX_KEYS[0], 'float_list'):
         return encoded[0], label[0], NO_BOXES
+    sides = [_values(features, key, 'float_list') for key in BOX_KEYS]
     if len({len(side) for side in sides}) != 1:
         raise ValueError('the box coordinates differ in number')
     boxes = np.array(sides, np.float32).T

@@ -1,8 +1,9 @@
 """Which record is read when: arithmetic alone, so that any rank can start anywhere without reading.
 
-The training stream is one endless line of positions. Position p is the k-th record of epoch e, e = p // N and k = p % N,
-and every epoch is a new permutation of all N records. Batch b of rank r takes the B positions from (b * world + r) * B
-on: together the ranks walk the line without a gap, batches run across the ends of epochs, and nothing is dropped.
+The training stream is one endless line of positions. Position p is the k-th record of epoch e, where e = p // N and
+k = p % N, and every epoch is a new permutation of all N records. Batch b of rank r takes the B positions from
+(b * world + r) * B on: together the ranks walk the line without a gap, batches run across the ends of epochs, and nothing
+is dropped.
 """
 
 import collections
@@ -28,23 +29,19 @@ def batch_positions(batch, batch_size, rank=0, world_size=1):
 
 
 class Order:
-    """Positions to (epoch, record). `shuffle=False` keeps the order of the files."""
+    """Positions to records. `shuffle=False` keeps the order of the files."""
 
     def __init__(self, num_examples, seed, shuffle=True):
         self.num_examples, self.seed, self.shuffle = num_examples, seed, shuffle
         self._permutations = collections.OrderedDict()
         self._lock = threading.Lock()
 
-    def __call__(self, positions):
-        """positions int64 [n] -> (epochs int64 [n], records int64 [n])"""
-        epochs, places = np.divmod(positions, self.num_examples)
+    def __call__(self, position):
+        """Position -> (epoch, record), all int."""
+        epoch, place = divmod(int(position), self.num_examples)
         if not self.shuffle:
-            return epochs, places
-        records = np.empty_like(places)
-        for epoch in np.unique(epochs):
-            chosen = epochs == epoch
-            records[chosen] = self._permutation(int(epoch))[places[chosen]]
-        return epochs, records
+            return epoch, place
+        return epoch, int(self._permutation(epoch)[place])
 
     def _permutation(self, epoch):
         with self._lock:

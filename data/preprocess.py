@@ -1,12 +1,15 @@
-"""From encoded bytes to what the network takes: the TensorFlow part, for one image at a time.
+"""From encoded bytes to what the network takes, for one image at a time.
 
-Every kind of preprocessing is the same graph: decode a window, resize it bilinearly, mirror it, change its colours. The
-window and the random numbers come from data/augment.py. The results are those of slim's preprocessing
-(tensorflow/models, research/slim/preprocessing), except that vgg too gives -1..1 instead of subtracting ImageNet's mean
-colour: one range for every network, and for images that travel as uint8.
+Every kind of preprocessing is the same: decode a window, resize it bilinearly, mirror it, change its colours. The window
+and the random numbers come from data/augment.py, so the kinds differ there. The results are those of slim's
+preprocessing (tensorflow/models, research/slim/preprocessing), except that vgg too gives -1..1 instead of subtracting
+ImageNet's mean colour: one range for every network, and for images that travel as uint8.
 """
 
+import numpy as np
 import tensorflow as tf
+
+from data.render import render
 
 
 def normalize(images):
@@ -34,34 +37,16 @@ def decode_window(encoded, is_png, window):
     return image
 
 
-def resize(image, size):
-    """float32 [size, size, 3], bilinear without corner alignment, as tf.image.resize_images in TensorFlow 1."""
-    return tf.image.resize_bilinear(image[None], [size, size])[0]
+def finish(image, size, flip, colour, recoloured, normalize_on):
+    """A decoded window as [size, size, 3]: float32 in -1..1 (normalize_on 'host') or uint8 ('device').
 
-
-def mirror(image, flip):
-    """The image, reversed left to right where `flip`."""
-    return tf.cond(flip, lambda: tf.reverse(image, [1]), lambda: image)
-
-
-def distort_colours(image, colour):
-    """Brightness and saturation of a float image [h, w, 3] in 0..255, in either order; clipped to 0..255.
-
-    colour: float32 [3]: brightness delta (of a range of 1), saturation factor, 1 where brightness comes first.
-
-    Saturation in HSV, as tf.image.adjust_saturation: with v the largest and m the smallest of r, g, b, it moves each
-    channel c to v - (v - c) * min(factor, v / (v - m)). Brightness adds to v, m and c alike.
+    flip: bool; colour: float32 [3] (see data/render.py), looked at where `recoloured` (a Python bool).
     """
-    delta, factor, brightness_first = colour[0] * 255.0, colour[1], colour[2]
-    largest = tf.reduce_max(image, -1, keepdims=True)
-    smallest = tf.reduce_min(image, -1, keepdims=True)
-    limit = (largest + delta * brightness_first) / (largest - smallest + 1e-6)
-    scale = tf.minimum(factor, limit)
-    return tf.clip_by_value(image * scale + (largest - largest * scale + delta), 0.0, 255.0)
+    dtype = np.uint8 if normalize_on == 'device' else np.float32
 
+    def run(image, flip, colour):
+        return render(image, size, flip, colour if recoloured else None, dtype)
 
-def finish(image, normalize_on):
-    """A float image in 0..255 as float32 in -1..1 ('host') or rounded to uint8 ('device')."""
-    if normalize_on == 'device':
-        return tf.cast(image + 0.5, tf.uint8)
-    return image * (2.0 / 255.0) - 1.0
+    finished = tf.numpy_function(run, [image, flip, colour], tf.as_dtype(dtype))
+    finished.set_shape([size, size, 3])
+    return finished

@@ -1,36 +1,29 @@
-"""Reads chunks of records and plans their augmentation: all of the input pipeline that is Python and numpy.
+"""Reads a record and plans its augmentation: all of the input pipeline that is Python.
 
-A chunk is a run of positions of one batch. What comes back is what the decoding graph needs, with the crop window drawn
-from the image's header, so that only the crop has to be decoded.
+What comes back is what the decoding graph needs, with the window drawn from the image's header, so that only the window
+has to be decoded.
 """
 
 import collections
+import io
 import threading
 
 import numpy as np
 
 from data import augment, images
+from data.example_proto import NO_BOXES
 from data.image_header import read_header
 from data.tfrecord import BadRecord
 
 # So many records in a row that cannot be used are no oddities any more.
 MAX_REPLACEMENTS = 100
+# The disk is asked for a record this many positions ahead.
+READ_AHEAD = 64
 
-# encoded: object [n] of bytes, JPEG or PNG; is_png: bool [n]; windows: int32 [n, 4] as y, x, height, width;
-# flips: bool [n]; colours: float32 [n, 3] (augment.colours); labels: int32 [n]; weights: float32 [n], 0 for what must not
-# count; positions: int64 [n].
-Chunk = collections.namedtuple(
-    'Chunk', 'encoded is_png windows flips colours labels weights positions')
+# encoded: bytes, JPEG or PNG; is_png: bool; window: int32 [4] as y, x, height, width; flip: bool; colour: float32 [3]
+# (see augment.plan); label: int32; weight: float32, 0 for what must not count.
+Example = collections.namedtuple('Example', 'encoded is_png window flip colour label weight')
 Loaded = collections.namedtuple('Loaded', 'encoded is_png height width label boxes')
-
-
-def _blank():
-    """A 1x1 PNG that stands where there is nothing to read; its weight is 0."""
-    import io
-    from PIL import Image
-    out = io.BytesIO()
-    Image.new('RGB', (1, 1)).save(out, 'PNG')
-    return Loaded(out.getvalue(), True, 1, 1, 0, np.zeros([0, 4], np.float32))
 
 
 def load(dataset, record):
@@ -39,19 +32,26 @@ def load(dataset, record):
     try:
         header = read_header(encoded)
         if header is None:
-            converted = images.encoded_image(encoded)
-            return Loaded(converted.encoded, converted.format == 'PNG', converted.height,
-                          converted.width, label, boxes)
+            header = images.encoded_image(encoded)
+            encoded = header.encoded
     except (ValueError, images.NotAnImage) as error:
         raise BadRecord(*dataset.locate(record), reason=str(error))
     return Loaded(encoded, header.format == 'PNG', header.height, header.width, label, boxes)
 
 
-class ChunkReader:
-    """Callable: positions int64 [n] -> Chunk. Called from several threads at once.
+def blank_image():
+    """A 1x1 PNG that stands where there is nothing to show."""
+    from PIL import Image
+    out = io.BytesIO()
+    Image.new('RGB', (1, 1)).save(out, 'PNG')
+    return Loaded(out.getvalue(), True, 1, 1, 0, NO_BOXES)
+
+
+class Reader:
+    """Callable: position -> Example. Called from several threads at once.
 
     With on_bad_record='stop' a record that cannot be used raises BadRecord. With 'skip' it is noted in `bad_records`
-    ({place: reason}) and, in training, the next usable one in the order stands in for it; in evaluation it gets weight 0.
+    ({place: reason}), and the next usable one in the order stands in for it; in evaluation, a blank of weight 0.
     """
 
     def __init__(self, dataset, order, preprocessing_name, image_size, training, augmented,
@@ -62,53 +62,55 @@ class ChunkReader:
         self.on_bad_record = on_bad_record
         self.bad_records = collections.OrderedDict()
         self._lock = threading.Lock()
-        self._blank = _blank()
+        self._blank = blank_image()
 
-    def __call__(self, positions):
-        epochs, records = self.order(positions)
-        weights = np.ones([len(positions)], np.float32)
-        loaded = []
-        for i, position in enumerate(positions):
-            if not self.training and position >= self.dataset.num_examples:
-                loaded.append(self._blank)
-                weights[i] = 0
-                continue
+    def __call__(self, position):
+        if not self.training and position >= self.dataset.num_examples:
+            return self.blank()
+        self.dataset.will_read(self.order(position + READ_AHEAD)[1])
+        if self.on_bad_record == 'stop':
+            return self.read(position)
+        try:
+            return self.read(position)
+        except BadRecord as error:
+            self.note(error)
+            return self.stand_in(position)
+
+    def read(self, position):
+        """The Example at a position. Raises BadRecord."""
+        epoch, record = self.order(position)
+        loaded = load(self.dataset, record)
+        return self._example(loaded, augment.key_of(self.order.seed, epoch, record), 1)
+
+    def blank(self):
+        return self._example(self._blank, np.uint64(0), 0)
+
+    def stand_in(self, position, usable=lambda position: None):
+        """What takes the place of the record at a position: a function of the data alone, not of who asks when.
+
+        usable: position -> None, or a BadRecord. Raises BadRecord after 100 that cannot be used.
+        """
+        if not self.training:
+            return self.blank()
+        for candidate in range(position + 1, position + 1 + MAX_REPLACEMENTS):
             try:
-                loaded.append(load(self.dataset, int(records[i])))
-            except BadRecord as error:
-                if self.on_bad_record == 'stop':
-                    raise
-                self.note(error)
-                weights[i] = 0
-                if self.training:
-                    epochs[i], records[i], substitute = self._next_loadable(position + 1)
-                    loaded.append(substitute)
-                else:
-                    loaded.append(self._blank)
-        return self._chunk(positions, epochs, records, loaded, weights)
+                error, example = usable(candidate), self.read(candidate)
+            except BadRecord as raised:
+                error = raised
+            if error is None:
+                return example
+            self.note(error)
+        raise BadRecord(*self.dataset.locate(self.order(candidate)[1]), reason=(
+            'the last of %d records in a row that cannot be used' % MAX_REPLACEMENTS))
 
     def note(self, error):
         """Keeps a BadRecord in `bad_records`, once."""
         with self._lock:
             self.bad_records.setdefault(error.place, error.reason)
 
-    def _next_loadable(self, position):
-        for candidate in range(position, position + MAX_REPLACEMENTS):
-            epochs, records = self.order(np.array([candidate]))
-            try:
-                return epochs[0], records[0], load(self.dataset, int(records[0]))
-            except BadRecord as error:
-                self.note(error)
-        raise BadRecord(*self.dataset.locate(int(records[0])), reason=(
-            'the last of %d records in a row that cannot be used' % MAX_REPLACEMENTS))
-
-    def _chunk(self, positions, epochs, records, loaded, weights):
-        heights = np.array([item.height for item in loaded], np.int64)
-        widths = np.array([item.width for item in loaded], np.int64)
-        windows, flips, colours = augment.plan(
-            self.preprocessing_name, self.image_size, self.order.seed, epochs, records, heights,
-            widths, [item.boxes for item in loaded], self.training and self.augmented)
-        encoded = np.empty([len(loaded)], object)
-        encoded[:] = [item.encoded for item in loaded]
-        return Chunk(encoded, np.array([item.is_png for item in loaded]), windows, flips, colours,
-                     np.array([item.label for item in loaded], np.int32), weights, positions)
+    def _example(self, loaded, key, weight):
+        window, flip, colour = augment.plan(
+            self.preprocessing_name, self.image_size, key, loaded.height, loaded.width,
+            loaded.boxes, self.augmented)
+        return Example(loaded.encoded, loaded.is_png, window, flip, colour, np.int32(loaded.label),
+                       np.float32(weight))

@@ -179,9 +179,9 @@ class _OpenFile:
     def __init__(self, path):
         self.descriptor = os.open(path, os.O_RDONLY)
 
-    def __del__(self):
+    def __del__(self, close=os.close):  # when Python ends, the module's own names go first
         if hasattr(self, 'descriptor'):
-            os.close(self.descriptor)
+            close(self.descriptor)
 
 
 class RecordFiles:
@@ -208,19 +208,27 @@ class RecordFiles:
 
     def read(self, record):
         """The data of a record as bytes. Raises BadRecord on a wrong checksum or a lost file."""
-        length = int(self.lengths[record])
+        start, length = int(self.offsets[record]) + HEADER.size, int(self.lengths[record])
         try:
-            file = self._file(int(self.file_numbers[record]))
-            block = os.pread(file.descriptor, length + FOOTER.size,
-                             int(self.offsets[record]) + HEADER.size)
+            descriptor = self._file(int(self.file_numbers[record])).descriptor
+            data = os.pread(descriptor, length, start)
+            footer = os.pread(descriptor, FOOTER.size, start + length)
         except OSError as error:
             raise BadRecord(*self.locate(record), reason=error.strerror)
-        if len(block) != length + FOOTER.size:
+        if len(data) + len(footer) != length + FOOTER.size:
             raise BadRecord(*self.locate(record), reason='the file became shorter while in use')
-        data = block[:length]
-        if masked_crc32c(data) != FOOTER.unpack_from(block, length)[0]:
+        if masked_crc32c(data) != FOOTER.unpack(footer)[0]:
             raise BadRecord(*self.locate(record), reason='wrong checksum of the data')
         return data
+
+    def will_read(self, record):
+        """Has the system fetch a record from the disk in the background. No more than a hint: raises nothing."""
+        try:
+            os.posix_fadvise(self._file(int(self.file_numbers[record])).descriptor,
+                             int(self.offsets[record]), int(self.lengths[record]) + OVERHEAD,
+                             os.POSIX_FADV_WILLNEED)
+        except (OSError, AttributeError):  # gone (the read will tell); not on macOS
+            pass
 
     def _file(self, file_number):
         with self._lock:

@@ -1,0 +1,115 @@
+"""Resize, mirror, change colours, normalize: one pass over the rows of an image.
+
+TensorFlow's kernels take 1.6 ms for these steps at 224x224 (resize_bilinear 0.5, saturation and the rest 1.1), twice as
+long as decoding the crop; this takes 0.15 ms, because a row stays in the cache from the first step to the last.
+
+The loops over a row are functions of their own, and index plain arrays from 0: so LLVM turns them into vector code.
+"""
+
+import numpy as np
+
+from data.compiled import compiled
+
+f32, u32 = np.float32, np.uint32
+
+
+@compiled
+def larger(a, b):
+    return a if a > b else b
+
+
+@compiled
+def smaller(a, b):
+    return a if a < b else b
+
+
+@compiled
+def between_rows(top, bottom, fraction, row):
+    """row = top + (bottom - top) * fraction, for all channels of all columns."""
+    for i in range(len(top)):
+        upper = f32(top[i])
+        row[i] = upper + (f32(bottom[i]) - upper) * fraction
+
+
+@compiled
+def between_columns(row, first, fractions, red, green, blue):
+    """Columns of the output, from interleaved columns of the input: first[x] is where a pixel begins."""
+    for x in range(len(first)):
+        i, fraction = first[x], fractions[x]
+        red[x] = row[i] + (row[i + u32(3)] - row[i]) * fraction
+        green[x] = row[i + u32(1)] + (row[i + u32(4)] - row[i + u32(1)]) * fraction
+        blue[x] = row[i + u32(2)] + (row[i + u32(5)] - row[i + u32(2)]) * fraction
+
+
+@compiled
+def recolour(red, green, blue, delta, factor, delta_before):
+    """Brightness and saturation, clipped to 0..255, in place.
+
+    Saturation in HSV, as tf.image.adjust_saturation: with v the largest and m the smallest of r, g, b, it moves each
+    channel c to v - (v - c) * min(factor, v / (v - m)). Brightness adds delta to v, m and c alike; where it comes first,
+    delta_before is delta, else 0.
+    """
+    for x in range(len(red)):
+        r, g, b = red[x], green[x], blue[x]
+        v = larger(larger(r, g), b)
+        m = smaller(smaller(r, g), b)
+        scale = smaller(factor, (v + delta_before) / (v - m + f32(1e-6)))
+        bright = v + delta
+        red[x] = smaller(larger(bright - (v - r) * scale, f32(0)), f32(255))
+        green[x] = smaller(larger(bright - (v - g) * scale, f32(0)), f32(255))
+        blue[x] = smaller(larger(bright - (v - b) * scale, f32(0)), f32(255))
+
+
+@compiled
+def interleave(red, green, blue, scale, offset, out):
+    for x in range(len(red)):
+        out[3 * x] = red[x] * scale + offset
+        out[3 * x + 1] = green[x] * scale + offset
+        out[3 * x + 2] = blue[x] * scale + offset
+
+
+@compiled
+def render_rows(image, size, flip, recoloured, delta, factor, delta_before, scale, offset, out):
+    height, width = image.shape[0], image.shape[1]
+    rows = image.reshape(height, 3 * width)
+    out_rows = out.reshape(size, 3 * size)
+    # Without corner alignment: output x looks at input x * width / size, the last column repeated beyond the edge.
+    first, fractions = np.empty(size, u32), np.empty(size, f32)
+    step = f32(width) / f32(size)
+    for x in range(size):
+        place = f32(x) * step
+        column = smaller(np.int32(place), width - 1)
+        target = size - 1 - x if flip else x
+        first[target], fractions[target] = u32(3 * column), place - f32(column)
+    row = np.empty(3 * width + 3, f32)
+    red, green, blue = np.empty(size, f32), np.empty(size, f32), np.empty(size, f32)
+    step = f32(height) / f32(size)
+    for y in range(size):
+        place = f32(y) * step
+        top = smaller(np.int32(place), height - 1)
+        between_rows(rows[top], rows[smaller(top + 1, height - 1)], place - f32(top), row)
+        for i in range(3 * width, 3 * width + 3):
+            row[i] = row[i - 3]
+        between_columns(row, first, fractions, red, green, blue)
+        if recoloured:
+            recolour(red, green, blue, delta, factor, delta_before)
+        interleave(red, green, blue, scale, offset, out_rows[y])
+
+
+def render(image, size, flip=False, colour=None, dtype=np.float32):
+    """A uint8 image [h, w, 3] as [size, size, 3]: float32 in -1..1, or rounded uint8.
+
+    Bilinear without corner alignment or antialiasing, as tf.image.resize_images in TensorFlow 1.
+
+    Args:
+      flip: mirror left to right.
+      colour: float32 [3]: brightness delta (of a range of 1), saturation factor, 1 where brightness comes first; or None.
+    """
+    out = np.empty([size, size, 3], dtype)
+    scale, offset = (f32(2 / 255.0), f32(-1)) if out.dtype == np.float32 else (f32(1), f32(0.5))
+    delta = f32(0) if colour is None else f32(colour[0] * 255.0)
+    factor = f32(1) if colour is None else f32(colour[1])
+    delta_before = delta if colour is not None and colour[2] else f32(0)
+    render_rows(image, size, bool(flip), colour is not None, delta, factor, delta_before, scale,
+                offset, out)
+    return out
