@@ -122,7 +122,7 @@ def _run(tasks, split, total, num_processes):
     skipped = 0
     num_processes = min(num_processes, len(tasks), -(-total // IMAGES_WORTH_A_PROCESS))
     with Progress(total, split, 'image') as progress:
-        for event in workers.run(write_shard, tasks, num_processes):
+        for event in _events(tasks, num_processes):
             if isinstance(event, workers.Died):
                 raise RuntimeError('a process that wrote %s ended with status %s (out of memory?)'
                                    % (os.path.basename(event.task[0]), event.exit_code))
@@ -133,6 +133,16 @@ def _run(tasks, split, total, num_processes):
                 skipped += len(bad)
                 progress.update(done)
     return skipped
+
+
+def _events(tasks, num_processes):
+    """As workers.run; a few images are done before a process has started, and right here."""
+    if num_processes > 1:
+        yield from workers.run(write_shard, tasks, num_processes)
+        return
+    for task in tasks:
+        for value in write_shard(task):
+            yield workers.Report(task, value)
 
 
 def remove_split(out_dir, split, but=()):
