@@ -1,4 +1,4 @@
-"""Runs the cases of tests/npu_cases.py, each in a process of its own, with one import of TensorFlow.
+"""Runs the cases of tests/npu_*_cases.py, each in its own process, with one TensorFlow import.
 
 A refusal of the simulated NPU ends the process, so that a case needs its own; importing TensorFlow
 takes seconds, so the processes are forked from one that has imported it and has no session yet.
@@ -23,7 +23,7 @@ _server = None
 
 
 def run(case):
-    """Runs one function of npu_cases; the server starts at the first call."""
+    """Runs one function of the case modules; the server starts at the first call."""
     global _server
     if _server is None or _server.poll() is not None:
         _server = _start()
@@ -53,9 +53,14 @@ def _start():
 
 def serve():
     sys.path.append(HERE)
-    import npu_cases
+    import npu_device_cases
+    import npu_loop_cases
+    import npu_session_cases
+    cases = {}
+    for module in (npu_loop_cases, npu_session_cases, npu_device_cases):
+        cases.update(vars(module))
     for line in sys.stdin:
-        print(json.dumps(_fork(getattr(npu_cases, line.strip()))), flush=True)
+        print(json.dumps(_fork(cases[line.strip()])), flush=True)
 
 
 def _fork(case):

@@ -37,7 +37,8 @@ def check(graph, info, iterations_per_loop):
     types = collections.Counter(op.type for op in info.ops)
     if types['OneShotIterator'] and iterations_per_loop != 1:
         fatal('iterator_per_loop only support 1 when using OneShotIterator')
-    wrappers = [op.name for op in graph.get_operations() if _LOOKS_LIKE_ITERATION_OP.search(op.name)]
+    wrappers = [op.name for op in graph.get_operations()
+                if _LOOKS_LIKE_ITERATION_OP.search(op.name)]
     wrong = [op.name for op in info.ops
              if _LOOKS_LIKE_ITERATION_OP.search(op.name) and op.name != ITERATION_OP]
     if wrong:
@@ -63,7 +64,8 @@ def _mark(op):
 def _check_get_next(op):
     for output in op.outputs:
         if not output.shape.is_fully_defined():
-            fatal('%s has the dynamic shape %s: batch with drop_remainder' % (op.name, output.shape))
+            fatal('%s has the dynamic shape %s: batch with drop_remainder'
+                  % (op.name, output.shape))
     context = op._get_control_flow_context()
     while context is not None:
         if isinstance(context, control_flow_ops.WhileContext):
@@ -75,7 +77,8 @@ def _check_functional_loops(graph, ops):
     for op in ops:
         if op.type in ('While', 'StatelessWhile'):
             body = graph._functions.get(op.get_attr('body').name)
-            if body is not None and any(n.op == 'IteratorGetNext' for n in body.definition.node_def):
+            nodes = body.definition.node_def if body is not None else []
+            if any(n.op == 'IteratorGetNext' for n in nodes):
                 fatal('GetNext is inside the while loop %s' % op.name)
 
 
