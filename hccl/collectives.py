@@ -59,6 +59,7 @@ class HostCollectives:
 
     def __init__(self, rank, addresses):
         self.rank, self.size, self.addresses = rank, len(addresses), addresses
+        self._device = '/job:worker/replica:0/task:{}/device:CPU:0'.format(rank)  # collective ops want their input on one
         self._instances = 0
 
     def _next_instance(self):
@@ -68,7 +69,8 @@ class HostCollectives:
 
     def _reduce(self, tensor, final):
         from tensorflow.python.ops import collective_ops
-        return collective_ops.all_reduce(tensor, self.size, self.GROUP_KEY, self._next_instance(), 'Add', final, (0,))
+        with tf.device(self._device):
+            return collective_ops.all_reduce(tf.identity(tensor), self.size, self.GROUP_KEY, self._next_instance(), 'Add', final, (0,))
 
     def allreduce_mean(self, tensors):
         """Mean over the ranks of each float32 tensor, in buckets; each bucket is under way as soon as it is full."""
@@ -83,9 +85,10 @@ class HostCollectives:
 
         def send_or_receive(flat):
             key = self._next_instance()
-            if self.rank == 0:
-                return collective_ops.broadcast_send(flat, flat.shape, flat.dtype, self.size, self.GROUP_KEY, key)
-            return collective_ops.broadcast_recv(flat.shape, flat.dtype, self.size, self.GROUP_KEY, key)
+            with tf.device(self._device):
+                if self.rank == 0:
+                    return collective_ops.broadcast_send(tf.identity(flat), flat.shape, flat.dtype, self.size, self.GROUP_KEY, key)
+                return collective_ops.broadcast_recv(flat.shape, flat.dtype, self.size, self.GROUP_KEY, key)
         return _in_buckets(tensors, send_or_receive)
 
 

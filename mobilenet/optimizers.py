@@ -68,9 +68,10 @@ def _adadelta(hp):
 
 
 def _ftrl(hp):
+    floor = 1e-6 * hp.learning_rate  # the kernel divides by the rate, which warm-up starts at 0
     return Optimizer([('Ftrl', hp.ftrl_initial_accumulator_value), ('Ftrl_1', 0.0)],
                      lambda var, slots, g, lr, step: tf.raw_ops.ResourceApplyFtrl(
-                         var=var.handle, accum=slots[0].handle, linear=slots[1].handle, grad=g, lr=lr,
+                         var=var.handle, accum=slots[0].handle, linear=slots[1].handle, grad=g, lr=tf.maximum(lr, floor),
                          l1=hp.ftrl_l1, l2=hp.ftrl_l2, lr_power=hp.ftrl_learning_rate_power))
 
 

@@ -5,11 +5,10 @@ Communication"); what is built into the graph comes before it is finalized:
 
 1. build the graph: `sink` builds the step once, and the ops that start and stop HCCL;
 2. open ONE session with `session_config(...)`; HCCL closes with the session it was started in;
-3. `initialize(sess)`: the first run in the session, before any `hccl.manage.api` call;
-4. `apply_gradient_split(options)`: before the first run of a graph with gradient all-reduces;
-5. initialise or restore variables, then broadcast them from rank 0 (after a restore, again);
-6. `loop.run(sess, n)`, again and again;
-7. `shutdown(sess)`, on all ranks, then close the session.
+3. `initialize(sess)`: the first run in the session, before any `hccl.manage.api` call; it sets the gradient split, too;
+4. initialise or restore variables, then broadcast them from rank 0 (after a restore, again);
+5. `loop.run(sess, n)`, again and again;
+6. `shutdown(sess)`, on all ranks, then close the session.
 
 This module imports `npu_bridge` only where it is used: `available()` is cheap, and importing the
 module is possible everywhere.
@@ -105,9 +104,10 @@ class NpuDevice:
         return Loop(self, step, values)
 
     def initialize(self, sess):
-        """Starts HCCL where there are several ranks. The first run in the session."""
+        """Starts HCCL where there are several ranks, and sets --gradient_split. The first run in the session."""
         if self._world_size > 1:
             sess.run(_system_ops(sess.graph)[0])
+            apply_gradient_split(self.options)
 
     def shutdown(self, sess):
         """Ends HCCL, before the session is closed; every rank has to come here."""

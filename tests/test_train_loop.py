@@ -1,0 +1,152 @@
+"""Whole runs of train_loop.py on the digits: the same bits however it loops, stops and resumes; what a person gets."""
+import json
+import os
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+
+import runs
+
+STEPS = 20
+
+
+@pytest.fixture(scope='module')
+def reference(tmp_path_factory):
+    """A run that went through, one iteration a loop, with a checkpoint on the way."""
+    folder = tmp_path_factory.mktemp('reference')
+    done = runs.train(folder, '--max_train_steps=20', '--iterations_per_loop=1', '--save_every_steps=10', '--log_every_steps=5')
+    return folder, done
+
+
+@pytest.mark.parametrize('iterations', [5, 7, 20])
+def test_same_weights_for_any_iterations_per_loop(reference, tmp_path, iterations):
+    runs.train(tmp_path, '--max_train_steps=20', '--iterations_per_loop={}'.format(iterations), '--data_threads=1')
+    runs.assert_same_bits(runs.weights(reference[0], STEPS), runs.weights(tmp_path, STEPS))
+    steps = [line['step'] for line in runs.metrics(tmp_path)]
+    assert steps == list(range(iterations, STEPS, iterations)) + [STEPS]
+
+
+def test_files_of_a_run(reference):
+    folder, done = reference
+    lines = runs.metrics(folder)
+    assert [line['step'] for line in lines] == list(range(1, STEPS + 1))
+    assert set(lines[0]) == {'step', 'epoch', 'loss', 'total_loss', 'accuracy', 'learning_rate', 'loss_scale',
+                             'skipped_steps', 'images_per_sec', 'time'}
+    assert lines[-1]['epoch'] == pytest.approx(STEPS * 8 / 1438)
+    config = json.load(open(os.path.join(str(folder), 'config.json')))
+    assert config['batch_size'] == 8 and config['iterations_per_loop'] == 1 and config['device'] == 'host'
+    names = os.listdir(str(folder))
+    assert {'checkpoint', 'train.log', 'model.ckpt-10.index', 'model.ckpt-20.index'} <= set(names)
+    assert any(n.startswith('events.out.tfevents') for n in names)
+    assert done.stderr.count('step ') >= 4 and '\r' not in done.stderr  # plain lines: no terminal
+
+
+def test_a_loop_reports_its_mean_not_its_last_iteration(reference, tmp_path):
+    runs.train(tmp_path, '--max_train_steps=20', '--iterations_per_loop=10')
+    one_by_one = [line['loss'] for line in runs.metrics(reference[0])]
+    by_ten = [line['loss'] for line in runs.metrics(tmp_path)]
+    np.testing.assert_allclose(by_ten, [np.mean(one_by_one[:10]), np.mean(one_by_one[10:])], rtol=1e-5)
+
+
+def start(folder, *arguments):
+    return subprocess.Popen(
+        runs.command('train_loop.py', *runs.SMALL, '--train_dir={}'.format(folder), *arguments),
+        env=runs.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+
+
+def wait_for(condition, process, seconds=120):
+    end = time.time() + seconds
+    while not condition():
+        assert process.poll() is None and time.time() < end, process.stderr.read()
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_finishes_the_loop_saves_and_the_same_command_goes_on(tmp_path, number):
+    arguments = ['--max_train_steps=60', '--iterations_per_loop=4']
+    process = start(tmp_path, *arguments)
+    wait_for(lambda: os.path.exists(str(tmp_path / 'metrics.jsonl')) and len(runs.metrics(tmp_path)) >= 2, process)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert 'the same command goes on from there' in stderr.splitlines()[-1]
+    stopped_at = runs.metrics(tmp_path)[-1]['step']
+    assert stopped_at % 4 == 0 and stopped_at < 60
+    runs.train(tmp_path, *arguments)
+    through = tmp_path / 'through'
+    runs.train(through, '--max_train_steps=60', '--iterations_per_loop=20')
+    runs.assert_same_bits(runs.weights(through, 60), runs.weights(tmp_path, 60))
+    steps = [line['step'] for line in runs.metrics(tmp_path)]
+    assert steps == sorted(set(steps))
+
+
+def test_kill_9_after_a_checkpoint_and_resume(reference, tmp_path):
+    arguments = ['--max_train_steps=20', '--iterations_per_loop=2', '--save_every_steps=4']
+    process = start(tmp_path, *arguments)
+    wait_for(lambda: os.path.exists(str(tmp_path / 'checkpoint')), process)
+    process.kill()
+    process.communicate()
+    runs.train(tmp_path, *arguments)
+    runs.assert_same_bits(runs.weights(reference[0], STEPS), runs.weights(tmp_path, STEPS))
+    assert [line['step'] for line in runs.metrics(tmp_path)] == list(range(2, STEPS + 1, 2))
+
+
+def test_keep_checkpoints(tmp_path):
+    runs.train(tmp_path, '--max_train_steps=6', '--iterations_per_loop=1', '--save_every_steps=1', '--keep_checkpoints=2')
+    assert sorted(n for n in os.listdir(str(tmp_path)) if n.endswith('.index')) == ['model.ckpt-5.index', 'model.ckpt-6.index']
+
+
+@pytest.mark.parametrize('scale,left', [('1e30', 1e30), ('dynamic:1e30', 1e30 / 8)])
+def test_an_overflow_changes_nothing_but_the_loss_scale_and_the_count(tmp_path, scale, left):
+    """Float16 convolutions and a loss scale of 1e30: weights, slots, EMA and statistics stay as they began."""
+    runs.train(tmp_path, '--max_train_steps=3', '--precision_mode=allow_mix_precision', '--loss_scale=' + scale)
+    after = runs.weights(tmp_path, 0)
+    begun = tmp_path / 'begun'
+    runs.train(begun, '--max_train_steps=1', '--learning_rate=1e-30', '--warmup_epochs=1000')
+    assert after['global_step'] == 0 and after['skipped_steps'] == 3
+    assert after['loss_scale'] == pytest.approx(left, rel=1e-6)
+    first = runs.weights(begun, 1)
+    for name, value in after.items():
+        if name.endswith(('/weights', '/depthwise_weights', '/gamma')):
+            assert np.array_equal(value, first[name]), name  # a learning rate of 0 moves nothing either
+            assert np.array_equal(value, after[name + '/ExponentialMovingAverage'])
+        elif name.endswith(('moving_mean', '/Momentum', '/beta', '/biases')):
+            assert not value.any(), name
+        elif name.endswith('moving_variance'):
+            assert (value == 1).all(), name
+    assert runs.metrics(tmp_path)[-1]['loss'] is None
+
+
+def test_float16_trains(tmp_path):
+    runs.train(tmp_path, '--max_train_steps=10', '--precision_mode=allow_mix_precision')
+    line = runs.metrics(tmp_path)[-1]
+    assert line['step'] == 10 and line['loss_scale'] == 4096 and np.isfinite(line['loss'])
+
+
+def test_fine_tuning_takes_what_it_is_told(reference, tmp_path):
+    folder, _ = reference
+    runs.train(tmp_path, '--max_train_steps=2', '--checkpoint_path={}'.format(folder), '--learning_rate=0.01',
+               '--checkpoint_exclude_scopes=MobilenetV1/Logits', '--trainable_scopes=MobilenetV1/Logits')
+    before, after = runs.weights(folder, STEPS), runs.weights(tmp_path, 2)
+    body = 'MobilenetV1/Conv2d_5_pointwise/weights'
+    assert np.array_equal(before[body], after[body])
+    assert np.array_equal(before[body], after[body + '/ExponentialMovingAverage'])
+    logits = 'MobilenetV1/Logits/Conv2d_1c_1x1/weights'
+    assert not np.array_equal(before[logits], after[logits])
+    assert body + '/Momentum' not in after and logits + '/Momentum' in after
+
+
+def test_images_in_tensorboard(tmp_path):
+    import tensorflow as tf
+    runs.train(tmp_path, '--max_train_steps=3', '--iterations_per_loop=2', '--summary_images_at_step=2')
+    tags = {}
+    for name in os.listdir(str(tmp_path)):
+        if name.startswith('events'):
+            for event in tf.compat.v1.train.summary_iterator(str(tmp_path / name)):
+                for value in event.summary.value:
+                    tags.setdefault(value.tag.split('/')[0], []).append(event.step)
+    assert tags['images'] == [2] * 8
+    assert tags['loss'] == [2, 3]
