@@ -51,7 +51,8 @@ class Reader:
     """Callable: position -> Example. Called from several threads at once.
 
     With on_bad_record='stop' a record that cannot be used raises BadRecord. With 'skip' it is noted in `bad_records`
-    ({place: reason}), and the next usable one in the order stands in for it; in evaluation, a blank of weight 0.
+    ({place: reason}, from the start with what the data set had to leave out), and the next usable one in the order
+    stands in for it; in evaluation, a blank of weight 0.
     """
 
     def __init__(self, dataset, order, preprocessing_name, image_size, training, augmented,
@@ -60,7 +61,8 @@ class Reader:
         self.preprocessing_name, self.image_size = preprocessing_name, image_size
         self.training, self.augmented = training, augmented
         self.on_bad_record = on_bad_record
-        self.bad_records = collections.OrderedDict()
+        self.bad_records = collections.OrderedDict(
+            (error.place, error.reason) for error in dataset.errors)
         self._lock = threading.Lock()
         self._blank = blank_image()
 
@@ -102,6 +104,11 @@ class Reader:
             self.note(error)
         raise BadRecord(*self.dataset.locate(self.order(candidate)[1]), reason=(
             'the last of %d records in a row that cannot be used' % MAX_REPLACEMENTS))
+
+    def undecodable(self, position, error):
+        """The BadRecord of a TensorFlow error in decoding."""
+        return BadRecord(*self.dataset.locate(self.order(position)[1]),
+                         reason=error.message.split('\n')[0])
 
     def note(self, error):
         """Keeps a BadRecord in `bad_records`, once."""
