@@ -43,7 +43,7 @@ fi
 case $build in
     onednn|stock) requirements=(-r "requirements/tensorflow-$build.txt" -r requirements/base.txt -r requirements/test.txt)
                   venv_options=() ;;
-    system)       requirements=(-r requirements/test.txt tqdm Pillow scikit-learn matplotlib)
+    system)       requirements=(-r requirements/test.txt tqdm Pillow scikit-learn matplotlib google-crc32c numba)
                   venv_options=(--system-site-packages) ;;
     *)            die "TF_BUILD=$build: use onednn, stock or system" ;;
 esac
