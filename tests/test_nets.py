@@ -16,9 +16,8 @@ from mobilenet.nets import layers
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-# model: all parameters, trained ones, and multiply-adds in millions at 224 as published: V1 in slim's
-# mobilenet_v1.md (569, 325, 149, 41), V2 in its mobilenet/README.md. Parameters of V1 1.0 and V2 1.0
-# are the issue's; the others are Keras's models with 1,000 classes, whose counts are published too.
+# model: all parameters and trained ones (Keras's models with 1,000 classes), and multiply-adds in
+# millions at 224 as published in slim's mobilenet_v1.md and mobilenet/README.md.
 PUBLISHED = {
     'mobilenet_v1': (4253864, 4231976, 569),
     'mobilenet_v1_075': (2601976, 2585560, 325),

@@ -1,4 +1,4 @@
-"""Layers: gradients against Relu6Grad and numpy, dropout, initial weights, float16, slim's batch norm."""
+"""Layers: gradients against Relu6Grad and numpy, dropout, initial weights, float16, batch norm."""
 import os
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
@@ -180,8 +180,8 @@ def test_float16_is_close_to_float32():
             loss = tf.losses.sparse_softmax_cross_entropy(np.arange(8) % 4, network.logits)
             variables = tf.trainable_variables()
             # The gradients of two layers alone, which nothing amplifies.
-            near = tf.gradients(network.end_points['Conv2d_1_depthwise'], variables[:6],
-                                np.random.RandomState(1).normal(size=[8, 32, 32, 8]).astype(np.float32))
+            upstream = np.random.RandomState(1).normal(size=[8, 32, 32, 8]).astype(np.float32)
+            near = tf.gradients(network.end_points['Conv2d_1_depthwise'], variables[:6], upstream)
             results.append((network.end_points, near, tf.gradients(loss, variables)))
         session.run(tf.global_variables_initializer())
         (wanted, wanted_near, wanted_all), (half, half_near, half_all) = session.run(results)

@@ -91,7 +91,7 @@ def depthwise_conv2d(inputs, mode, kernel_size=3, stride=1):
     if output_height == 2 and top and bottom:
         # oneDNN's gradient for the weights is broken here: with a 3x3 kernel, two rows of output
         # and padding on both sides it leaves the kernel's last row as it found the memory. Small
-        # images meet it (V1 at 32x32: 2x2 inputs from layer 7 on). With the zeros given it is sound.
+        # images meet it (V1 at 32x32: 2x2 inputs from layer 7 on). Given the zeros, it is sound.
         inputs = tf.pad(inputs, [(0, 0), (top, bottom), columns, (0, 0)])
         padding = 'VALID'
     return _convolve(inputs, weights, mode, lambda x, w: tf.nn.depthwise_conv2d(

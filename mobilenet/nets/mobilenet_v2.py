@@ -1,4 +1,5 @@
-"""MobileNetV2 (Sandler et al., 2018, arXiv:1801.04381, table 2), named as TF-slim's mobilenet_v2."""
+"""MobileNetV2 (Sandler et al., 2018, arXiv:1801.04381, table 2), named as TF-slim's
+mobilenet_v2."""
 import collections
 
 import tensorflow as tf
