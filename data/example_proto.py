@@ -31,9 +31,9 @@ def _declare():
         ('int64_list', field.TYPE_MESSAGE, one, prefix + 'Int64List'))
     features = add(file.message_type, 'Features',
                    ('feature', field.TYPE_MESSAGE, many, prefix + 'Features.FeatureEntry'))
-    entry = add(features.nested_type, 'FeatureEntry', ('key', field.TYPE_STRING, one, None),
-                ('value', field.TYPE_MESSAGE, one, prefix + 'Feature'))
-    entry.options.map_entry = True
+    # A map on the wire is a list of entries; declared as a map, it would be copied once more.
+    add(features.nested_type, 'FeatureEntry', ('key', field.TYPE_STRING, one, None),
+        ('value', field.TYPE_MESSAGE, one, prefix + 'Feature'))
     add(file.message_type, 'Example', ('features', field.TYPE_MESSAGE, one, prefix + 'Features'))
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
@@ -52,30 +52,33 @@ def parse(data):
     Raises ValueError with the reason.
     """
     try:
-        features = Example.FromString(data).features.feature
+        features = {entry.key: entry for entry in Example.FromString(data).features.feature}
     except message.DecodeError:
         raise ValueError('not a tf.train.Example')
-    encoded = _values(features, 'image/encoded', 'bytes_list')
-    label = _values(features, 'image/class/label', 'int64_list')
-    for key, values in (('image/encoded', encoded), ('image/class/label', label)):
-        if len(values) != 1:
-            raise ValueError('%s has %d values instead of one' % (key, len(values)))
-    if not encoded[0]:
+    encoded = _one(features, 'image/encoded', 'bytes_list')
+    label = _one(features, 'image/class/label', 'int64_list')
+    if not encoded:
         raise ValueError('image/encoded is empty')
     if not _values(features, BOX_KEYS[0], 'float_list'):
-        return encoded[0], label[0], NO_BOXES
+        return encoded, label, NO_BOXES
     sides = [_values(features, key, 'float_list') for key in BOX_KEYS]
     if len({len(side) for side in sides}) != 1:
         raise ValueError('the box coordinates differ in number')
     boxes = np.array(sides, np.float32).T
     if not np.isfinite(boxes).all():
         raise ValueError('a box coordinate is not finite')
-    return encoded[0], label[0], boxes
+    return encoded, label, boxes
 
 
 def _values(features, key, kind):
-    # Asking a protobuf map for a key that is not there would add it.
-    return getattr(features[key], kind).value if key in features else ()
+    return getattr(features[key].value, kind).value if key in features else ()
+
+
+def _one(features, key, kind):
+    values = _values(features, key, kind)
+    if len(values) != 1:
+        raise ValueError('%s has %d values instead of one' % (key, len(values)))
+    return values[0]
 
 
 def checked_label(label, num_classes):

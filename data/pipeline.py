@@ -108,8 +108,13 @@ class Pipeline:
 
     def _image(self, slot):
         """(image, label, weight) of one image. What is wrong with the record ends the session's run."""
-        fields = tf.numpy_function(lambda slot: tuple(self.reader(self._position(slot))), [slot],
-                                   list(EXAMPLE_TYPES))
+        def read(slot):
+            example = self.reader(self._position(slot))
+            encoded = np.empty([], object)  # bytes as they are would be copied twice more
+            encoded[()] = example.encoded
+            return (encoded,) + example[1:]
+
+        fields = tf.numpy_function(read, [slot], list(EXAMPLE_TYPES))
         for field, shape in zip(fields, EXAMPLE_SHAPES):
             field.set_shape(shape)
         return self.decode(Example(*fields))
@@ -179,10 +184,13 @@ class TrainPipeline(Pipeline):
     def positions(self, batch):
         return batch_positions(batch, self.batch_size, self.rank, self.world_size)
 
-    def dataset(self, start_batch=0):
-        """tf.data.Dataset of (images [B, S, S, 3] float32 in -1..1, or uint8; labels int32 [B]) from a batch on."""
-        batches = self._batches(start_batch, np.iinfo(np.int64).max // self.batch_size)
-        return batches.map(plain(lambda images, labels, weights: (images, labels)))
+    def dataset(self, start_batch=0, num_batches=None):
+        """tf.data.Dataset of (images [B, S, S, 3] float32 in -1..1, or uint8; labels int32 [B]) from a batch on.
+
+        Endless without num_batches.
+        """
+        last = np.iinfo(np.int64).max // self.batch_size if num_batches is None else start_batch + num_batches
+        return self._batches(start_batch, last).map(plain(lambda images, labels, weights: (images, labels)))
 
 
 class EvalPipeline(Pipeline):

@@ -44,7 +44,7 @@ ODD_IMAGES = {
     'one pixel': (jpeg(plain(1, 1)), COLOUR),
     'one line': (jpeg(plain(1, 700)), COLOUR),
     'one column': (encode(plain(700, 1), 'PNG'), COLOUR),
-    'huge': (jpeg(plain(4000, 6000), quality=30), COLOUR),
+    'huge': (jpeg(plain(4000, 6000)), COLOUR),
     'GIF': (encode(plain(30, 40).quantize(4), 'GIF'), COLOUR),
     'BMP': (encode(plain(30, 40), 'BMP'), COLOUR),
     'WebP': (encode(plain(30, 40), 'WEBP', lossless=True), COLOUR),
