@@ -64,7 +64,7 @@ def assert_close(ours, keras, tolerance, name, at_least=1e-6):
 
 @pytest.mark.parametrize('model_name,size,training', [
     ('mobilenet_v1_025', 96, False), ('mobilenet_v1_025', 96, True), ('mobilenet_v1', 96, True),
-    ('mobilenet_v2_035', 96, False), ('mobilenet_v2_035', 65, True), ('mobilenet_v2', 65, True),
+    ('mobilenet_v2_035', 96, False), ('mobilenet_v2', 65, True),
 ])
 def test_forward_gradients_and_statistics(model_name, size, training):
     rng = np.random.RandomState(1)
