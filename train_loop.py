@@ -129,6 +129,8 @@ def train(args, rank, world_size, addresses):
                     checkpointer.save(sess, int(values['global_step']))
                     saved_at = batches
 
+            if world_size > 1:
+                reporter.say('weights sha256 {}'.format(run_files.digest(sess.run(common_to_all_ranks(tf)))))
             device.shutdown(sess)
 
     if halted:
@@ -149,6 +151,11 @@ def make_train_dir(path):
         os.makedirs(path, exist_ok=True)
     except OSError as error:
         raise UsageError('--train_dir={}: {}'.format(path, error.strerror))
+
+
+def common_to_all_ranks(tf):
+    """{name: variable}: weights, their slots and averages, counters. Batch norm statistics are each rank's own."""
+    return {v.op.name: v for v in tf.global_variables() if '/moving_' not in v.op.name}
 
 
 def make_device(args, rank, world_size, addresses):
@@ -246,9 +253,11 @@ def run_rank(args):
     """Trains as the one rank, or as the rank that the environment says."""
     if not launcher.is_rank(os.environ):
         return train(args, 0, 1, None)
-    world_size = int(os.environ.get('RANK_SIZE', '1'))
-    addresses = os.environ.get('MOBILENET_RANK_ADDRESSES', '').split(',')
-    return train(args, int(os.environ['RANK_ID']), world_size, addresses)
+    rank, world_size, addresses = launcher.rank_of(os.environ)
+    if args.device == 'host' and world_size > 1 and not addresses:
+        raise UsageError('RANK_ID={} of {}, but MOBILENET_RANK_ADDRESSES is not set: the host:port of every rank in order, '
+                         'with commas; --rank_table without RANK_ID sets all of them'.format(rank, world_size))
+    return train(args, rank, world_size, addresses)
 
 
 def main(argv=None):

@@ -36,6 +36,24 @@ def is_rank(env=None):
     return bool((os.environ if env is None else env).get('RANK_ID'))
 
 
+def rank_of(env):
+    """(rank, world size, addresses) of this process, from its environment; addresses (host:port of
+    every rank) is [] where MOBILENET_RANK_ADDRESSES is not set. Raises UsageError."""
+    try:
+        rank, world_size = int(env['RANK_ID']), int(env.get('RANK_SIZE') or 1)
+    except ValueError:
+        raise UsageError('RANK_ID=%s, RANK_SIZE=%s: both are whole numbers'
+                         % (env['RANK_ID'], env.get('RANK_SIZE')))
+    if not 0 <= rank < world_size:
+        raise UsageError('RANK_ID=%d, RANK_SIZE=%d: the ranks of that size are 0 to %d'
+                         % (rank, world_size, world_size - 1))
+    addresses = [a.strip() for a in env.get('MOBILENET_RANK_ADDRESSES', '').split(',') if a.strip()]
+    if addresses and len(addresses) != world_size:
+        raise UsageError('MOBILENET_RANK_ADDRESSES has %d addresses, RANK_SIZE is %d: one a rank'
+                         % (len(addresses), world_size))
+    return rank, world_size, addresses
+
+
 def launch(table_path, argv, server_id=None, bind_cores='auto', log_dir='.',
            base_port=DEFAULT_BASE_PORT, env=None):
     """Runs `sys.executable argv...` as every rank of this server; returns the exit status.

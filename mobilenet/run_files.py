@@ -1,4 +1,5 @@
 """The files of a run (design: config.json, metrics.jsonl, train.log, TensorBoard events) and the bar."""
+import hashlib
 import json
 import logging
 import math
@@ -57,6 +58,15 @@ def drop_lines_after(path, batches):
     with open(path + '.tmp', 'w') as f:
         f.writelines(kept)
     os.replace(path + '.tmp', path)
+
+
+def digest(values):
+    """sha256 of {name: array}, as hex: equal where every bit is, whatever the order of the dict."""
+    whole = hashlib.sha256()
+    for name, value in sorted(values.items()):
+        whole.update('{} {} {};'.format(name, value.dtype, value.shape).encode())
+        whole.update(value.tobytes())
+    return whole.hexdigest()
 
 
 def finite_or_none(value):
