@@ -121,9 +121,9 @@ class Pipeline:
 
     def decode(self, example):
         """An Example -> (image [S, S, 3], label, weight)."""
-        window = preprocess.decode_window(example.encoded, example.is_png, example.window)
-        image = preprocess.finish(window, self.image_size, example.flip, example.colour,
-                                  self.recoloured, self.normalize_on)
+        image = preprocess.decode(example.encoded, example.is_png, example.window)
+        image = preprocess.finish(image, example.window, self.image_size, example.flip,
+                                  example.colour, self.recoloured, self.normalize_on)
         return image, example.label, example.weight
 
     def _image_or_stand_in(self, slot):
