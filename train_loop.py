@@ -119,6 +119,8 @@ def train(args, rank, world_size, addresses):
                 try:
                     values = loop.run(sess, n)
                 except tf.errors.OpError as error:
+                    if rank == 0:  # the loop's whole steps are done, the failing one has changed nothing
+                        checkpointer.save(sess, int(sess.run(state.global_step)))
                     raise explain(error, pipeline, batches, n)
                 batches = int(values['global_step'] + values['skipped_steps'])
                 halted = values['halted'] > 0

@@ -123,7 +123,8 @@ def test_an_overflow_changes_nothing_but_the_loss_scale_and_the_count(tmp_path, 
 def test_float16_trains(tmp_path):
     runs.train(tmp_path, '--max_train_steps=10', '--precision_mode=allow_mix_precision')
     line = runs.metrics(tmp_path)[-1]
-    assert line['step'] == 10 and line['loss_scale'] == 4096 and np.isfinite(line['loss'])
+    assert line['step'] > 0 and line['step'] + line['skipped_steps'] == 10 and np.isfinite(line['loss'])
+    assert line['loss_scale'] == 4096 / 2 ** line['skipped_steps']
 
 
 def test_fine_tuning_takes_what_it_is_told(reference, tmp_path):
@@ -150,3 +151,23 @@ def test_images_in_tensorboard(tmp_path):
                     tags.setdefault(value.tag.split('/')[0], []).append(event.step)
     assert tags['images'] == [2] * 8
     assert tags['loss'] == [2, 3]
+
+
+def test_a_bad_record_is_named_and_the_steps_before_it_are_saved(tmp_path):
+    """One flipped byte in a shard: exit status 2, one line with file and record; the same with skip goes through."""
+    from data import digits
+    folder = digits.ensure(str(tmp_path / 'digits'))
+    shard = os.path.join(folder, 'train-00001-of-00002')
+    with open(shard, 'r+b') as f:
+        f.seek(-20, os.SEEK_END)
+        byte = f.read(1)
+        f.seek(-20, os.SEEK_END)
+        f.write(bytes([byte[0] ^ 1]))
+    arguments = ['--dataset_name=imagenet', '--dataset_dir=' + folder, '--batch_size=64', '--max_epoch=1', '--iterations_per_loop=4']
+    done = runs.train(tmp_path / 'stop', *arguments, check=False)
+    assert done.returncode == 2
+    last = done.stderr.strip().splitlines()[-1]
+    assert 'train-00001-of-00002' in last and 'record 718' in last and 'Traceback' not in done.stderr
+    assert any(n.endswith('.index') for n in os.listdir(str(tmp_path / 'stop')))
+    done = runs.train(tmp_path / 'skip', *arguments, '--on_bad_record=skip')
+    assert 'skipped' in done.stderr and 'record 718' in done.stderr
