@@ -87,17 +87,18 @@ class Pipeline:
 
     def _batches(self, first_batch, last_batch):
         """tf.data.Dataset of (images, labels, weights) of batches [first_batch, last_batch)."""
+        threads = self.num_threads + 1  # one is as a rule waiting for Python's lock
         if isinstance(self.source, SyntheticDataset):
             batches = tf.data.Dataset.range(first_batch, last_batch).map(plain(self._synthetic))
         else:
             slots = tf.data.Dataset.range(first_batch * self.batch_size, last_batch * self.batch_size)
             image = self._image_or_stand_in if self.on_bad_record == 'skip' else self._image
-            images = slots.map(plain(image), num_parallel_calls=self.num_threads)
+            images = slots.map(plain(image), num_parallel_calls=threads)
             batches = images.batch(self.batch_size, drop_remainder=True)
         options = tf.data.Options()
         options.experimental_deterministic = True
         # Decoding has threads of its own: in the session's pool it would hold up the step.
-        options.experimental_threading.private_threadpool_size = self.num_threads + 1
+        options.experimental_threading.private_threadpool_size = threads
         options.experimental_threading.max_intra_op_parallelism = 1
         return batches.prefetch(PREFETCHED_BATCHES).with_options(options)
 
