@@ -23,7 +23,7 @@ def command(script, *arguments):
     return [sys.executable, os.path.join(ROOT, script)] + list(arguments)
 
 
-def train(train_dir, *arguments, env=None, check=True, timeout=300):
+def train(train_dir, *arguments, env=None, check=True, timeout=500):
     """Runs train_loop.py with SMALL's flags; gives the finished process (text output)."""
     done = subprocess.run(command('train_loop.py', *SMALL, '--train_dir={}'.format(train_dir), *arguments),
                           env=env or environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -35,7 +35,7 @@ def train(train_dir, *arguments, env=None, check=True, timeout=300):
 
 def evaluate(*arguments, env=None):
     return subprocess.run(command('eval_loop.py', *arguments), env=env or environment(), stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, universal_newlines=True, timeout=300)
+                          stderr=subprocess.PIPE, universal_newlines=True, timeout=500)
 
 
 def weights(train_dir, step):

@@ -79,7 +79,7 @@ def test_follow_takes_checkpoints_as_they_come(trained, tmp_path):
     watched = tmp_path / 'watched'
     watched.mkdir()
     process = subprocess.Popen(
-        runs.command('eval_loop.py', '--checkpoint_path={}'.format(watched), '--follow', '--follow_timeout=8',
+        runs.command('eval_loop.py', '--checkpoint_path={}'.format(watched), '--follow', '--follow_timeout=20',
                      '--dataset_name=digits', '--preprocessing_name=none', '--image_size=32', '--model_name=mobilenet_v1_025'),
         env=runs.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
     time.sleep(2)
@@ -89,6 +89,6 @@ def test_follow_takes_checkpoints_as_they_come(trained, tmp_path):
             with open(os.path.join(str(trained), name), 'rb') as source:
                 (watched / name).write_bytes(source.read())
         time.sleep(1)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=400)
     assert process.returncode == 0, err
     assert [line['step'] for line in lines(watched)] == [10, 30]

@@ -58,7 +58,7 @@ def start(folder, *arguments):
         env=runs.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
 
 
-def wait_for(condition, process, seconds=120):
+def wait_for(condition, process, seconds=400):
     end = time.time() + seconds
     while not condition():
         assert process.poll() is None and time.time() < end, process.stderr.read()
@@ -71,7 +71,7 @@ def test_a_signal_finishes_the_loop_saves_and_the_same_command_goes_on(tmp_path,
     process = start(tmp_path, *arguments)
     wait_for(lambda: os.path.exists(str(tmp_path / 'metrics.jsonl')) and len(runs.metrics(tmp_path)) >= 2, process)
     process.send_signal(number)
-    _, stderr = process.communicate(timeout=120)
+    _, stderr = process.communicate(timeout=400)
     assert process.returncode == 0
     assert 'the same command goes on from there' in stderr.splitlines()[-1]
     stopped_at = runs.metrics(tmp_path)[-1]['step']
