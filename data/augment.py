@@ -1,9 +1,11 @@
 """The random numbers of augmentation, and the windows made of them.
 
-Every number is a hash of (seed, epoch, record, draw): no state, so threads, ranks and a resume cannot change it. The crop
-takes the same steps as the kernel of tf.image.sample_distorted_bounding_box
-(tensorflow/core/kernels/sample_distorted_bounding_box_op.cc), so it has the same distribution; the colours are those of
-slim's fast inception preprocessing (slim/preprocessing/inception_preprocessing.py, distort_color with fast_mode).
+Every number is a hash of (seed, epoch, record, draw): no state, so threads, ranks and a resume
+cannot change it. The crop takes the same steps as the kernel of
+tf.image.sample_distorted_bounding_box
+(tensorflow/core/kernels/sample_distorted_bounding_box_op.cc), so it has the same distribution; the
+colours are those of slim's fast inception preprocessing
+(slim/preprocessing/inception_preprocessing.py, distort_color with fast_mode).
 
 A window is (y, x, height, width) in pixels of the image as it is stored.
 """
@@ -22,7 +24,8 @@ MAX_BRIGHTNESS_DELTA = 32.0 / 255.0
 SATURATION_RANGE = (0.5, 1.5)
 CENTRAL_FRACTION = 0.875
 
-# Which number of a record is used for what. Crop attempt a takes the 4 numbers from CROP + 4 * a on.
+# Which number of a record is used for what. Crop attempt a takes the 4 numbers from CROP + 4 * a
+# on.
 FLIP, BRIGHTNESS, SATURATION, ORDER, SIDE, TOP, LEFT, CROP = range(8)
 
 u64 = np.uint64
@@ -32,7 +35,7 @@ WHOLE_IMAGE = np.array([[0, 0, 1, 1]], np.float32)
 
 @compiled
 def mix(x):
-    """The finalizer of splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014)."""
+    """The finalizer of splitmix64 (Steele, Lea, Flood: Fast splittable PRNGs, 2014)."""
     x = (x ^ (x >> u64(30))) * u64(0xbf58476d1ce4e5b9)
     x = (x ^ (x >> u64(27))) * u64(0x94d049bb133111eb)
     return x ^ (x >> u64(31))
@@ -78,9 +81,11 @@ def covers_an_object(y, x, height, width, boxes, image_height, image_width):
 
 @compiled
 def distorted_crop(key, image_height, image_width, boxes):
-    """A random window of 5 to 100 % of the area, aspect 3/4 to 4/3, that shows at least 10 % of some box.
+    """A random window of 5 to 100 % of the area, aspect 3/4 to 4/3, that shows at least 10 % of
+    some box.
 
-    boxes: float32 [m, 4], m >= 1. Returns (y, x, height, width); the whole image where 100 attempts fail.
+    boxes: float32 [m, 4], m >= 1. Returns (y, x, height, width); the whole image where 100 attempts
+    fail.
     """
     image_area = image_height * image_width
     min_area, max_area = AREA_RANGE[0] * image_area, AREA_RANGE[1] * image_area
@@ -98,7 +103,8 @@ def distorted_crop(key, image_height, image_width, boxes):
         max_height = min(max_height, image_height)
         height = min(height, max_height)
         height += below(key, draw + 1, max_height - height + 1)
-        # Rounding may push the area just past a bound: one step up, then one step down, then give up.
+        # Rounding may push the area just past a bound: one step up, then one step down, then give
+        # up.
         if np.rint(height * aspect) * height < min_area:
             height += 1
         if np.rint(height * aspect) * height > max_area:
@@ -126,9 +132,9 @@ def central_crop(height, width):
 def vgg_crop(key, height, width, image_size, training):
     """The square window of slim's vgg preprocessing.
 
-    There the image is resized (aspect kept) so that its smaller side is 256 / 224 of image_size, in training at random
-    256 / 224 to 512 / 224 of it, and a square of image_size is cut out at random (training) or from the middle. Cutting
-    first and resizing the square is the same to a pixel.
+    There the image is resized (aspect kept) so that its smaller side is 256 / 224 of image_size, in
+    training at random 256 / 224 to 512 / 224 of it, and a square of image_size is cut out at random
+    (training) or from the middle. Cutting first and resizing the square is the same to a pixel.
     """
     smaller = min(height, width)
     low, high = int(np.rint(image_size * 256 / 224)), int(np.rint(image_size * 512 / 224))
@@ -141,7 +147,7 @@ def vgg_crop(key, height, width, image_size, training):
 
 @compiled
 def colours_of(key):
-    """Brightness delta (of a range of 1), saturation factor, and 1 where brightness comes first, else 0."""
+    """Brightness delta (of a range of 1), saturation factor, 1 where brightness comes first."""
     low, high = SATURATION_RANGE
     return ((2 * uniform(key, BRIGHTNESS) - 1) * MAX_BRIGHTNESS_DELTA,
             low + uniform(key, SATURATION) * (high - low),
@@ -156,7 +162,8 @@ def is_flipped(key):
 def plan(preprocessing_name, image_size, key, height, width, boxes, training):
     """What is to be done with an image: (window int32 [4], flip bool, colour float32 [3]).
 
-    key: uint64 from key_of; boxes: float32 [m, 4]. Without `training` nothing is random: no flip, colour 0 (not used).
+    key: uint64 from key_of; boxes: float32 [m, 4]. Without `training` nothing is random: no flip,
+    colour 0 (not used).
     """
     key = u64(key)  # compiled code hands it out as a Python int, and takes that for a signed one
     flip, colour = False, (0, 0, 0)

@@ -1,8 +1,8 @@
 """Data sets by name: their records, labels and class names. No TensorFlow here.
 
-A data set has `num_examples`, `num_classes`, `class_names` (a list, or None where there are no names), `read(i)`,
-`locate(i)` (file, record number or None) and `describe(i)` ("FILE, record N"). Reading raises BadRecord, opening
-UsageError.
+A data set has `num_examples`, `num_classes`, `class_names` (a list, or None where there are no
+names), `read(i)`, `locate(i)` (file, record number or None) and `describe(i)` ("FILE, record N").
+Reading raises BadRecord, opening UsageError.
 """
 
 import collections
@@ -24,17 +24,21 @@ IMAGENET_VALIDATION_EXAMPLES = 50000
 # Labels of so many records are looked at when a data set is opened: all of a small one.
 LABELS_CHECKED = 500
 
-# encoded: bytes of the image file; label: int; boxes: float32 [m, 4] as ymin, xmin, ymax, xmax in 0..1.
+# encoded: bytes of the image file; label: int; boxes: float32 [m, 4] as ymin, xmin, ymax, xmax in
+# 0..1.
 Record = collections.namedtuple('Record', 'encoded label boxes')
 
 
 def open_dataset(name, dataset_dir=None, split='train', on_bad_record='stop'):
-    """Opens a data set: 'imagenet' and any TFRecords in slim's layout, 'digits', 'synthetic' or 'folder'.
+    """Opens a data set: 'imagenet' and any TFRecords in slim's layout, 'digits', 'synthetic' or
+    'folder'.
 
-    Raises UsageError where it is not there, is empty, is damaged (with 'stop') or its labels are out of range.
+    Raises UsageError where it is not there, is empty, is damaged (with 'stop') or its labels are
+    out of range.
     """
     if name not in DATASET_NAMES:
-        raise UsageError('no data set is named %r: use one of %s' % (name, ', '.join(DATASET_NAMES)))
+        raise UsageError('no data set is named %r: use one of %s'
+                         % (name, ', '.join(DATASET_NAMES)))
     if split not in SPLITS:
         raise UsageError('no split is named %r: use train or validation' % split)
     if name == 'synthetic':
@@ -52,7 +56,7 @@ def open_dataset(name, dataset_dir=None, split='train', on_bad_record='stop'):
 
 
 def read_labels_file(path):
-    """Slim's labels.txt, "0:background" a line, as a list of names by label; None where there is no such file."""
+    """Slim's labels.txt, "0:background" a line, names by label; None without a file."""
     if not os.path.exists(path):
         return None
     names = {}
@@ -78,8 +82,8 @@ def shard_paths(dataset_dir, split):
     paths = sorted(glob.glob(os.path.join(glob.escape(dataset_dir), split + '-*-of-*')))
     paths = [path for path in paths if re.search(r'-\d+-of-\d+$', path)]
     if not paths:
-        raise UsageError('no files %s-00000-of-00128 and so on in %s: convert the data set, or give '
-                         'the folder that holds them as --dataset_dir' % (split, dataset_dir))
+        raise UsageError('no files %s-00000-of-00128 and so on in %s: convert the data set, or '
+                         'give the folder that holds them as --dataset_dir' % (split, dataset_dir))
     totals = sorted({int(path.rsplit('-', 1)[1]) for path in paths})
     if len(totals) > 1:
         raise UsageError('%s holds %s files of several data sets (of %s): keep one'
@@ -88,12 +92,13 @@ def shard_paths(dataset_dir, split):
     missing = sorted(set(range(totals[0])) - present)
     if missing:
         raise UsageError('%d of the %d %s files are missing in %s, the first is %s-%05d-of-%05d'
-                         % (len(missing), totals[0], split, dataset_dir, split, missing[0], totals[0]))
+                         % (len(missing), totals[0], split, dataset_dir, split, missing[0],
+                            totals[0]))
     return paths
 
 
 class TFRecordDataset:
-    """TFRecords in slim's ImageNet layout. `errors` lists what the index had to leave out (BadRecord)."""
+    """TFRecords in slim's layout. `errors` lists what the index had to leave out (BadRecord)."""
 
     def __init__(self, dataset_dir, split, on_bad_record='stop'):
         self.class_names = read_labels_file(os.path.join(dataset_dir, 'labels.txt'))
@@ -116,7 +121,7 @@ class TFRecordDataset:
         return '%s, record %d' % self.files.locate(record)
 
     def read(self, record):
-        """The Record. Raises BadRecord: wrong checksum, no Example, no image, label out of range."""
+        """The Record. Raises BadRecord: wrong checksum, no Example or image, label out of range."""
         try:
             encoded, label, boxes = example_proto.parse(self.files.read(record))
             return Record(encoded, example_proto.checked_label(label, self.num_classes), boxes)
@@ -137,10 +142,12 @@ class TFRecordDataset:
 
 
 class FolderDataset:
-    """Folders of images, one a class: DIR/train/CLASS/IMAGE and DIR/validation/CLASS/IMAGE, or DIR/CLASS/IMAGE.
+    """Folders of images, one a class: DIR/train/CLASS/IMAGE and DIR/validation/CLASS/IMAGE, or
+    DIR/CLASS/IMAGE.
 
-    Classes are numbered from 0 in order of name. Without a folder train, every fifth image (counted through all classes
-    in order of name) is held out for validation. Hidden files are left alone; any other file has to be an image.
+    Classes are numbered from 0 in order of name. Without a folder train, every fifth image (counted
+    through all classes in order of name) is held out for validation. Hidden files are left alone;
+    any other file has to be an image.
     """
 
     def __init__(self, dataset_dir, split):
@@ -183,7 +190,7 @@ class FolderDataset:
 
 
 class SyntheticDataset:
-    """As large as ImageNet, read from nowhere: a few seeded noise images, for measuring everything but the input."""
+    """As large as ImageNet, read from nowhere: a few noise images, to measure all but the input."""
 
     POOL = 32
 

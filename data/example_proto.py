@@ -1,6 +1,8 @@
-"""Reading tf.train.Example without importing TensorFlow: its message declared anew, byte-compatible.
+"""Reading tf.train.Example without importing TensorFlow: its message declared anew,
+byte-compatible.
 
-Flag checks and the readers need the labels of a few records; importing TensorFlow for that takes seconds.
+Flag checks and the readers need the labels of a few records; importing TensorFlow for that takes
+seconds.
 """
 
 import numpy as np
@@ -47,7 +49,8 @@ NO_BOXES = np.zeros([0, 4], np.float32)
 
 
 def parse(data):
-    """(encoded image bytes, label int, boxes float32 [m, 4] as ymin, xmin, ymax, xmax) of an Example.
+    """(encoded image bytes, label int, boxes float32 [m, 4] as ymin, xmin, ymax, xmax) of an
+    Example.
 
     Raises ValueError with the reason.
     """

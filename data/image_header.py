@@ -1,6 +1,7 @@
 """Format and size of an encoded image from its first bytes, without decoding it.
 
-The crop is drawn before the image is decoded, so that only the crop needs decoding: its size has to be known first.
+The crop is drawn before the image is decoded, so that only the crop needs decoding: its size has to
+be known first.
 """
 
 import collections

@@ -1,9 +1,9 @@
 """Which record is read when: arithmetic alone, so that any rank can start anywhere without reading.
 
-The training stream is one endless line of positions. Position p is the k-th record of epoch e, where e = p // N and
-k = p % N, and every epoch is a new permutation of all N records. Batch b of rank r takes the B positions from
-(b * world + r) * B on: together the ranks walk the line without a gap, batches run across the ends of epochs, and nothing
-is dropped.
+The training stream is one endless line of positions. Position p is the k-th record of epoch e,
+where e = p // N and k = p % N, and every epoch is a new permutation of all N records. Batch b of
+rank r takes the B positions from (b * world + r) * B on: together the ranks walk the line without a
+gap, batches run across the ends of epochs, and nothing is dropped.
 """
 
 import collections
@@ -11,8 +11,8 @@ import threading
 
 import numpy as np
 
-# An epoch's end and the next one's beginning lie in one batch; readers run ahead of each other by less than an epoch,
-# but a small data set has several epochs in a batch.
+# An epoch's end and the next one's beginning lie in one batch; readers run ahead of each other by
+# less than an epoch, but a small data set has several epochs in a batch.
 CACHED_EPOCHS = 4
 
 

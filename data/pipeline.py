@@ -1,10 +1,11 @@
 """The input pipeline: positions -> records -> decoded, augmented images -> batches.
 
-    range of positions -> (read, decode the window, resize, mirror, colours: one map, in parallel, in order) -> batch
-    -> prefetch
+    range of positions -> (read, decode the window, resize, mirror, colours: one map, in parallel,
+    in order) -> batch -> prefetch
 
-All that is random, and which record comes when, is arithmetic on positions (data/order.py, data/augment.py): the same
-bits for any number of threads, and a resume at any batch reads nothing of what lies before.
+All that is random, and which record comes when, is arithmetic on positions (data/order.py,
+data/augment.py): the same bits for any number of threads, and a resume at any batch reads nothing
+of what lies before.
 """
 
 import threading
@@ -21,8 +22,10 @@ from data.tfrecord import BadRecord
 PREFETCHED_BATCHES = 2
 EXAMPLE_TYPES = Example(encoded=tf.string, is_png=tf.bool, window=tf.int32, flip=tf.bool,
                         colour=tf.float32, label=tf.int32, weight=tf.float32)
-EXAMPLE_SHAPES = Example(encoded=[], is_png=[], window=[4], flip=[], colour=[3], label=[], weight=[])
-# Autograph would rewrite what it is given down to the Python that runs for each image, at 0.4 ms an image.
+EXAMPLE_SHAPES = Example(encoded=[], is_png=[], window=[4], flip=[], colour=[3], label=[],
+                         weight=[])
+# Autograph would rewrite what it is given down to the Python that runs for each image, at 0.4 ms an
+# image.
 plain = tf.autograph.experimental.do_not_convert
 
 
@@ -55,9 +58,11 @@ class Pipeline:
         return self.source.describe(record)
 
     def find_bad_record(self, first_batch, num_batches):
-        """Looks for the record that made a session fail, by going through its batches one record at a time.
+        """Looks for the record that made a session fail, by going through its batches one record at
+        a time.
 
-        Returns (place, reason) of the first record of those batches that cannot be read or decoded, or None.
+        Returns (place, reason) of the first record of those batches that cannot be read or decoded,
+        or None.
         """
         if isinstance(self.source, SyntheticDataset):
             return None
@@ -70,7 +75,7 @@ class Pipeline:
         return None
 
     def check(self, position):
-        """None, or the BadRecord of what is wrong with the record at a position. Reads and decodes it."""
+        """None, or the BadRecord of what is wrong at a position, read and decoded."""
         try:
             self._decoder()(self.reader.read(position))
         except BadRecord as error:
@@ -91,7 +96,8 @@ class Pipeline:
         if isinstance(self.source, SyntheticDataset):
             batches = tf.data.Dataset.range(first_batch, last_batch).map(plain(self._synthetic))
         else:
-            slots = tf.data.Dataset.range(first_batch * self.batch_size, last_batch * self.batch_size)
+            slots = tf.data.Dataset.range(first_batch * self.batch_size,
+                                          last_batch * self.batch_size)
             image = self._image_or_stand_in if self.on_bad_record == 'skip' else self._image
             images = slots.map(plain(image), num_parallel_calls=threads)
             batches = images.batch(self.batch_size, drop_remainder=True)
@@ -108,7 +114,7 @@ class Pipeline:
         return int(self.positions(batch)[0]) + place
 
     def _image(self, slot):
-        """(image, label, weight) of one image. What is wrong with the record ends the session's run."""
+        """(image, label, weight) of one image. A bad record ends the session's run."""
         def read(slot):
             example = self.reader(self._position(slot))
             encoded = np.empty([], object)  # bytes as they are would be copied twice more
@@ -130,8 +136,9 @@ class Pipeline:
     def _image_or_stand_in(self, slot):
         """(image, label, weight) of one image, or of what stands in for it.
 
-        Decoding is called from Python here, where its failure can be caught, at 0.3 ms an image. (A dataset of one image
-        with ignore_errors() in a parallel interleave would do too, but crashes the process when its session is closed.)
+        Decoding is called from Python here, where its failure can be caught, at 0.3 ms an image. (A
+        dataset of one image with ignore_errors() in a parallel interleave would do too, but crashes
+        the process when its session is closed.)
         """
         def run(slot):
             position = self._position(slot)
@@ -143,7 +150,8 @@ class Pipeline:
                 return self._decoder()(self.reader.stand_in(position, self.check))
 
         image, label, weight = tf.numpy_function(
-            run, [slot], [tf.uint8 if self.normalize_on == 'device' else tf.float32, tf.int32, tf.float32])
+            run, [slot],
+            [tf.uint8 if self.normalize_on == 'device' else tf.float32, tf.int32, tf.float32])
         image.set_shape([self.image_size, self.image_size, 3])
         label.set_shape([])
         weight.set_shape([])
@@ -171,7 +179,8 @@ class Pipeline:
 class TrainPipeline(Pipeline):
     """Endless shuffled, augmented batches of one rank (see data/order.py).
 
-    augment=False keeps the order of the files and takes evaluation's window, without flip and colours.
+    augment=False keeps the order of the files and takes evaluation's window, without flip and
+    colours.
     """
 
     def __init__(self, dataset, batch_size, image_size, preprocessing_name, seed=0, rank=0,
@@ -186,16 +195,19 @@ class TrainPipeline(Pipeline):
         return batch_positions(batch, self.batch_size, self.rank, self.world_size)
 
     def dataset(self, start_batch=0, num_batches=None):
-        """tf.data.Dataset of (images [B, S, S, 3] float32 in -1..1, or uint8; labels int32 [B]) from a batch on.
+        """tf.data.Dataset of (images [B, S, S, 3] float32 in -1..1, or uint8; labels int32 [B])
+        from a batch on.
 
         Endless without num_batches.
         """
-        last = np.iinfo(np.int64).max // self.batch_size if num_batches is None else start_batch + num_batches
-        return self._batches(start_batch, last).map(plain(lambda images, labels, weights: (images, labels)))
+        last = (np.iinfo(np.int64).max // self.batch_size if num_batches is None
+                else start_batch + num_batches)
+        return self._batches(start_batch, last).map(
+            plain(lambda images, labels, weights: (images, labels)))
 
 
 class EvalPipeline(Pipeline):
-    """Every record once, in the order of the files; `num_batches` batches, the last one filled up with weight 0."""
+    """Every record once, in the order of the files; the last batch is filled up with weight 0."""
 
     def __init__(self, dataset, batch_size, image_size, preprocessing_name, num_threads=2,
                  normalize_on='host', on_bad_record='stop'):
@@ -205,14 +217,16 @@ class EvalPipeline(Pipeline):
         self.num_batches = -(-dataset.num_examples // batch_size)
 
     def dataset(self):
-        """tf.data.Dataset of (images as in training, labels int32 [B], weights float32 [B]), `num_batches` long."""
+        """tf.data.Dataset of (images as in training, labels int32 [B], weights float32 [B])."""
         return self._batches(0, self.num_batches)
 
 
 class Decoder:
-    """Callable from Python, from any thread: Example -> [image, label, weight], by the pipeline's own ops.
+    """Callable from Python, from any thread: Example -> [image, label, weight], by the pipeline's
+    own ops.
 
-    Made at the first use: the first session of a process sets the threads of all, and has to be the run's own.
+    Made at the first use: the first session of a process sets the threads of all, and has to be the
+    run's own.
     """
 
     def __init__(self, pipeline):

@@ -1,9 +1,10 @@
 """From encoded bytes to what the network takes, for one image at a time.
 
-Every kind of preprocessing is the same: decode a window, resize it bilinearly, mirror it, change its colours. The window
-and the random numbers come from data/augment.py, so the kinds differ there. The results are those of slim's
-preprocessing (tensorflow/models, research/slim/preprocessing), except that vgg too gives -1..1 instead of subtracting
-ImageNet's mean colour: one range for every network, and for images that travel as uint8.
+Every kind of preprocessing is the same: decode a window, resize it bilinearly, mirror it, change
+its colours. The window and the random numbers come from data/augment.py, so the kinds differ there.
+The results are those of slim's preprocessing (tensorflow/models, research/slim/preprocessing),
+except that vgg too gives -1..1 instead of subtracting ImageNet's mean colour: one range for every
+network, and for images that travel as uint8.
 """
 
 import numpy as np
@@ -13,17 +14,18 @@ from data.render import render
 
 
 def normalize(images):
-    """uint8 images (0..255) as float32 in -1..1. Float images are normalized already and pass through."""
+    """uint8 images (0..255) as float32 in -1..1. Float images are so already and pass through."""
     if images.dtype != tf.uint8:
         return images
     return tf.cast(images, tf.float32) * (2.0 / 255.0) - 1.0
 
 
 def decode(encoded, is_png, window):
-    """uint8 [height, width, 3]: the window (y, x, height, width) of an encoded JPEG, or the whole of an encoded PNG.
+    """uint8 [height, width, 3]: the window (y, x, height, width) of an encoded JPEG, or the whole
+    of an encoded PNG.
 
-    Of a JPEG, little more than the window is decoded. fancy_upscaling must stay True: without it TensorFlow 1.15's
-    libjpeg crashes when it skips lines.
+    Of a JPEG, little more than the window is decoded. fancy_upscaling must stay True: without it
+    TensorFlow 1.15's libjpeg crashes when it skips lines.
     """
     image = tf.cond(
         is_png, lambda: tf.image.decode_png(encoded, channels=3),
@@ -33,15 +35,18 @@ def decode(encoded, is_png, window):
 
 
 def finish(image, window, size, flip, colour, recoloured, normalize_on):
-    """What `decode` gave as [size, size, 3]: float32 in -1..1 (normalize_on 'host') or uint8 ('device').
+    """What `decode` gave as [size, size, 3]: float32 in -1..1 (normalize_on 'host') or uint8
+    ('device').
 
-    flip: bool; colour: float32 [3] (see data/render.py), looked at where `recoloured` (a Python bool).
+    flip: bool; colour: float32 [3] (see data/render.py), looked at where `recoloured` (a Python
+    bool).
     """
     dtype = np.uint8 if normalize_on == 'device' else np.float32
 
     def run(image, window, flip, colour):
         y, x, height, width = window
-        if image.shape[:2] != (height, width):  # a whole PNG. In TensorFlow, for every image, the cut takes 0.05 ms.
+        # A whole PNG. Cut in TensorFlow, every image would take 0.05 ms more.
+        if image.shape[:2] != (height, width):
             image = np.ascontiguousarray(image[y:y + height, x:x + width])
         return render(image, size, flip, colour if recoloured else None, dtype)
 

@@ -1,7 +1,7 @@
 """Reads a record and plans its augmentation: all of the input pipeline that is Python.
 
-What comes back is what the decoding graph needs, with the window drawn from the image's header, so that only the window
-has to be decoded.
+What comes back is what the decoding graph needs, with the window drawn from the image's header, so
+that only the window has to be decoded.
 """
 
 import collections
@@ -20,8 +20,8 @@ MAX_REPLACEMENTS = 100
 # The disk is asked for a record this many positions ahead.
 READ_AHEAD = 64
 
-# encoded: bytes, JPEG or PNG; is_png: bool; window: int32 [4] as y, x, height, width; flip: bool; colour: float32 [3]
-# (see augment.plan); label: int32; weight: float32, 0 for what must not count.
+# encoded: bytes, JPEG or PNG; is_png: bool; window: int32 [4] as y, x, height, width; flip: bool;
+# colour: float32 [3] (see augment.plan); label: int32; weight: float32, 0 for what must not count.
 Example = collections.namedtuple('Example', 'encoded is_png window flip colour label weight')
 Loaded = collections.namedtuple('Loaded', 'encoded is_png height width label boxes')
 
@@ -50,9 +50,9 @@ def blank_image():
 class Reader:
     """Callable: position -> Example. Called from several threads at once.
 
-    With on_bad_record='stop' a record that cannot be used raises BadRecord. With 'skip' it is noted in `bad_records`
-    ({place: reason}, from the start with what the data set had to leave out), and the next usable one in the order
-    stands in for it; in evaluation, a blank of weight 0.
+    With on_bad_record='stop' a record that cannot be used raises BadRecord. With 'skip' it is noted
+    in `bad_records` ({place: reason}, from the start with what the data set had to leave out), and
+    the next usable one in the order stands in for it; in evaluation, a blank of weight 0.
     """
 
     def __init__(self, dataset, order, preprocessing_name, image_size, training, augmented,
@@ -88,7 +88,8 @@ class Reader:
         return self._example(self._blank, np.uint64(0), 0)
 
     def stand_in(self, position, usable=lambda position: None):
-        """What takes the place of the record at a position: a function of the data alone, not of who asks when.
+        """What takes the place of the record at a position: a function of the data alone, not of
+        who asks when.
 
         usable: position -> None, or a BadRecord. Raises BadRecord after 100 that cannot be used.
         """

@@ -1,9 +1,11 @@
 """Resize, mirror, change colours, normalize: one pass over the rows of an image.
 
-TensorFlow's kernels take 1.6 ms for these steps at 224x224 (resize_bilinear 0.5, saturation and the rest 1.1), twice as
-long as decoding the crop; this takes 0.15 ms, because a row stays in the cache from the first step to the last.
+TensorFlow's kernels take 1.6 ms for these steps at 224x224 (resize_bilinear 0.5, saturation and the
+rest 1.1), twice as long as decoding the crop; this takes 0.15 ms, because a row stays in the cache
+from the first step to the last.
 
-The loops over a row are functions of their own, and index plain arrays from 0: so LLVM turns them into vector code.
+The loops over a row are functions of their own, and index plain arrays from 0: so LLVM turns them
+into vector code.
 """
 
 import numpy as np
@@ -33,7 +35,7 @@ def between_rows(top, bottom, fraction, row):
 
 @compiled
 def between_columns(row, first, fractions, red, green, blue):
-    """Columns of the output, from interleaved columns of the input: first[x] is where a pixel begins."""
+    """Columns of the output, from interleaved ones of the input; first[x]: where a pixel begins."""
     for x in range(len(first)):
         i, fraction = first[x], fractions[x]
         red[x] = row[i] + (row[i + u32(3)] - row[i]) * fraction
@@ -45,9 +47,9 @@ def between_columns(row, first, fractions, red, green, blue):
 def recolour(red, green, blue, delta, factor, delta_before):
     """Brightness and saturation, clipped to 0..255, in place.
 
-    Saturation in HSV, as tf.image.adjust_saturation: with v the largest and m the smallest of r, g, b, it moves each
-    channel c to v - (v - c) * min(factor, v / (v - m)). Brightness adds delta to v, m and c alike; where it comes first,
-    delta_before is delta, else 0.
+    Saturation in HSV, as tf.image.adjust_saturation: with v the largest and m the smallest of r, g,
+    b, it moves each channel c to v - (v - c) * min(factor, v / (v - m)). Brightness adds delta to
+    v, m and c alike; where it comes first, delta_before is delta, else 0.
     """
     for x in range(len(red)):
         r, g, b = red[x], green[x], blue[x]
@@ -73,7 +75,8 @@ def render_rows(image, size, flip, recoloured, delta, factor, delta_before, scal
     height, width = image.shape[0], image.shape[1]
     rows = image.reshape(height, 3 * width)
     out_rows = out.reshape(size, 3 * size)
-    # Without corner alignment: output x looks at input x * width / size, the last column repeated beyond the edge.
+    # Without corner alignment: output x looks at input x * width / size, the last column repeated
+    # beyond the edge.
     first, fractions = np.empty(size, u32), np.empty(size, f32)
     step = f32(width) / f32(size)
     for x in range(size):
@@ -102,8 +105,8 @@ def render(image, size, flip=False, colour=None, dtype=np.float32):
     Bilinear without corner alignment or antialiasing, as tf.image.resize_images in TensorFlow 1.
 
     Args:
-      flip: mirror left to right.
-      colour: float32 [3]: brightness delta (of a range of 1), saturation factor, 1 where brightness comes first; or None.
+      flip: mirror left to right. colour: float32 [3]: brightness delta (of a range of 1),
+      saturation factor, 1 where brightness comes first; or None.
     """
     out = np.empty([size, size, 3], dtype)
     scale, offset = (f32(2 / 255.0), f32(-1)) if out.dtype == np.float32 else (f32(1), f32(0.5))

@@ -222,7 +222,7 @@ class RecordFiles:
         return data
 
     def will_read(self, record):
-        """Has the system fetch a record from the disk in the background. No more than a hint: raises nothing."""
+        """Has the system fetch a record from the disk meanwhile. A hint: raises nothing."""
         try:
             os.posix_fadvise(self._file(int(self.file_numbers[record])).descriptor,
                              int(self.offsets[record]), int(self.lengths[record]) + OVERHEAD,

@@ -1,4 +1,4 @@
-"""Augmentation against TensorFlow's own ops: the crops' and colours' distributions, and the finished pixels."""
+"""Augmentation against TensorFlow's own ops: distributions and finished pixels."""
 
 import numpy as np
 import pytest
@@ -54,7 +54,7 @@ def test_crops_have_the_distribution_of_the_op(height, width, boxes):
 
 
 def test_the_statistic_notices_another_distribution():
-    """Torchvision's crop draws the area, not the height, uniformly: the test above must tell them apart."""
+    """Torchvision's crop draws the area uniformly, not the height: told apart above."""
     ours = our_crops(375, 500, augment.WHOLE_IMAGE)
     areas = np.random.RandomState(0).uniform(0.1, 1.0, SAMPLES) * 375 * 500
     assert stats.ks_2samp(ours[:, 2] * ours[:, 3], areas).pvalue < 1e-6

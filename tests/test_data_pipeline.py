@@ -1,4 +1,4 @@
-"""The pipelines: exact whatever the threads, the ranks and the place to start, and right in what they show."""
+"""The pipelines: exact whatever the threads, ranks and start, and right in what they show."""
 
 import collections
 import os
@@ -185,7 +185,8 @@ def test_preprocessing_none_shows_the_whole_image(folder):
 
 def test_shapes_are_static(folder):
     with tf.Graph().as_default():
-        for dataset in (data.open_dataset('imagenet', folder, 'train'), data.open_dataset('synthetic')):
+        for dataset in (data.open_dataset('imagenet', folder, 'train'),
+                        data.open_dataset('synthetic')):
             trained = data.TrainPipeline(dataset, 6, 24, 'inception_v2').dataset(2)
             assert [s.as_list() for s in trained.output_shapes] == [[6, 24, 24, 3], [6]]
             assert trained.output_types == (tf.float32, tf.int32)
@@ -233,8 +234,10 @@ def test_folder_of_images_of_any_kind(images_folder):
 
 
 def test_wrong_use_is_one_line(tmp_path, folder):
-    cases = [(('imagenet', None), '--dataset_dir'), (('imagenet', str(tmp_path / 'no')), 'no such folder'),
-             (('imagenet', str(tmp_path)), 'no files train-00000'), (('folder', str(tmp_path)), 'class folders'),
+    cases = [(('imagenet', None), '--dataset_dir'),
+             (('imagenet', str(tmp_path / 'no')), 'no such folder'),
+             (('imagenet', str(tmp_path)), 'no files train-00000'),
+             (('folder', str(tmp_path)), 'class folders'),
              (('imagenet', folder, 'test'), 'no split'), (('cifar', folder), 'no data set')]
     for arguments, words in cases:
         with pytest.raises(UsageError) as error:

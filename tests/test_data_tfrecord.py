@@ -1,4 +1,4 @@
-"""TFRecord framing against TensorFlow's own reader and writer, and what is said of damaged files."""
+"""TFRecord framing against TensorFlow's own reader and writer, and damaged files."""
 
 import os
 

@@ -1,10 +1,11 @@
 """How fast the input pipeline is, against the reference implementation's and against bare decoding.
 
-    python scripts/bench/bench_input.py            the last lines read `ratio NAME VALUE`
-    python scripts/bench/bench_input.py --memory   peak memory at batch 256, and whether it stays flat
+    python scripts/bench/bench_input.py            the last lines read `ratio NAME VALUE` python
+    scripts/bench/bench_input.py --memory   peak memory at batch 256, and whether it stays flat
 
-The images are 500x375 JPEGs of 72 to 110 kB, cut from scikit-learn's two photographs and written to a temporary TFRecord.
-All pipelines take turns in one process, several rounds; what counts is the median of the rounds.
+The images are 500x375 JPEGs of 72 to 110 kB, cut from scikit-learn's two photographs and written to
+a temporary TFRecord. All pipelines take turns in one process, several rounds; what counts is the
+median of the rounds.
 """
 import argparse
 import io
@@ -26,7 +27,7 @@ REFERENCE_CALLS = 24  # the reference's num_parallel_calls
 
 
 def write_images(folder, count, num_records):
-    """`count` images, each at the first quality that makes it 72 kB, over and over as the records of both splits."""
+    """`count` images, each at the first quality that makes it 72 kB, as records of both splits."""
     from PIL import Image
     from sklearn.datasets import load_sample_images
     random, photographs, sizes = np.random.RandomState(0), load_sample_images().images, []
@@ -116,7 +117,7 @@ def plain_evaluation(tf, folder, size, batch_size):
 
 
 def crop_decoding(tf, pipeline, count, batch_size, threads):
-    """Nothing but decoding the windows that training decodes, from memory; the pixels are dropped."""
+    """Only decodes the windows that training decodes, from memory; the pixels are dropped."""
     shown = [pipeline.reader.read(position) for position in range(count)]
     encoded = np.array([example.encoded for example in shown], object)
     windows = np.array([example.window for example in shown])
@@ -130,7 +131,7 @@ def crop_decoding(tf, pipeline, count, batch_size, threads):
 
 
 def measure(tf, datasets, batches, batch_size, rounds):
-    """({name: images/s of each round}, {name: CPU ms an image}); each pipeline from start to end in turn."""
+    """({name: images/s by round}, {name: CPU ms an image}); pipelines take turns, start to end."""
     iterators = {name: tf.data.make_initializable_iterator(dataset)
                  for name, dataset in datasets.items()}
     following = {name: tf.group(iterator.get_next()) for name, iterator in iterators.items()}
@@ -211,7 +212,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--memory', action='store_true', help='measure memory instead of speed')
     parser.add_argument('--batch_size', type=int, help='default 64; with --memory 256')
-    parser.add_argument('--batches', type=int, help='a round; default 12. With --memory in all; 5000')
+    parser.add_argument('--batches', type=int,
+                        help='a round, default 12; with --memory in all, default 5000')
     parser.add_argument('--rounds', type=int, default=9)
     parser.add_argument('--images', type=int, default=256, help='different images, default 256')
     parser.add_argument('--image_size', type=int, default=224)
@@ -224,7 +226,8 @@ def main():
     tf = quiet.import_tensorflow()
     with tempfile.TemporaryDirectory() as folder:
         os.environ['XDG_CACHE_HOME'] = folder  # no index of these files is worth keeping
-        write_images(folder, args.images, args.images if args.memory else args.batches * args.batch_size)
+        write_images(folder, args.images,
+                     args.images if args.memory else args.batches * args.batch_size)
         (memory if args.memory else bench)(tf, folder, args)
 
 
