@@ -16,7 +16,8 @@ class Broadcast:
                                       trainable=False, use_resource=True, collections=[tf.GraphKeys.LOCAL_VARIABLES])
         targets = floats + [self._parts]
         values = collectives.broadcast([v.read_value() for v in targets])
-        with tf.control_dependencies(values):  # all have arrived before the first is written
+        # All have arrived before the first is written; through one op, or each write would wait for each of hundreds.
+        with tf.control_dependencies([tf.group(*values)]):
             self._op = tf.group(*[tf.raw_ops.AssignVariableOp(resource=v.handle, value=value)
                                   for v, value in zip(targets, values)])
 
