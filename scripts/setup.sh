@@ -41,7 +41,8 @@ if [ -z "$build" ]; then
     [ "$(uname -m)" = x86_64 ] && build=onednn || build=stock
 fi
 case $build in
-    onednn|stock) requirements=(-r "requirements/tensorflow-$build.txt" -r requirements/base.txt -r requirements/test.txt)
+    onednn|stock) requirements=(-r "requirements/tensorflow-$build.txt" -r requirements/base.txt -r requirements/test.txt
+                                -c requirements/constraints.txt)
                   venv_options=() ;;
     system)       requirements=(-r requirements/test.txt tqdm Pillow scikit-learn matplotlib google-crc32c numba)
                   venv_options=(--system-site-packages) ;;
