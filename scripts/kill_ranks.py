@@ -1,0 +1,247 @@
+#!/usr/bin/env python3
+"""Kills ranks of running trainings with kill -9 and looks at what is left: nothing but a run that goes on.
+
+    python scripts/kill_ranks.py                             20 kills over 2 ranks, on the digits
+    python scripts/kill_ranks.py --times 500 --ranks 8 --seed 7
+
+Each time a training of --ranks ranks starts, or goes on, and a rank drawn by lot is killed at a moment drawn by lot:
+from the first instant of its process, which may be before TensorFlow is loaded, to some seconds into its steps. Then
+ - the launcher must end with exit status 1 and a last line that names the rank,
+ - no process of the training may be left, both within 10 seconds,
+ - the next start must go on from the newest checkpoint; after the last kill, a start that nobody disturbs must finish.
+Prints a line a kill and a summary. Exit status 0: all of it held; 1: it did not, and the run's folder is kept.
+"""
+import argparse
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+MARK = 'KILL_RANKS_MARK'  # in the environment of all processes of one training, their helpers too
+LIMIT = 10.0  # seconds from the kill to the end of everything
+INTO_TRAINING = 3.0  # seconds after the first step within which a kill may fall
+FLAGS = ['--device=host', '--dataset_name=digits', '--preprocessing_name=none', '--image_size=32', '--batch_size=8',
+         '--model_name=mobilenet_v1_025', '--learning_rate_decay_type=fixed', '--learning_rate=0.05', '--warmup_epochs=0',
+         '--data_threads=1', '--iterations_per_loop=1', '--save_every_steps=5', '--keep_checkpoints=3']
+
+
+def environment_of(pid):
+    """{name: value} of a process; {} of one that has ended."""
+    try:
+        with open('/proc/%d/environ' % pid, 'rb') as f:
+            return dict(entry.split('=', 1) for entry in f.read().decode('utf-8', 'replace').split('\0') if '=' in entry)
+    except OSError:
+        return {}
+
+
+def marked(mark):
+    """{pid: environment} of the living processes of a training."""
+    found = {int(name): environment_of(int(name)) for name in os.listdir('/proc') if name.isdigit()}
+    return {pid: env for pid, env in found.items() if env.get(MARK) == mark}
+
+
+def parent_of(pid):
+    try:
+        with open('/proc/%d/stat' % pid) as f:
+            return int(f.read().rsplit(')', 1)[1].split()[1])
+    except OSError:
+        return None
+
+
+class Training:
+    """A training over ranks, started in `folder`, where one may have been killed before."""
+
+    def __init__(self, folder, ranks, max_train_steps=10 ** 9):
+        self.mark = '%d-%d' % (os.getpid(), time.time() * 1e6)
+        self._stderr = os.path.join(folder, 'stderr')
+        self.newest = newest_checkpoint(folder)
+        self._metrics = os.path.join(folder, 'metrics.jsonl')
+        self.begun = time.time()
+        env = {k: v for k, v in os.environ.items() if not k.startswith(('RANK_', 'MOBILENET_'))}
+        with open(self._stderr, 'wb') as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, os.path.join(ROOT, 'train_loop.py'), '--rank_table', 'hccl_%dp.json' % ranks,
+                 '--train_dir', folder, '--max_train_steps', str(max_train_steps)] + FLAGS,
+                env=dict(env, **{MARK: self.mark}), stdout=stderr, stderr=stderr)
+
+    def wait_for_rank(self, rank):
+        """Process id of a rank, as soon as it has one."""
+        while self.process.poll() is None:
+            for pid, env in marked(self.mark).items():
+                if env.get('RANK_ID') == str(rank) and parent_of(pid) == self.process.pid:
+                    return pid
+            time.sleep(0.005)
+        raise RuntimeError('the training ended by itself: ' + self.last_line())
+
+    def is_training(self):
+        """Whether a step of this start has been reported."""
+        try:
+            with open(self._metrics) as f:
+                lines = f.read().splitlines()
+            return bool(lines) and json.loads(lines[-1])['time'] > self.begun
+        except (OSError, ValueError):
+            return False
+
+    def wait_for_step(self):
+        while not self.is_training():
+            if self.process.poll() is not None:
+                raise RuntimeError('the training ended by itself: ' + self.last_line())
+            time.sleep(0.02)
+
+    def stderr(self):
+        with open(self._stderr, errors='replace') as f:
+            return f.read()
+
+    def last_line(self):
+        return (self.stderr().strip().splitlines() or [''])[-1]
+
+    def resumed_from(self):
+        """Step of the checkpoint it says it goes on from; 0: new weights; None: it did not come that far."""
+        said = re.search(r'steps, batch .*, from (new weights|.*model\.ckpt-(\d+))$', self.stderr(), re.M)
+        return int(said.group(2) or 0) if said else None
+
+    def wait_until_nothing_is_left(self, seconds):
+        """Seconds it took for the launcher and all it started to be gone; None: `seconds` was not enough."""
+        start = time.time()
+        while time.time() - start < seconds:
+            if self.process.poll() is not None and not marked(self.mark):
+                return time.time() - start
+            time.sleep(0.02)
+        return None
+
+    def end(self):
+        """Leaves nothing behind, whatever happened."""
+        for pid in marked(self.mark):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.process.wait()
+
+
+def newest_checkpoint(folder):
+    """Step of the newest checkpoint that the file `checkpoint` names; 0 where there is none yet."""
+    try:
+        with open(os.path.join(folder, 'checkpoint')) as f:
+            return int(re.search(r'^model_checkpoint_path: ".*model\.ckpt-(\d+)"', f.read(), re.M).group(1))
+    except OSError:
+        return 0
+
+
+def wrong_resume(training):
+    """What is wrong about the place it went on from, as a list of texts."""
+    step = training.resumed_from()
+    if step is None or step == training.newest:
+        return []
+    return ['went on from step %d, the newest checkpoint was of step %d' % (step, training.newest)]
+
+
+def kill_once(folder, ranks, rank, delay):
+    """Kills `rank` after `delay` seconds of its life; delay None: right after the first step.
+
+    Returns (seconds of its life, whether it was training, seconds to the end or None, [what is wrong], Training).
+    """
+    training = Training(folder, ranks)
+    try:
+        pid = training.wait_for_rank(rank)
+        born = time.time()
+        if delay is None:
+            training.wait_for_step()
+        else:
+            time.sleep(delay)
+        was_training = training.is_training()
+        wrong = ['it had ended before, with: ' + training.last_line()] if training.process.poll() is not None else []
+        lived = time.time() - born
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            wrong.append('rank %d was gone before the kill' % rank)
+        ended = training.wait_until_nothing_is_left(LIMIT)
+        if ended is None:
+            wrong.append('left after %g s: processes %s' % (LIMIT, sorted(marked(training.mark))))
+        if training.process.poll() != 1:
+            wrong.append('exit status %s' % training.process.poll())
+        if not re.search(r'\brank %d failed with signal SIGKILL' % rank, training.last_line()):
+            wrong.append('the last line is: ' + training.last_line())
+        return lived, was_training, ended, wrong + wrong_resume(training), training
+    finally:
+        training.end()
+
+
+def finish(folder, ranks):
+    """Lets the run go on to its end, 10 steps after its newest checkpoint; gives what is wrong about it."""
+    last = newest_checkpoint(folder) + 10
+    training = Training(folder, ranks, last)
+    try:
+        status = training.process.wait()
+        wrong = wrong_resume(training)
+        if status or newest_checkpoint(folder) != last or training.resumed_from() is None:
+            wrong.append('the last start, to step %d: exit status %s, %s' % (last, status, training.last_line()))
+        return wrong
+    finally:
+        training.end()
+
+
+def run(args, folder):
+    """Kills and reports; gives the number of kills after which something was wrong."""
+    dice = random.Random(args.seed)
+    startup, failures, in_training, longest = None, 0, 0, 0.0
+    for number in range(1, args.times + 1):
+        rank = dice.randrange(args.ranks)
+        share = dice.random()
+        delay = None if startup is None else share * (startup + INTO_TRAINING)
+        lived, was_training, ended, wrong, training = kill_once(folder, args.ranks, rank, delay)
+        startup = startup or lived
+        in_training += was_training
+        longest = max(longest, ended or LIMIT)
+        failures += bool(wrong)
+        resumed = training.resumed_from()
+        print('kill %d of %d: rank %d after %.2f s, %s; gone in %s; %s%s' % (
+            number, args.times, rank, lived, 'training' if was_training else 'starting',
+            'time' if ended is None else '%.1f s' % ended,
+            'began at step %d' % resumed if resumed is not None else 'checkpoint of step %d' % training.newest,
+            '; WRONG: ' + '; '.join(wrong) if wrong else ''), flush=True)
+    wrong = finish(folder, args.ranks)
+    failures += bool(wrong)
+    for text in wrong:
+        print('WRONG: ' + text)
+    print('%d kills over %d ranks: %d failures; %d while starting, %d while training; all gone after %.1f s at most; '
+          'finished at step %d' % (args.times, args.ranks, failures, args.times - in_training, in_training, longest,
+                                   newest_checkpoint(folder)), flush=True)
+    return failures
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--times', type=int, default=20, help='kills, default 20')
+    parser.add_argument('--ranks', type=int, default=2, choices=(1, 2, 4, 8), help='default 2')
+    parser.add_argument('--seed', type=int, default=0, help='of the ranks and moments, default 0')
+    args = parser.parse_args()
+    if args.times < 1:
+        parser.error('--times %d: at least 1' % args.times)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))  # so that the training is ended, too
+    folder = tempfile.mkdtemp(prefix='kill_ranks_')
+    try:
+        failures = run(args, folder)
+    except RuntimeError as error:
+        print('kill_ranks.py: %s' % error, file=sys.stderr)
+        failures = 1
+    if failures:
+        print('the run is left in ' + folder)
+    else:
+        shutil.rmtree(folder)
+    return 1 if failures else 0
+
+
+if __name__ == '__main__':
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(1)
