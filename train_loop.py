@@ -226,7 +226,7 @@ def explain(error, pipeline, batches, n):
 
 def describe_nan(pipeline, batch):
     records = pipeline.records(batch)
-    return 'loss or gradient not finite at batch {} ({} … {}): weights are as before it, and saved; --nan_policy=skip goes on'.format(
+    return 'loss or gradient not finite at batch {} (this rank: {} … {}): weights are as before it, and saved; --nan_policy=skip goes on'.format(
         batch, pipeline.describe(records[0]), pipeline.describe(records[-1]))
 
 

@@ -110,7 +110,8 @@ def apply_all(variables, gradients, network, before, hp):
         updates = [optimizer.update(v, s, g, rate, step) for v, s, g in zip(variables, slots, gradients)]
         decay = moving_averages.effective_decay(nets.default_batch_norm_decay(hp.model_name), step)
         updates += [moving_averages.move(moving, value, decay) for moving, value in network.batch_norm_statistics]
-    with tf.control_dependencies(updates):
+    # Through one op: else each of the EMA's hundreds of ops would wait for each of hundreds of updates.
+    with tf.control_dependencies([tf.group(*updates)]):
         return update_ema(averaged_variables(network), step, hp)
 
 

@@ -16,7 +16,8 @@ from mobilenet import evaluation
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp('trained')
-    runs.train(folder, '--max_train_steps=30', '--iterations_per_loop=10', '--save_every_steps=10', '--batch_size=32')
+    runs.train(folder, '--max_train_steps=30', '--iterations_per_loop=10', '--save_every_steps=10', '--batch_size=32',
+               env=runs.environment(**runs.PLAIN_KERNELS))
     return folder
 
 

@@ -98,7 +98,8 @@ def test_kill_9_after_a_checkpoint_and_resume(reference, tmp_path):
 
 
 def test_keep_checkpoints(tmp_path):
-    runs.train(tmp_path, '--max_train_steps=6', '--iterations_per_loop=1', '--save_every_steps=1', '--keep_checkpoints=2')
+    runs.train(tmp_path, '--max_train_steps=6', '--iterations_per_loop=1', '--save_every_steps=1', '--keep_checkpoints=2',
+               env=runs.environment(**runs.PLAIN_KERNELS))
     assert sorted(n for n in os.listdir(str(tmp_path)) if n.endswith('.index')) == ['model.ckpt-5.index', 'model.ckpt-6.index']
 
 
@@ -138,7 +139,8 @@ def test_float16_trains(tmp_path):
 def test_fine_tuning_takes_what_it_is_told(reference, tmp_path):
     folder, _ = reference
     runs.train(tmp_path, '--max_train_steps=2', '--checkpoint_path={}'.format(folder), '--learning_rate=0.01',
-               '--checkpoint_exclude_scopes=MobilenetV1/Logits', '--trainable_scopes=MobilenetV1/Logits')
+               '--checkpoint_exclude_scopes=MobilenetV1/Logits', '--trainable_scopes=MobilenetV1/Logits',
+               env=runs.environment(**runs.PLAIN_KERNELS))
     before, after = runs.weights(folder, STEPS), runs.weights(tmp_path, 2)
     body = 'MobilenetV1/Conv2d_5_pointwise/weights'
     assert np.array_equal(before[body], after[body])
@@ -171,10 +173,11 @@ def test_a_bad_record_is_named_and_the_steps_before_it_are_saved(tmp_path):
         f.seek(-20, os.SEEK_END)
         f.write(bytes([byte[0] ^ 1]))
     arguments = ['--dataset_name=imagenet', '--dataset_dir=' + folder, '--batch_size=64', '--max_epoch=1', '--iterations_per_loop=4']
-    done = runs.train(tmp_path / 'stop', *arguments, check=False)
+    plain = runs.environment(**runs.PLAIN_KERNELS)
+    done = runs.train(tmp_path / 'stop', *arguments, env=plain, check=False)
     assert done.returncode == 2
     last = done.stderr.strip().splitlines()[-1]
     assert 'train-00001-of-00002' in last and 'record 718' in last and 'Traceback' not in done.stderr
     assert any(n.endswith('.index') for n in os.listdir(str(tmp_path / 'stop')))
-    done = runs.train(tmp_path / 'skip', *arguments, '--on_bad_record=skip')
+    done = runs.train(tmp_path / 'skip', *arguments, '--on_bad_record=skip', env=plain)
     assert 'skipped' in done.stderr and 'record 718' in done.stderr

@@ -48,7 +48,6 @@ def apply_gradient_split(options):
 class NpuDevice:
     """One Ascend device. `options` is the `NpuOptions` of `mobilenet.devices.npu_options`."""
     name = 'npu'
-    target = ''
     target = ''  # for tf.Session: the adapter works in the process itself
 
     def __init__(self, options):
