@@ -23,8 +23,8 @@ def environment(device, **extra):
     return runs.environment(**extra)
 
 
-def train(folder, device, *arguments):
-    return runs.train(folder, '--device=' + device, PRECISION, *arguments, env=environment(device), timeout=550)
+def train(folder, device, *arguments, **extra):
+    return runs.train(folder, '--device=' + device, PRECISION, *arguments, env=environment(device, **extra), timeout=550)
 
 
 def log_of(folder, rank):
