@@ -135,6 +135,7 @@ def train(args, rank, world_size, addresses):
                 reporter.say('weights sha256 {}'.format(run_files.digest(sess.run(common_to_all_ranks(tf)))))
             device.shutdown(sess)
 
+    reporter.close()
     if halted:
         raise FloatingPointError(describe_nan(pipeline, batches))
     if stop.agreed and batches < hp.total_steps:
@@ -144,7 +145,6 @@ def train(args, rank, world_size, addresses):
         reporter.say('done: {} steps, weights in {}'.format(batches, checkpointer.latest()) if rank == 0 else 'done')
     for place, reason in pipeline.bad_records.items():
         reporter.say('skipped {}: {}'.format(place, reason))
-    reporter.close()
     return 0
 
 
