@@ -29,7 +29,8 @@ LIMIT = 10.0  # seconds from the kill to the end of everything
 INTO_TRAINING = 3.0  # seconds after the first step within which a kill may fall
 FLAGS = ['--device=host', '--dataset_name=digits', '--preprocessing_name=none', '--image_size=32', '--batch_size=8',
          '--model_name=mobilenet_v1_025', '--learning_rate_decay_type=fixed', '--learning_rate=0.05', '--warmup_epochs=0',
-         '--data_threads=1', '--iterations_per_loop=1', '--save_every_steps=5', '--keep_checkpoints=3']
+         '--data_threads=1', '--iterations_per_loop=1', '--save_every_steps=5', '--keep_checkpoints=3',
+         '--moving_average_decay=0']
 
 
 def environment_of(pid):

@@ -19,6 +19,7 @@ OF_THE_RANK = ('moving_mean', 'moving_variance', 'moving_mean/ExponentialMovingA
 
 
 def environment(device, **extra):
+    extra = dict(runs.PLAIN_KERNELS, **extra)
     extra['PYTHONPATH'] = os.pathsep.join([runs.ROOT] + ([runs.NPU_SIM] if device == 'npu' else []))
     return runs.environment(**extra)
 
@@ -49,8 +50,8 @@ def digest_of_checkpoint(folder, step):
 
 @pytest.mark.parametrize('device,steps', [('host', 4), ('npu', 2)])
 def test_eight_ranks_end_with_the_same_weights(tmp_path, device, steps):
-    train(tmp_path, device, '--rank_table=hccl_8p.json', '--iterations_per_loop=2',
-          '--max_train_steps={}'.format(steps), **runs.PLAIN_KERNELS)
+    train(tmp_path, device, '--rank_table=hccl_8p.json', '--iterations_per_loop=2', '--moving_average_decay=0',
+          '--max_train_steps={}'.format(steps))
     assert digests(tmp_path, 8) == [digest_of_checkpoint(tmp_path, steps)] * 8
     assert runs.metrics(tmp_path)[-1]['epoch'] == pytest.approx(steps * 8 * 8 / 1438)
 
@@ -59,8 +60,9 @@ def test_eight_ranks_end_with_the_same_weights(tmp_path, device, steps):
 def test_the_simulated_npu_gives_the_hosts_bits(tmp_path, table):
     """Loops of 7, 7 and 6 iterations on the NPU, of 10 on the host."""
     host, npu = tmp_path / 'host', tmp_path / 'npu'
-    train(host, 'host', '--max_train_steps=20', *table)
-    train(npu, 'npu', '--max_train_steps=20', '--iterations_per_loop=7', *table)
+    kernels = {'TF_DISABLE_MKL': '0'}  # those that a person trains with
+    train(host, 'host', '--max_train_steps=20', *table, **kernels)
+    train(npu, 'npu', '--max_train_steps=20', '--iterations_per_loop=7', *table, **kernels)
     runs.assert_same_bits(runs.weights(host, 20), runs.weights(npu, 20))
     if table:
         assert digests(host, 2) == digests(npu, 2) == [digest_of_checkpoint(host, 20)] * 2
@@ -72,7 +74,7 @@ def test_sigterm_to_the_launcher_stops_all_ranks_at_one_step_and_the_same_comman
                  '--learning_rate_decay_type=fixed']
     process = subprocess.Popen(
         runs.command('train_loop.py', *runs.SMALL, '--train_dir={}'.format(stopped), *arguments),
-        env=runs.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+        env=environment('host'), stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
     end = time.time() + 240
     while not os.path.exists(str(stopped / 'metrics.jsonl')) or len(runs.metrics(stopped)) < 2:
         assert process.poll() is None and time.time() < end, process.stderr.read()
@@ -86,7 +88,7 @@ def test_sigterm_to_the_launcher_stops_all_ranks_at_one_step_and_the_same_comman
 
     last = steps[0] + 6  # the learning rate is fixed: it does not depend on the length of the run
     for folder in (stopped, through):
-        runs.train(folder, *arguments, '--max_train_steps={}'.format(last), env=runs.environment())
+        runs.train(folder, *arguments, '--max_train_steps={}'.format(last), env=environment('host'))
     runs.assert_same_bits(runs.weights(stopped, last), runs.weights(through, last), but=OF_THE_RANK)
     assert digests(stopped, 2) == digests(through, 2) == [digest_of_checkpoint(through, last)] * 2
 
@@ -166,7 +168,7 @@ def test_rank_id_without_the_launcher_is_that_rank(tmp_path):
     processes = [subprocess.Popen(
         runs.command('train_loop.py', *runs.SMALL, '--train_dir={}'.format(tmp_path), '--max_train_steps=2',
                      *(['--rank_table=hccl_2p.json'] if rank else [])),
-        env=runs.environment(RANK_ID=str(rank), RANK_SIZE='2', MOBILENET_RANK_ADDRESSES=addresses),
+        env=environment('host', RANK_ID=str(rank), RANK_SIZE='2', MOBILENET_RANK_ADDRESSES=addresses),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True) for rank in (1, 0)]
     outputs = [process.communicate(timeout=200) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
