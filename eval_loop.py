@@ -11,6 +11,7 @@ import sys
 import time
 
 import data
+from mobilenet import command
 from mobilenet import devices
 from mobilenet import flags
 from mobilenet.devices import npu_options
@@ -38,15 +39,8 @@ def parse(argv):
     config = training_config(argv)
     parser.set_defaults(**{name: config[name] for name in FROM_TRAINING if config.get(name) is not None})
     args = parser.parse_args(argv)
-    if args.dataset_name in ('imagenet', 'folder') and not args.dataset_dir:
-        raise UsageError('--dataset_name={} needs --dataset_dir'.format(args.dataset_name))
-    args.device = devices.choose(args.device)
-    args.loss_scale = None
-    flags.resolve_precision(args, args.device)
-    if args.device == 'npu':
-        npu_options.from_flags(args)
-    elif npu_options.given_flags(args):
-        raise UsageError('{} is for --device=npu: leave it out'.format(npu_options.given_flags(args)[0]))
+    flags.check_dataset_dir(args)
+    command.resolve_device(args)
     args.eval_dir = args.eval_dir or folder_of(args.checkpoint_path)
     return args
 
@@ -59,12 +53,7 @@ def training_config(argv):
     """config.json beside the checkpoints, or {}."""
     finder = flags.Parser(add_help=False, allow_abbrev=False)
     finder.add_argument('--checkpoint_path')
-    path = finder.parse_known_args(argv)[0].checkpoint_path
-    try:
-        with open(os.path.join(folder_of(path or ''), 'config.json')) as f:
-            return json.load(f)
-    except (OSError, ValueError):
-        return {}
+    return command.read_config(folder_of(finder.parse_known_args(argv)[0].checkpoint_path or ''))
 
 
 def evaluate(args, path, dataset):
@@ -76,7 +65,7 @@ def evaluate(args, path, dataset):
 
     pipeline = data.EvalPipeline(dataset, args.batch_size, args.image_size, args.preprocessing_name,
                                  num_threads=args.data_threads, normalize_on=args.normalize_on, on_bad_record=args.on_bad_record)
-    device = make_device(args)
+    device = devices.create(args)
     with tf.Graph().as_default():
         iterator = tf.data.make_initializable_iterator(pipeline.dataset())
         images, labels, weights = iterator.get_next()
@@ -110,14 +99,6 @@ def evaluate(args, path, dataset):
         print('skipped {}: {}'.format(place, reason), file=sys.stderr)
     return {'checkpoint': path, 'step': max(checkpoints.step_of(path), 0), 'top1': float(np.mean(seen['ranks'] < 1)),
             'top5': float(np.mean(seen['ranks'] < 5)), 'images': images, 'ema': bool(ema)}, seen
-
-
-def make_device(args):
-    if args.device == 'npu':
-        from mobilenet.devices import npu
-        return npu.NpuDevice(npu_options.from_flags(args))
-    from mobilenet.devices import host
-    return host.HostDevice()
 
 
 def progress(count, path):
@@ -168,10 +149,7 @@ def run(args):
     dataset = data.open_dataset(args.dataset_name, args.dataset_dir, args.split, args.on_bad_record)
     devices.import_tensorflow()
     from mobilenet import run_files
-    try:
-        os.makedirs(args.eval_dir, exist_ok=True)
-    except OSError as error:
-        raise UsageError('--eval_dir={}: {}'.format(args.eval_dir, error.strerror))
+    command.make_folder(args.eval_dir, '--eval_dir')
     logger = run_files.log_to(os.path.join(args.eval_dir, time.strftime('eval_%Y%m%d_%H%M%S.log')))
     logger.info('flags %s', json.dumps(vars(args), sort_keys=True))
     for path in new_checkpoints(args.checkpoint_path, set(), args.follow, args.follow_timeout):
@@ -180,22 +158,5 @@ def run(args):
     return 0
 
 
-def main(argv=None):
-    prog = 'eval_loop.py'
-    try:
-        return run(parse(sys.argv[1:] if argv is None else argv))
-    except UsageError as error:
-        return flags.fail(error, prog, 2)
-    except KeyboardInterrupt:
-        return 130
-    except Exception as error:  # what failed and where: one line here, the whole in the log
-        import logging
-        logging.getLogger('mobilenet').exception('failed')
-        return flags.fail('{}: {}'.format(type(error).__name__, (str(error).splitlines() or [''])[0]), prog, 1)
-
-
 if __name__ == '__main__':
-    status = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)  # TensorFlow's prefetching threads do not end by themselves in every state
+    command.leave(command.status_of('eval_loop.py', lambda: run(parse(sys.argv[1:]))))

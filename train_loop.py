@@ -13,6 +13,7 @@ import time
 
 import data
 from hccl import launcher
+from mobilenet import command
 from mobilenet import devices
 from mobilenet import flags
 from mobilenet import hyperparameters
@@ -35,13 +36,8 @@ def parse(argv):
     npu_options.add_flags(parser)
     args = parser.parse_args(argv)
     flags.check_training(args)
-    args.device = devices.choose(args.device)
-    flags.resolve_precision(args, args.device)
+    command.resolve_device(args)
     args.iterations_per_loop = args.iterations_per_loop or devices.ITERATIONS_PER_LOOP[args.device]
-    if args.device == 'npu':
-        npu_options.from_flags(args)
-    elif npu_options.given_flags(args):
-        raise UsageError('{} is for --device=npu: leave it out'.format(npu_options.given_flags(args)[0]))
     return args
 
 
@@ -50,20 +46,23 @@ def train(args, rank, world_size, addresses):
     stop = StopSignal()
     dataset = data.open_dataset(args.dataset_name, args.dataset_dir, 'train', args.on_bad_record)
     hp = hyperparameters.from_flags(args, dataset, world_size, args.device)
-    make_train_dir(args.train_dir)
+    command.make_folder(args.train_dir, '--train_dir')
     tf = devices.import_tensorflow()
     from data import preprocess
     from mobilenet import checkpoints, run_files, schedules, train_step
     from mobilenet import ranks
     from mobilenet import state as run_state
 
+    if rank == 0 and checkpoints.latest(args.train_dir):
+        check_same_run(args)
     pipeline = data.TrainPipeline(
         dataset, args.batch_size, args.image_size, args.preprocessing_name, seed=args.seed, rank=rank,
         world_size=world_size, num_threads=args.data_threads, normalize_on=args.normalize_on,
         on_bad_record=args.on_bad_record)
     logger = run_files.log_to(os.path.join(
         args.train_dir, 'train.log' if rank == 0 else 'train_rank_{}.log'.format(rank)))
-    device, collectives = make_device(args, rank, world_size, addresses)
+    device = devices.create(args, addresses, rank)
+    collectives = make_collectives(args, rank, world_size, addresses)
 
     with tf.Graph().as_default():
         tf.set_random_seed(args.seed)
@@ -103,8 +102,7 @@ def train(args, rank, world_size, addresses):
             sess.run(iterator.initializer, {start_batch: batches})
 
             if rank == 0:
-                check_same_run(args, resumed)
-                run_files.write_config(os.path.join(args.train_dir, 'config.json'), args)
+                command.write_config(args.train_dir, args)
             reporter = run_files.Reporter(args.train_dir, rank, logger, hp.total_steps, args.log_every_steps, batches)
             reporter.say('{} on {}, {} images, {:g} steps an epoch, {} steps, batch {} x {}, from {}'.format(
                 args.model_name, args.device, dataset.num_examples, hp.steps_per_epoch, hp.total_steps, args.batch_size,
@@ -148,28 +146,19 @@ def train(args, rank, world_size, addresses):
     return 0
 
 
-def make_train_dir(path):
-    try:
-        os.makedirs(path, exist_ok=True)
-    except OSError as error:
-        raise UsageError('--train_dir={}: {}'.format(path, error.strerror))
-
-
 def common_to_all_ranks(tf):
     """{name: variable}: weights, their slots and averages, counters. Batch norm statistics are each rank's own."""
     return {v.op.name: v for v in tf.global_variables() if '/moving_' not in v.op.name}
 
 
-def make_device(args, rank, world_size, addresses):
-    """(device, collectives) of this rank."""
+def make_collectives(args, rank, world_size, addresses):
+    """What this rank does together with the others, by the device's engine."""
     from hccl import collectives
+    if world_size == 1:
+        return collectives.SingleRank()
     if args.device == 'npu':
-        from mobilenet.devices import npu
-        together = collectives.HcclCollectives(rank, world_size) if world_size > 1 else collectives.SingleRank()
-        return npu.NpuDevice(npu_options.from_flags(args)), together
-    from mobilenet.devices import host
-    together = collectives.HostCollectives(rank, addresses) if world_size > 1 else collectives.SingleRank()
-    return host.HostDevice(addresses, rank), together
+        return collectives.HcclCollectives(rank, world_size)
+    return collectives.HostCollectives(rank, addresses)
 
 
 def fine_tuning_start(args, hp, checkpointer):
@@ -184,12 +173,9 @@ def fine_tuning_start(args, hp, checkpointer):
     return lambda sess: saver.restore(sess, path)
 
 
-def check_same_run(args, resumed):
+def check_same_run(args):
     """A resumed run keeps what decides its numbers. Raises UsageError."""
-    from mobilenet import run_files
-    if not resumed:
-        return
-    before = run_files.read_config(os.path.join(args.train_dir, 'config.json'))
+    before = command.read_config(args.train_dir)
     for name in ('model_name', 'dataset_name', 'batch_size', 'seed'):
         if name in before and before[name] != getattr(args, name):
             raise UsageError('--{0}={1}, but {2} holds a run with --{0}={3}: use that, or another --train_dir'.format(
@@ -209,9 +195,9 @@ def metrics_line(values, batches, n, hp, world_size, seconds):
 
 def show_images(args, pipeline, reporter, batches, n):
     """--summary_images_at_step: writes the batch of that step, if it is in the coming loop."""
-    from data import peek
     step = args.summary_images_at_step
     if reporter.main and step is not None and batches <= step < batches + n:
+        from data import peek
         images, labels = peek.read_batch(pipeline, step)
         reporter.images(step, images[:16], labels[:16])
 
@@ -262,28 +248,15 @@ def run_rank(args):
     return train(args, rank, world_size, addresses)
 
 
-def main(argv=None):
-    argv = sys.argv[1:] if argv is None else argv
-    prog = 'train_loop.py'
-    try:
-        args = parse(argv)
-        if args.rank_table and not launcher.is_rank(os.environ):
-            make_train_dir(args.train_dir)
-            return launcher.launch(args.rank_table, [os.path.abspath(__file__)] + argv, server_id=args.server_id,
-                                   bind_cores=args.bind_cores, log_dir=args.train_dir, base_port=args.base_port)
-        return run_rank(args)
-    except UsageError as error:
-        return flags.fail(error, prog, 2)
-    except KeyboardInterrupt:
-        return 130
-    except Exception as error:  # what failed and where: one line here, the whole in train.log
-        import logging
-        logging.getLogger('mobilenet').exception('failed')
-        return flags.fail('{}: {}'.format(type(error).__name__, str(error).splitlines()[0] if str(error) else ''), prog, 1)
+def run(argv):
+    """Trains here, or starts the ranks of --rank_table, which come here with RANK_ID set."""
+    args = parse(argv)
+    if args.rank_table and not launcher.is_rank(os.environ):
+        command.make_folder(args.train_dir, '--train_dir')
+        return launcher.launch(args.rank_table, [os.path.abspath(__file__)] + argv, server_id=args.server_id,
+                               bind_cores=args.bind_cores, log_dir=args.train_dir, base_port=args.base_port)
+    return run_rank(args)
 
 
 if __name__ == '__main__':
-    status = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)  # TensorFlow's servers and prefetching threads do not end by themselves in every state
+    command.leave(command.status_of('train_loop.py', lambda: run(sys.argv[1:])))

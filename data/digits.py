@@ -26,11 +26,6 @@ PARTIAL_PREFIX = '.partial-digits-'
 STALE_SECONDS = 3600
 
 
-def default_dir():
-    base = os.environ.get('XDG_CACHE_HOME') or os.path.join(os.path.expanduser('~'), '.cache')
-    return os.path.join(base, 'mobilenet-tf', 'digits')
-
-
 def ensure(dataset_dir=None):
     """Returns the folder of the digits, writing them first where they are not yet, or not whole.
 
@@ -38,7 +33,7 @@ def ensure(dataset_dir=None):
     everyone's files are equal bit for bit. Raises UsageError where the folder cannot be written or
     holds another data set.
     """
-    folder = dataset_dir or default_dir()
+    folder = dataset_dir or tfrecord.cache_dir('digits')
     try:
         if not _is_whole(folder):
             _refuse_other_data_set(folder)

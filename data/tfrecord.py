@@ -123,9 +123,10 @@ def scan(path):
     return np.array(offsets, np.int64), np.array(lengths, np.int64), error
 
 
-def index_cache_dir():
+def cache_dir(name):
+    """The user's cache folder for one kind of thing."""
     base = os.environ.get('XDG_CACHE_HOME') or os.path.join(os.path.expanduser('~'), '.cache')
-    return os.path.join(base, 'mobilenet-tf', 'index')
+    return os.path.join(base, 'mobilenet-tf', name)
 
 
 def build_index(paths):
@@ -139,7 +140,7 @@ def build_index(paths):
         status = os.stat(path)
         key.update(('%s\0%d\0%d\n' % (os.path.abspath(path), status.st_size,
                                       status.st_mtime_ns)).encode('utf-8', 'surrogateescape'))
-    cache = os.path.join(index_cache_dir(), key.hexdigest() + '.npz')
+    cache = os.path.join(cache_dir('index'), key.hexdigest() + '.npz')
     try:
         with np.load(cache) as saved:
             return saved['file_numbers'], saved['offsets'], saved['lengths'], []

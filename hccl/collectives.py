@@ -58,7 +58,7 @@ class HostCollectives:
     GROUP_KEY = 1
 
     def __init__(self, rank, addresses):
-        self.rank, self.size, self.addresses = rank, len(addresses), addresses
+        self.rank, self.size = rank, len(addresses)
         self._device = '/job:worker/replica:0/task:{}/device:CPU:0'.format(rank)  # collective ops want their input on one
         self._instances = 0
 

@@ -30,16 +30,16 @@ def in_folder(folder):
     return sorted((p for p in found if is_whole(p)), key=lambda p: (step_of(p), p))
 
 
-def resolve(path, flag='--checkpoint_path'):
+def resolve(path):
     """A checkpoint prefix, or a folder (its newest checkpoint) -> prefix. Raises UsageError."""
     if os.path.isdir(path):
         found = in_folder(path)
         if not found:
-            raise UsageError('{}={}: no checkpoint in this folder'.format(flag, path))
+            raise UsageError('--checkpoint_path={}: no checkpoint in this folder'.format(path))
         return found[-1]
     prefix = re.sub(r'\.(index|meta|data-\d+-of-\d+)$', '', path)
     if not os.path.isdir(os.path.dirname(prefix) or '.') or not is_whole(prefix):
-        raise UsageError('{}={}: no such checkpoint or folder'.format(flag, path))
+        raise UsageError('--checkpoint_path={}: no such checkpoint or folder'.format(path))
     return prefix
 
 
@@ -100,6 +100,13 @@ def evaluation_saver(path, model_name, use_ema):
     return tf.train.Saver(match(path, wanted)), ema
 
 
+def latest(train_dir):
+    """Path of the newest checkpoint of the run in a folder, or None."""
+    state = tf.train.get_checkpoint_state(train_dir)
+    paths = [p for p in (state.all_model_checkpoint_paths if state else []) if is_whole(p)]
+    return paths[-1] if paths else None
+
+
 class Checkpointer:
     """Saves the run's global variables as `TRAIN_DIR/model.ckpt-STEP` and restores the newest.
 
@@ -113,10 +120,7 @@ class Checkpointer:
         self._variables = {v.op.name: v for v in tf.global_variables()}
 
     def latest(self):
-        """Path of the newest checkpoint of this run, or None."""
-        state = tf.train.get_checkpoint_state(self._train_dir)
-        paths = [p for p in (state.all_model_checkpoint_paths if state else []) if is_whole(p)]
-        return paths[-1] if paths else None
+        return latest(self._train_dir)
 
     def restore(self, sess):
         """Restores the newest checkpoint; gives its path, or None where there is none. Raises UsageError."""

@@ -1,9 +1,8 @@
 """Flags of train_loop.py and eval_loop.py. No TensorFlow here: `--help` and every check of a value stay instant."""
 import argparse
 import math
-import os
-import sys
 
+from mobilenet import devices
 from mobilenet.errors import UsageError
 from mobilenet.nets import MODEL_NAMES
 
@@ -73,7 +72,7 @@ def add_data_flags(parser, dataset_names, preprocessing_names):
     group.add_argument('--preprocessing_name', default='inception_v2', choices=preprocessing_names,
                        help='default inception_v2; none only resizes')
     group.add_argument('--image_size', type=count(8), default=224, help='pixels a side, default 224')
-    group.add_argument('--data_threads', type=count(), default=len(os.sched_getaffinity(0)),
+    group.add_argument('--data_threads', type=count(), default=devices.cores(),
                        help='threads that decode; default: the cores of this process')
     group.add_argument('--normalize_on', default='host', choices=('host', 'device'),
                        help='device: images travel as uint8 and become -1..1 on the device')
@@ -86,7 +85,6 @@ def add_model_flags(parser):
     group.add_argument('--model_name', default='mobilenet_v1', choices=MODEL_NAMES)
     group.add_argument('--precision_mode', default='auto', choices=PRECISION_MODES,
                        help='auto: allow_mix_precision on npu, must_keep_origin_dtype (float32) on host')
-    return group
 
 
 def add_device_flags(parser):
@@ -174,32 +172,26 @@ def scopes(text):
     return [scope.strip() for scope in text.split(',') if scope.strip()]
 
 
+def check_dataset_dir(args):
+    if args.dataset_name in ('imagenet', 'folder') and not args.dataset_dir:
+        raise UsageError('--dataset_name={} needs --dataset_dir'.format(args.dataset_name))
+
+
 def check_training(args):
     if args.max_train_steps is not None and args.max_epoch is not None:
         raise UsageError('--max_train_steps and --max_epoch are both given: give one of them')
     if args.max_train_steps is None and args.max_epoch is None:
         args.max_epoch = float(DEFAULT_EPOCHS)
-    if args.dataset_name in ('imagenet', 'folder') and not args.dataset_dir:
-        raise UsageError('--dataset_name={} needs --dataset_dir'.format(args.dataset_name))
+    check_dataset_dir(args)
 
 
-def resolve_precision(args, device_name):
-    """Replaces `auto` in --precision_mode and --loss_scale by what it means on this device."""
+def resolve_precision(args):
+    """Replaces `auto` in --precision_mode and --loss_scale by what it means on args.device."""
     if args.precision_mode == 'auto':
-        args.precision_mode = 'allow_mix_precision' if device_name == 'npu' else 'must_keep_origin_dtype'
-    if device_name == 'host' and args.precision_mode == 'allow_fp32_to_fp16':
+        args.precision_mode = 'allow_mix_precision' if args.device == 'npu' else 'must_keep_origin_dtype'
+    if args.device == 'host' and args.precision_mode == 'allow_fp32_to_fp16':
         raise UsageError('--precision_mode=allow_fp32_to_fp16 is for npu: use allow_mix_precision or '
                          'must_keep_origin_dtype on host')
-    if args.loss_scale == 'auto':
+    if getattr(args, 'loss_scale', None) == 'auto':  # an evaluation has none
         float16 = args.precision_mode in FLOAT16_MODES
         args.loss_scale = (DYNAMIC_START, True) if float16 else (1.0, False)
-
-
-def fail(error, prog, status):
-    """Prints an error as its one line, for the launcher too (MOBILENET_ERROR_FILE); gives `status`."""
-    line = str(error).replace('\n', ' ')
-    sys.stderr.write('{}: {}\n'.format(prog, line))
-    if os.environ.get('MOBILENET_ERROR_FILE'):
-        with open(os.environ['MOBILENET_ERROR_FILE'], 'w') as f:
-            f.write(line + '\n')
-    return status

@@ -1,4 +1,4 @@
-"""The files of a run (design: config.json, metrics.jsonl, train.log, TensorBoard events) and the bar."""
+"""The files that a run writes as it goes (metrics.jsonl, train.log, TensorBoard events) and the bar."""
 import hashlib
 import json
 import logging
@@ -23,23 +23,6 @@ def log_to(path, name='mobilenet'):
         old.close()
     logger.addHandler(handler)
     return logger
-
-
-def write_config(path, args):
-    """Every flag as used, as JSON; replaced as a whole."""
-    with open(path + '.tmp', 'w') as f:
-        json.dump(vars(args), f, indent=2, sort_keys=True)
-        f.write('\n')
-    os.replace(path + '.tmp', path)
-
-
-def read_config(path):
-    """The flags of the run before in this folder, or {} where there was none."""
-    try:
-        with open(path) as f:
-            return json.load(f)
-    except (OSError, ValueError):
-        return {}
 
 
 def drop_lines_after(path, batches):

@@ -65,8 +65,8 @@ def test_index_is_cached_until_a_file_changes(tmp_path, monkeypatch):
     assert scanned == [path]
     write(path, RECORDS + [b'one more'])
     assert tfrecord.RecordFiles([path]).read(len(RECORDS)) == b'one more'
-    for name in os.listdir(tfrecord.index_cache_dir()):  # a torn cache file is no index
-        with open(os.path.join(tfrecord.index_cache_dir(), name), 'wb') as file:
+    for name in os.listdir(tfrecord.cache_dir('index')):  # a torn cache file is no index
+        with open(os.path.join(tfrecord.cache_dir('index'), name), 'wb') as file:
             file.write(b'PK')
     assert len(tfrecord.RecordFiles([path])) == len(RECORDS) + 1
 

@@ -18,6 +18,15 @@ def choose(name):
     return name if name != 'auto' else 'npu' if there else 'host'
 
 
+def create(args, addresses=None, rank=0):
+    """The device of args.device. addresses: 'host:port' of every rank, for the host's servers."""
+    if args.device == 'npu':
+        from mobilenet.devices import npu, npu_options
+        return npu.NpuDevice(npu_options.from_flags(args))
+    from mobilenet.devices import host
+    return host.HostDevice(addresses, rank)
+
+
 def cores():
     """Cores that this process may run on."""
     return len(os.sched_getaffinity(0))
