@@ -15,7 +15,7 @@ import tensorflow as tf
 
 import train_loop
 from hccl import launcher
-from mobilenet import ranks, train_step
+from mobilenet import devices, ranks, train_step
 from mobilenet import state as run_state
 from mobilenet.devices import npu_options
 from test_step_math import settings
@@ -34,7 +34,8 @@ def main(device_name, output):
     args = parser.parse_args([])
     args.device, args.precision_mode = device_name, 'must_keep_origin_dtype'
     rank, size, addresses = launcher.rank_of(os.environ)
-    device, collectives = train_loop.make_device(args, rank, size, addresses)
+    device = devices.create(args, addresses, rank)
+    collectives = train_loop.make_collectives(args, rank, size, addresses)
 
     tf.set_random_seed(100 + rank)  # the broadcast has to make the weights alike
     hp = settings(stop_on_nan=False, dynamic_loss_scale=True)
