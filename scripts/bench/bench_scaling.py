@@ -45,7 +45,8 @@ def rank_main(args):
     tf = devices.import_tensorflow()
     from mobilenet import ranks, train_step
     from mobilenet import state as run_state
-    device, collectives = train_loop.make_device(flags, rank, size, addresses)
+    device = devices.create(flags, addresses, rank)
+    collectives = train_loop.make_collectives(flags, rank, size, addresses)
 
     state = run_state.create(hp.initial_loss_scale, size)
     shape = [batch_size, args.image_size, args.image_size, 3]
