@@ -11,5 +11,6 @@ PREPROCESSING_NAMES = ('inception_v2', 'vgg', 'none')
 def __getattr__(name):
     if name in ('TrainPipeline', 'EvalPipeline'):
         from data import pipeline
+
         return getattr(pipeline, name)
-    raise AttributeError('module %r has no attribute %r' % (__name__, name))
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -29,15 +29,15 @@ CENTRAL_FRACTION = 0.875
 FLIP, BRIGHTNESS, SATURATION, ORDER, SIDE, TOP, LEFT, CROP = range(8)
 
 u64 = np.uint64
-GOLDEN = u64(0x9e3779b97f4a7c15)
+GOLDEN = u64(0x9E3779B97F4A7C15)
 WHOLE_IMAGE = np.array([[0, 0, 1, 1]], np.float32)
 
 
 @compiled
 def mix(x):
     """The finalizer of splitmix64 (Steele, Lea, Flood: Fast splittable PRNGs, 2014)."""
-    x = (x ^ (x >> u64(30))) * u64(0xbf58476d1ce4e5b9)
-    x = (x ^ (x >> u64(27))) * u64(0x94d049bb133111eb)
+    x = (x ^ (x >> u64(30))) * u64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> u64(27))) * u64(0x94D049BB133111EB)
     return x ^ (x >> u64(31))
 
 
@@ -110,8 +110,14 @@ def distorted_crop(key, image_height, image_width, boxes):
         if np.rint(height * aspect) * height > max_area:
             height -= 1
         width = int(np.rint(height * aspect))
-        if (width * height < min_area or width * height > max_area or width > image_width or
-                height > image_height or width <= 0 or height <= 0):
+        if (
+            width * height < min_area
+            or width * height > max_area
+            or width > image_width
+            or height > image_height
+            or width <= 0
+            or height <= 0
+        ):
             continue
         y = below(key, draw + 2, image_height - height)
         x = below(key, draw + 3, image_width - width)
@@ -149,9 +155,11 @@ def vgg_crop(key, height, width, image_size, training):
 def colours_of(key):
     """Brightness delta (of a range of 1), saturation factor, 1 where brightness comes first."""
     low, high = SATURATION_RANGE
-    return ((2 * uniform(key, BRIGHTNESS) - 1) * MAX_BRIGHTNESS_DELTA,
-            low + uniform(key, SATURATION) * (high - low),
-            1.0 if uniform(key, ORDER) < 0.5 else 0.0)
+    return (
+        (2 * uniform(key, BRIGHTNESS) - 1) * MAX_BRIGHTNESS_DELTA,
+        low + uniform(key, SATURATION) * (high - low),
+        1.0 if uniform(key, ORDER) < 0.5 else 0.0,
+    )
 
 
 @compiled

@@ -3,7 +3,7 @@
 import numba
 
 # No pixel is NaN or infinite. Nothing else is relaxed: the same bits whatever the compiler does.
-OPTIONS = dict(nogil=True, error_model='numpy', fastmath={'nnan', 'ninf', 'nsz'})
+OPTIONS = {'nogil': True, 'error_model': 'numpy', 'fastmath': {'nnan', 'ninf', 'nsz'}}
 
 
 def compiled(function):

@@ -1,4 +1,5 @@
 """Many small images with captions in one PNG, as the network sees them. Pillow only."""
+
 import importlib.util
 import math
 import os
@@ -37,8 +38,9 @@ def sheet(images, captions, title='', columns=None):
     columns = min(columns, max(count, 1))
     rows = -(-count // columns)
     top = TITLE if title else GAP
-    canvas = Image.new('RGB', (GAP + columns * (width + GAP), top + rows * (height + LINE + GAP)),
-                       BACKGROUND)
+    canvas = Image.new(
+        'RGB', (GAP + columns * (width + GAP), top + rows * (height + LINE + GAP)), BACKGROUND
+    )
     draw, font = ImageDraw.Draw(canvas), _font()
     if title:
         draw.text((GAP, GAP), _fitted(draw, title, font, canvas.width - 2 * GAP), INK, font)
@@ -69,8 +71,9 @@ def _font():
     """DejaVu Sans as matplotlib brings it (Latin, Greek, Cyrillic), or Pillow's own."""
     spec = importlib.util.find_spec('matplotlib')
     if spec is not None and spec.origin:
-        path = os.path.join(os.path.dirname(spec.origin), 'mpl-data', 'fonts', 'ttf',
-                            'DejaVuSans.ttf')
+        path = os.path.join(
+            os.path.dirname(spec.origin), 'mpl-data', 'fonts', 'ttf', 'DejaVuSans.ttf'
+        )
         if os.path.exists(path):
             return ImageFont.truetype(path, FONT_SIZE)
     return ImageFont.load_default()

@@ -6,6 +6,7 @@ place, and a split appears in the output folder all at once, when each of its sh
 conversion that was stopped leaves no half of a data set. (`data/folders.py` and
 `data/imagenet_archives.py` list the images.)
 """
+
 import collections
 import os
 import shutil
@@ -23,7 +24,8 @@ image.
 """
 
 Summary = collections.namedtuple(
-    'Summary', 'split num_images num_classes num_shards num_skipped num_bytes seconds')
+    'Summary', 'split num_images num_classes num_shards num_skipped num_bytes seconds'
+)
 
 LABELS_FILE = 'labels.txt'
 SHARD_BYTES = 128 << 20
@@ -42,19 +44,23 @@ def prepare_output(out_dir, splits, overwrite):
     try:
         os.makedirs(out_dir, exist_ok=True)
     except OSError as error:
-        raise UsageError('cannot make the folder %s: %s' % (out_dir, error.strerror))
+        raise UsageError(f'cannot make the folder {out_dir}: {error.strerror}')
     if not os.access(out_dir, os.W_OK):
-        raise UsageError('%s is not writable: choose another output folder' % out_dir)
+        raise UsageError(f'{out_dir} is not writable: choose another output folder')
     there = [name for split in splits for name in shards_in(out_dir, split)]
     if there and not overwrite:
         more = ' and %d more' % (len(there) - 1) if there[1:] else ''
-        raise UsageError('%s already holds %s%s: choose another output folder, or --overwrite'
-                         % (out_dir, there[0], more))
+        raise UsageError(
+            f'{out_dir} already holds {there[0]}{more}: choose another output folder, or --overwrite'
+        )
 
 
 def shards_in(folder, split):
-    return sorted(name for name in os.listdir(folder)
-                  if name.startswith(split + '-') and '-of-' in name and '.partial' not in name)
+    return sorted(
+        name
+        for name in os.listdir(folder)
+        if name.startswith(split + '-') and '-of-' in name and '.partial' not in name
+    )
 
 
 def default_num_shards(sources, at_most=1024):
@@ -70,8 +76,10 @@ def default_num_shards(sources, at_most=1024):
 
 def check_num_shards(split, sources, num_shards):
     if num_shards > len(sources):
-        raise UsageError('%d shards are more than the %d images of %s: use fewer' %
-                         (num_shards, len(sources), split))
+        raise UsageError(
+            '%d shards are more than the %d images of %s: use fewer'
+            % (num_shards, len(sources), split)
+        )
 
 
 def write_split(out_dir, split, sources, num_shards, seed, on_bad_image, num_processes):
@@ -89,17 +97,29 @@ def write_split(out_dir, split, sources, num_shards, seed, on_bad_image, num_pro
     shutil.rmtree(staging, ignore_errors=True)  # of a run that was killed
     os.mkdir(staging)
     try:
-        tasks = [(os.path.join(staging, examples.shard_name(split, index, num_shards)),
-                  [sources[i] for i in part], on_bad_image)
-                 for index, part in enumerate(np.array_split(order, num_shards))]
+        tasks = [
+            (
+                os.path.join(staging, examples.shard_name(split, index, num_shards)),
+                [sources[i] for i in part],
+                on_bad_image,
+            )
+            for index, part in enumerate(np.array_split(order, num_shards))
+        ]
         skipped = _run(tasks, split, len(sources), num_processes)
         num_bytes = sum(os.path.getsize(task[0]) for task in tasks)
         _put_in_place(staging, out_dir, split)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     num_classes = len({item.label for item in sources})
-    return Summary(split, len(sources) - skipped, num_classes, num_shards, skipped, num_bytes,
-                   time.time() - started)
+    return Summary(
+        split,
+        len(sources) - skipped,
+        num_classes,
+        num_shards,
+        skipped,
+        num_bytes,
+        time.time() - started,
+    )
 
 
 def write_labels(out_dir, class_names, first_label=0):
@@ -111,10 +131,16 @@ def write_labels(out_dir, class_names, first_label=0):
 
 def summary_line(summary):
     return '%s: %d images of %d class%s in %d file%s, %.1f MB, %.1f s%s' % (
-        summary.split, summary.num_images, summary.num_classes, 'es' * (summary.num_classes != 1),
-        summary.num_shards, 's' * (summary.num_shards != 1), summary.num_bytes / 1e6,
+        summary.split,
+        summary.num_images,
+        summary.num_classes,
+        'es' * (summary.num_classes != 1),
+        summary.num_shards,
+        's' * (summary.num_shards != 1),
+        summary.num_bytes / 1e6,
         summary.seconds,
-        '; %d skipped' % summary.num_skipped if summary.num_skipped else '')
+        '; %d skipped' % summary.num_skipped if summary.num_skipped else '',
+    )
 
 
 def _run(tasks, split, total, num_processes):
@@ -124,12 +150,13 @@ def _run(tasks, split, total, num_processes):
     with Progress(total, split, 'image') as progress:
         for event in _events(tasks, num_processes):
             if isinstance(event, workers.Died):
-                raise RuntimeError('a process that wrote %s ended with status %s (out of memory?)'
-                                   % (os.path.basename(event.task[0]), event.exit_code))
+                raise RuntimeError(
+                    f'a process that wrote {os.path.basename(event.task[0])} ended with status {event.exit_code} (out of memory?)'
+                )
             if isinstance(event, workers.Report):
                 done, bad = event.value
                 for path, reason in bad:
-                    progress.note('skipped %s: %s' % (path, reason))
+                    progress.note(f'skipped {path}: {reason}')
                 skipped += len(bad)
                 progress.update(done)
     return skipped
@@ -169,13 +196,23 @@ def write_shard(task):
                 image = images.read_image(item.path)
             except images.NotAnImage as error:
                 if on_bad_image == 'stop':
-                    raise UsageError('%s: %s; remove it, or use --on_bad_image skip' %
-                                     (item.path, error))
+                    raise UsageError(f'{item.path}: {error}; remove it, or use --on_bad_image skip')
                 bad.append((item.path, str(error)))
             else:
-                writer.write(examples.image_example(
-                    image.encoded, image.format, image.height, image.width, image.channels,
-                    item.label, os.path.basename(item.path), item.synset, item.text, item.boxes))
+                writer.write(
+                    examples.image_example(
+                        image.encoded,
+                        image.format,
+                        image.height,
+                        image.width,
+                        image.channels,
+                        item.label,
+                        os.path.basename(item.path),
+                        item.synset,
+                        item.text,
+                        item.boxes,
+                    )
+                )
             done += 1
             if time.time() >= next_report:
                 yield done, bad
@@ -183,5 +220,6 @@ def write_shard(task):
         yield done, bad
         if not writer.num_records:
             raise UsageError(
-                'none of the %d files for %s is an image: remove them, or use fewer shards' %
-                (len(sources), os.path.basename(shard_path)))
+                'none of the %d files for %s is an image: remove them, or use fewer shards'
+                % (len(sources), os.path.basename(shard_path))
+            )

@@ -37,19 +37,21 @@ def open_dataset(name, dataset_dir=None, split='train', on_bad_record='stop'):
     out of range.
     """
     if name not in DATASET_NAMES:
-        raise UsageError('no data set is named %r: use one of %s'
-                         % (name, ', '.join(DATASET_NAMES)))
+        raise UsageError(
+            'no data set is named {!r}: use one of {}'.format(name, ', '.join(DATASET_NAMES))
+        )
     if split not in SPLITS:
-        raise UsageError('no split is named %r: use train or validation' % split)
+        raise UsageError(f'no split is named {split!r}: use train or validation')
     if name == 'synthetic':
         return SyntheticDataset(split)
     if name == 'digits':
         from data import digits
+
         dataset_dir = digits.ensure(dataset_dir)
     if not dataset_dir:
-        raise UsageError('--dataset_name=%s needs --dataset_dir, the folder of its files' % name)
+        raise UsageError(f'--dataset_name={name} needs --dataset_dir, the folder of its files')
     if not os.path.isdir(dataset_dir):
-        raise UsageError('no such folder: %s (--dataset_dir)' % dataset_dir)
+        raise UsageError(f'no such folder: {dataset_dir} (--dataset_dir)')
     if name == 'folder':
         return FolderDataset(dataset_dir, split)
     return TFRecordDataset(dataset_dir, split, on_bad_record)
@@ -66,14 +68,17 @@ def read_labels_file(path):
                 continue
             label, colon, class_name = line.rstrip('\r\n').partition(':')
             if not colon or not label.strip().isdigit() or int(label) in names:
-                raise UsageError('%s, line %d: expected "LABEL:NAME" with each label once, found %r'
-                                 % (path, number, line.strip()))
+                raise UsageError(
+                    '%s, line %d: expected "LABEL:NAME" with each label once, found %r'
+                    % (path, number, line.strip())
+                )
             names[int(label)] = class_name
     if not names:
-        raise UsageError('%s is empty: it needs a line "LABEL:NAME" for each class' % path)
+        raise UsageError(f'{path} is empty: it needs a line "LABEL:NAME" for each class')
     if len(names) < max(names):  # a missing 0 is the unnamed background
-        raise UsageError('%s names %d classes but its largest label is %d'
-                         % (path, len(names), max(names)))
+        raise UsageError(
+            '%s names %d classes but its largest label is %d' % (path, len(names), max(names))
+        )
     return [names.get(label, 'background') for label in range(max(names) + 1)]
 
 
@@ -82,18 +87,24 @@ def shard_paths(dataset_dir, split):
     paths = sorted(glob.glob(os.path.join(glob.escape(dataset_dir), split + '-*-of-*')))
     paths = [path for path in paths if re.search(r'-\d+-of-\d+$', path)]
     if not paths:
-        raise UsageError('no files %s-00000-of-00128 and so on in %s: convert the data set, or '
-                         'give the folder that holds them as --dataset_dir' % (split, dataset_dir))
+        raise UsageError(
+            f'no files {split}-00000-of-00128 and so on in {dataset_dir}: convert the data set, or '
+            'give the folder that holds them as --dataset_dir'
+        )
     totals = sorted({int(path.rsplit('-', 1)[1]) for path in paths})
     if len(totals) > 1:
-        raise UsageError('%s holds %s files of several data sets (of %s): keep one'
-                         % (dataset_dir, split, ' and of '.join('%05d' % n for n in totals)))
+        raise UsageError(
+            '{} holds {} files of several data sets (of {}): keep one'.format(
+                dataset_dir, split, ' and of '.join('%05d' % n for n in totals)
+            )
+        )
     present = {int(path.rsplit('-', 3)[1]) for path in paths}
     missing = sorted(set(range(totals[0])) - present)
     if missing:
-        raise UsageError('%d of the %d %s files are missing in %s, the first is %s-%05d-of-%05d'
-                         % (len(missing), totals[0], split, dataset_dir, split, missing[0],
-                            totals[0]))
+        raise UsageError(
+            '%d of the %d %s files are missing in %s, the first is %s-%05d-of-%05d'
+            % (len(missing), totals[0], split, dataset_dir, split, missing[0], totals[0])
+        )
     return paths
 
 
@@ -106,11 +117,13 @@ class TFRecordDataset:
         self.files = RecordFiles(shard_paths(dataset_dir, split))
         self.errors = self.files.errors
         if self.errors and on_bad_record == 'stop':
-            raise UsageError('%s; mend or convert that file again, or leave it out with '
-                             '--on_bad_record=skip' % self.errors[0])
+            raise UsageError(
+                f'{self.errors[0]}; mend or convert that file again, or leave it out with '
+                '--on_bad_record=skip'
+            )
         self.num_examples = len(self.files)
         if not self.num_examples:
-            raise UsageError('there is not one record in the %s files of %s' % (split, dataset_dir))
+            raise UsageError(f'there is not one record in the {split} files of {dataset_dir}')
         if on_bad_record == 'stop':
             self._check_labels()
 
@@ -138,7 +151,7 @@ class TFRecordDataset:
             try:
                 self.read(record)
             except BadRecord as error:
-                raise UsageError('%s; mend the data set, or give --on_bad_record=skip' % error)
+                raise UsageError(f'{error}; mend the data set, or give --on_bad_record=skip')
 
 
 class FolderDataset:
@@ -156,16 +169,21 @@ class FolderDataset:
             train, validation = folders.hold_out(splits[None], every=5)
             splits = {'train': train, 'validation': validation}
         if split not in splits:
-            raise UsageError('%s has a folder train but none named validation: make one with the '
-                             'same class folders' % dataset_dir)
+            raise UsageError(
+                f'{dataset_dir} has a folder train but none named validation: make one with the '
+                'same class folders'
+            )
         self.class_names = list(splits[split])
         self.num_classes, self.errors = len(self.class_names), []
-        self._files = [(path, label) for label, paths in enumerate(splits[split].values())
-                       for path in paths]
+        self._files = [
+            (path, label) for label, paths in enumerate(splits[split].values()) for path in paths
+        ]
         self.num_examples = len(self._files)
         if not self.num_examples:
-            raise UsageError('no %s images in %s: put the images of each class into a folder of '
-                             'its own, at least 5 images in all' % (split, dataset_dir))
+            raise UsageError(
+                f'no {split} images in {dataset_dir}: put the images of each class into a folder of '
+                'its own, at least 5 images in all'
+            )
 
     def locate(self, record):
         return self._files[record][0], None
@@ -195,8 +213,9 @@ class SyntheticDataset:
     POOL = 32
 
     def __init__(self, split):
-        self.num_examples = (IMAGENET_TRAIN_EXAMPLES if split == 'train'
-                             else IMAGENET_VALIDATION_EXAMPLES)
+        self.num_examples = (
+            IMAGENET_TRAIN_EXAMPLES if split == 'train' else IMAGENET_VALIDATION_EXAMPLES
+        )
         self.num_classes, self.class_names, self.errors = IMAGENET_CLASSES, None, []
 
     def describe(self, record):
@@ -205,7 +224,8 @@ class SyntheticDataset:
     def images(self, image_size):
         """uint8 [POOL, image_size, image_size, 3]; record i shows image i % POOL."""
         return np.random.RandomState(0).randint(
-            0, 256, [self.POOL, image_size, image_size, 3], dtype=np.uint8)
+            0, 256, [self.POOL, image_size, image_size, 3], dtype=np.uint8
+        )
 
     def label(self, records):
         """int32 labels of records, 1 to 1000: the background has no images."""

@@ -5,6 +5,7 @@ Every fifth image is held out as the split `validation` (359), the others are `t
 Labels are 0 to 9, with no background class. Source: E. Alpaydin, C. Kaynak, "Optical Recognition of
 Handwritten Digits", UCI repository, 1998.
 """
+
 import io
 import os
 import shutil
@@ -16,9 +17,11 @@ from mobilenet.errors import UsageError
 
 CLASS_NAMES = ('zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine')
 TRAIN_SHARDS = 2
-NUM_EXAMPLES = {examples.shard_name('train', 0, TRAIN_SHARDS): 719,
-                examples.shard_name('train', 1, TRAIN_SHARDS): 719,
-                examples.shard_name('validation', 0, 1): 359}
+NUM_EXAMPLES = {
+    examples.shard_name('train', 0, TRAIN_SHARDS): 719,
+    examples.shard_name('train', 1, TRAIN_SHARDS): 719,
+    examples.shard_name('validation', 0, 1): 359,
+}
 LABELS_FILE = 'labels.txt'
 PARTIAL_PREFIX = '.partial-digits-'
 # A process killed while writing leaves its temporary folder behind. Writing takes a second: after
@@ -39,8 +42,9 @@ def ensure(dataset_dir=None):
             _refuse_other_data_set(folder)
             _write(folder)
     except OSError as error:
-        raise UsageError('cannot write the digits to %s: %s; name another folder with --dataset_dir'
-                         % (folder, error.strerror or error))
+        raise UsageError(
+            f'cannot write the digits to {folder}: {error.strerror or error}; name another folder with --dataset_dir'
+        )
     return folder
 
 
@@ -66,14 +70,18 @@ def _refuse_other_data_set(folder):
     for name in sorted(os.listdir(folder)):
         is_shard = name.split('-')[0] in examples.SPLITS and '.partial' not in name
         if is_shard and name not in NUM_EXAMPLES:
-            raise UsageError('%s holds another data set (%s): give --dataset_dir a folder of its '
-                             'own for the digits' % (folder, name))
+            raise UsageError(
+                f'{folder} holds another data set ({name}): give --dataset_dir a folder of its '
+                'own for the digits'
+            )
     labels = os.path.join(folder, LABELS_FILE)
     if os.path.isfile(labels):
         with open(labels, encoding='utf-8', errors='replace') as file:
             if file.read() != examples.labels_text(CLASS_NAMES):
-                raise UsageError('%s is of another data set: give --dataset_dir a folder of its '
-                                 'own for the digits' % labels)
+                raise UsageError(
+                    f'{labels} is of another data set: give --dataset_dir a folder of its '
+                    'own for the digits'
+                )
 
 
 def _write(folder):
@@ -116,8 +124,17 @@ def _records():
             num_train += 1
         height, width = image.shape
         records[name].append(
-            examples.image_example(_png(image), 'PNG', height, width, 1, int(label),
-                                   'digit_%04d.png' % index, text=CLASS_NAMES[label]))
+            examples.image_example(
+                _png(image),
+                'PNG',
+                height,
+                width,
+                1,
+                int(label),
+                'digit_%04d.png' % index,
+                text=CLASS_NAMES[label],
+            )
+        )
     return records
 
 
@@ -127,13 +144,15 @@ def _load():
         from sklearn import datasets
     except ImportError:
         raise UsageError(
-            'the digits come with scikit-learn: pip install scikit-learn, or run scripts/setup.sh')
+            'the digits come with scikit-learn: pip install scikit-learn, or run scripts/setup.sh'
+        )
     digits = datasets.load_digits()
     return (digits.images * (255.0 / 16.0) + 0.5).astype('uint8'), digits.target
 
 
 def _png(image):
     from PIL import Image
+
     out = io.BytesIO()
     Image.fromarray(image).save(out, 'PNG')
     return out.getvalue()

@@ -5,21 +5,23 @@ Flag checks and the readers need the labels of a few records; importing TensorFl
 seconds.
 """
 
-import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
+import numpy as np
 
 
 def _declare():
     """tensorflow/core/example/example.proto and feature.proto, in a package of our own."""
     field = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(name='mobilenet_data.proto', package='mobilenet_data',
-                                              syntax='proto3')
+    file = descriptor_pb2.FileDescriptorProto(
+        name='mobilenet_data.proto', package='mobilenet_data', syntax='proto3'
+    )
 
     def add(parent, name, *fields):
         entry = parent.add(name=name)
         for number, (field_name, kind, label, type_name) in enumerate(fields, 1):
-            entry.field.add(name=field_name, number=number, type=kind, label=label,
-                            type_name=type_name)
+            entry.field.add(
+                name=field_name, number=number, type=kind, label=label, type_name=type_name
+            )
         return entry
 
     one, many = field.LABEL_OPTIONAL, field.LABEL_REPEATED
@@ -27,20 +29,31 @@ def _declare():
     add(file.message_type, 'BytesList', ('value', field.TYPE_BYTES, many, None))
     add(file.message_type, 'FloatList', ('value', field.TYPE_FLOAT, many, None))
     add(file.message_type, 'Int64List', ('value', field.TYPE_INT64, many, None))
-    add(file.message_type, 'Feature',
+    add(
+        file.message_type,
+        'Feature',
         ('bytes_list', field.TYPE_MESSAGE, one, prefix + 'BytesList'),
         ('float_list', field.TYPE_MESSAGE, one, prefix + 'FloatList'),
-        ('int64_list', field.TYPE_MESSAGE, one, prefix + 'Int64List'))
-    features = add(file.message_type, 'Features',
-                   ('feature', field.TYPE_MESSAGE, many, prefix + 'Features.FeatureEntry'))
+        ('int64_list', field.TYPE_MESSAGE, one, prefix + 'Int64List'),
+    )
+    features = add(
+        file.message_type,
+        'Features',
+        ('feature', field.TYPE_MESSAGE, many, prefix + 'Features.FeatureEntry'),
+    )
     # A map on the wire is a list of entries; declared as a map, it would be copied once more.
-    add(features.nested_type, 'FeatureEntry', ('key', field.TYPE_STRING, one, None),
-        ('value', field.TYPE_MESSAGE, one, prefix + 'Feature'))
+    add(
+        features.nested_type,
+        'FeatureEntry',
+        ('key', field.TYPE_STRING, one, None),
+        ('value', field.TYPE_MESSAGE, one, prefix + 'Feature'),
+    )
     add(file.message_type, 'Example', ('features', field.TYPE_MESSAGE, one, prefix + 'Features'))
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return message_factory.MessageFactory(pool).GetPrototype(
-        pool.FindMessageTypeByName('mobilenet_data.Example'))
+        pool.FindMessageTypeByName('mobilenet_data.Example')
+    )
 
 
 Example = _declare()
@@ -87,6 +100,8 @@ def _one(features, key, kind):
 def checked_label(label, num_classes):
     """The label, or ValueError where it is out of range."""
     if not 0 <= label < num_classes:
-        raise ValueError('label %d is out of range: the data set has %d classes, 0 to %d'
-                         % (label, num_classes, num_classes - 1))
+        raise ValueError(
+            'label %d is out of range: the data set has %d classes, 0 to %d'
+            % (label, num_classes, num_classes - 1)
+        )
     return label

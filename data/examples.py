@@ -7,6 +7,7 @@ map of features in no fixed order).
 Source of the layout: tensorflow/models, research/slim/datasets/build_imagenet_data.py
 (`_convert_to_example`).
 """
+
 import struct
 
 SPLITS = ('train', 'validation')
@@ -17,8 +18,18 @@ def shard_name(split, index, num_shards):
     return '%s-%05d-of-%05d' % (split, index, num_shards)
 
 
-def image_example(encoded, image_format, height, width, channels, label, filename='', synset=None,
-                  text='', boxes=()):
+def image_example(
+    encoded,
+    image_format,
+    height,
+    width,
+    channels,
+    label,
+    filename='',
+    synset=None,
+    text='',
+    boxes=(),
+):
     """The bytes of one tf.train.Example.
 
     Args:
@@ -52,8 +63,9 @@ def image_example(encoded, image_format, height, width, channels, label, filenam
         features['image/class/synset'] = _bytes_list([_utf8(synset)])
     # message Example { Features features = 1; }
     # message Features { map<string, Feature> feature = 1; }
-    entries = (_field(1, _field(1, key.encode()) + _field(2, features[key]))
-               for key in sorted(features))
+    entries = (
+        _field(1, _field(1, key.encode()) + _field(2, features[key])) for key in sorted(features)
+    )
     return _field(1, b''.join(entries))
 
 
@@ -61,8 +73,10 @@ def labels_text(class_names, first_label=0):
     """The contents of slim's labels.txt: '0:tench' a line. A line break within a name becomes a
     space.
     """
-    return ''.join('%d:%s\n' % (label, ' '.join(name.split()))
-                   for label, name in enumerate(class_names, first_label))
+    return ''.join(
+        '%d:%s\n' % (label, ' '.join(name.split()))
+        for label, name in enumerate(class_names, first_label)
+    )
 
 
 def _utf8(text):
@@ -76,8 +90,8 @@ def _varint(value):
     """Base 128, low bits first; negative numbers as 64-bit two's complement."""
     value &= (1 << 64) - 1
     out = bytearray()
-    while value > 0x7f:
-        out.append(value & 0x7f | 0x80)
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
         value >>= 7
     out.append(value)
     return bytes(out)

@@ -1,4 +1,5 @@
 """Folders of class folders: which images there are, and which of them are held out."""
+
 import os
 
 import numpy as np
@@ -18,7 +19,7 @@ def list_splits(src):
     Raises UsageError without any class.
     """
     if not os.path.isdir(src):
-        raise UsageError('%s is no folder' % src)
+        raise UsageError(f'{src} is no folder')
     parts = {None: src}
     train = os.path.join(src, 'train')
     # A class may be named "train"; it holds files, not classes.
@@ -31,9 +32,12 @@ def list_splits(src):
     class_names = sorted({name for folder in parts.values() for name in _subfolders(folder)})
     if not class_names:
         raise UsageError(
-            '%s has no class folders: put the images of each class into a folder of its own' % src)
-    return {split: {name: _files(os.path.join(folder, name)) for name in class_names}
-            for split, folder in parts.items()}
+            f'{src} has no class folders: put the images of each class into a folder of its own'
+        )
+    return {
+        split: {name: _files(os.path.join(folder, name)) for name in class_names}
+        for split, folder in parts.items()
+    }
 
 
 def hold_out(classes, share=None, every=None, seed=0):
@@ -59,13 +63,19 @@ def hold_out(classes, share=None, every=None, seed=0):
 
 def sources(classes):
     """The images of {class: [path]} with their labels, 0 for the first class."""
-    return [source(path, label, name)
-            for label, (name, paths) in enumerate(classes.items()) for path in paths]
+    return [
+        source(path, label, name)
+        for label, (name, paths) in enumerate(classes.items())
+        for path in paths
+    ]
 
 
 def _subfolders(folder):
-    return sorted(entry.name for entry in os.scandir(folder)
-                  if entry.is_dir() and not entry.name.startswith('.'))
+    return sorted(
+        entry.name
+        for entry in os.scandir(folder)
+        if entry.is_dir() and not entry.name.startswith('.')
+    )
 
 
 def _files(folder):

@@ -9,9 +9,9 @@ import struct
 
 PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 # Start-of-frame markers: 0xC0..0xCF without DHT (C4), JPG (C8) and DAC (CC). ITU-T T.81, table B.1.
-SOF_MARKERS = frozenset(range(0xc0, 0xd0)) - {0xc4, 0xc8, 0xcc}
+SOF_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # Markers without a segment behind them: TEM, RST0..7, SOI.
-BARE_MARKERS = frozenset(range(0xd0, 0xd9)) | {0x01}
+BARE_MARKERS = frozenset(range(0xD0, 0xD9)) | {0x01}
 # An image of more pixels is taken for damaged: a header that lies must not ask for gigabytes.
 MAX_PIXELS = 100000000
 
@@ -30,18 +30,21 @@ def read_header(encoded):
     else:
         return None
     if header.height == 0 or header.width == 0:
-        raise ValueError('a %s image without pixels (%d x %d)'
-                         % (header.format, header.width, header.height))
+        raise ValueError(
+            'a %s image without pixels (%d x %d)' % (header.format, header.width, header.height)
+        )
     if header.height * header.width > MAX_PIXELS:
-        raise ValueError('a %s header that asks for %d x %d pixels, more than %d million'
-                         % (header.format, header.width, header.height, MAX_PIXELS // 1000000))
+        raise ValueError(
+            'a %s header that asks for %d x %d pixels, more than %d million'
+            % (header.format, header.width, header.height, MAX_PIXELS // 1000000)
+        )
     return header
 
 
 def _jpeg_header(encoded):
     position, size = 2, len(encoded)
     while position + 9 < size:
-        if encoded[position] != 0xff:  # bytes between segments are skipped, as libjpeg does
+        if encoded[position] != 0xFF:  # bytes between segments are skipped, as libjpeg does
             position = encoded.find(b'\xff', position)
             if position < 0:
                 break
@@ -50,11 +53,11 @@ def _jpeg_header(encoded):
         if marker in SOF_MARKERS:
             height, width, components = struct.unpack_from('>HHB', encoded, position + 5)
             return Header('JPEG', height, width, components)
-        if marker in (0xff, 0x00):  # fill byte, stuffed byte
-            position += 1 if marker == 0xff else 2
+        if marker in (0xFF, 0x00):  # fill byte, stuffed byte
+            position += 1 if marker == 0xFF else 2
         elif marker in BARE_MARKERS:
             position += 2
-        elif marker == 0xda:  # the scan starts without a frame
+        elif marker == 0xDA:  # the scan starts without a frame
             break
         else:
             position += 2 + struct.unpack_from('>H', encoded, position + 2)[0]

@@ -8,6 +8,7 @@ Labels run from 1 in sorted order of the synsets; 0 is the background. As TF-sli
 that the few odd files (a PNG named .JPEG, 22 CMYK JPEGs) keep their bytes: the reading side takes
 them. Source: tensorflow/models, research/slim/datasets/build_imagenet_data.py.
 """
+
 import os
 import re
 
@@ -21,13 +22,14 @@ IMAGE_SUFFIXES = ('.jpeg', '.jpg', '.png')
 def train_synsets(train_dir):
     """Sorted synsets of the class folders. Raises UsageError without any."""
     if not os.path.isdir(train_dir):
-        raise UsageError('%s is no folder' % train_dir)
-    synsets = sorted(entry.name for entry in os.scandir(train_dir)
-                     if SYNSET.match(entry.name) and entry.is_dir())
+        raise UsageError(f'{train_dir} is no folder')
+    synsets = sorted(
+        entry.name for entry in os.scandir(train_dir) if SYNSET.match(entry.name) and entry.is_dir()
+    )
     if not synsets:
         raise UsageError(
-            '%s has no synset folders (n01440764, …): unpack each class into a folder of its own'
-            % train_dir)
+            f'{train_dir} has no synset folders (n01440764, …): unpack each class into a folder of its own'
+        )
     return synsets
 
 
@@ -37,13 +39,14 @@ def read_synsets(path):
     for number, line in _lines(path):
         synset = line.split()[0]
         if not SYNSET.match(synset):
-            raise UsageError('%s, line %d: %r is no synset (n and eight digits)' %
-                             (path, number, synset))
+            raise UsageError(
+                '%s, line %d: %r is no synset (n and eight digits)' % (path, number, synset)
+            )
         synsets.append(synset)
     if len(set(synsets)) != len(synsets):
-        raise UsageError('%s names a synset twice' % path)
+        raise UsageError(f'{path} names a synset twice')
     if not synsets:
-        raise UsageError('%s is empty' % path)
+        raise UsageError(f'{path} is empty')
     return synsets
 
 
@@ -53,8 +56,9 @@ def read_names(path):
     for number, line in _lines(path):
         synset, _, text = line.replace('\t', ' ', 1).partition(' ')
         if not SYNSET.match(synset):
-            raise UsageError('%s, line %d: %r is no synset (n and eight digits)' %
-                             (path, number, synset))
+            raise UsageError(
+                '%s, line %d: %r is no synset (n and eight digits)' % (path, number, synset)
+            )
         names[synset] = text.strip()
     return names
 
@@ -87,12 +91,12 @@ def train_sources(train_dir, synsets, names, boxes):
     missing = [synset for synset in synsets if not os.path.isdir(os.path.join(train_dir, synset))]
     if missing:
         more = ' (and %d more)' % (len(missing) - 1) if missing[1:] else ''
-        raise UsageError('%s has no folder %s%s' % (train_dir, missing[0], more))
+        raise UsageError(f'{train_dir} has no folder {missing[0]}{more}')
     sources = []
     for label, synset in enumerate(synsets, 1):
         sources += _labelled(os.path.join(train_dir, synset), label, synset, names, boxes)
     if not sources:
-        raise UsageError('%s has no images in its synset folders' % train_dir)
+        raise UsageError(f'{train_dir} has no images in its synset folders')
     return sources
 
 
@@ -104,14 +108,15 @@ def validation_sources(validation_dir, labels_file, synset_order, synsets, names
       None.
     """
     if not os.path.isdir(validation_dir):
-        raise UsageError('%s is no folder' % validation_dir)
+        raise UsageError(f'{validation_dir} is no folder')
     if labels_file is None:
         if not any(os.path.isdir(os.path.join(validation_dir, synset)) for synset in synsets):
             raise UsageError(
-                '%s has no synset folders: give the labels of its images with --validation_labels'
-                % validation_dir)
+                f'{validation_dir} has no synset folders: give the labels of its images with --validation_labels'
+            )
         return [
-            item for label, synset in enumerate(synsets, 1)
+            item
+            for label, synset in enumerate(synsets, 1)
             if os.path.isdir(os.path.join(validation_dir, synset))
             for item in _labelled(os.path.join(validation_dir, synset), label, synset, names, boxes)
         ]
@@ -120,15 +125,24 @@ def validation_sources(validation_dir, labels_file, synset_order, synsets, names
     if len(file_names) != len(labels):
         raise UsageError(
             '%s has %d images, %s has %d labels: they must be of the same images, in order of name'
-            % (validation_dir, len(file_names), labels_file, len(labels)))
+            % (validation_dir, len(file_names), labels_file, len(labels))
+        )
     numbers = {synset: label for label, synset in enumerate(synsets, 1)}
     unknown = sorted(set(labels) - set(numbers))
     if unknown:
-        raise UsageError('%s has the synset %s, which is not among the %d classes' %
-                         (labels_file, unknown[0], len(synsets)))
+        raise UsageError(
+            '%s has the synset %s, which is not among the %d classes'
+            % (labels_file, unknown[0], len(synsets))
+        )
     return [
-        source(os.path.join(validation_dir, name), numbers[synset], names.get(synset, synset),
-               synset, boxes.get(name, ())) for name, synset in zip(file_names, labels)
+        source(
+            os.path.join(validation_dir, name),
+            numbers[synset],
+            names.get(synset, synset),
+            synset,
+            boxes.get(name, ()),
+        )
+        for name, synset in zip(file_names, labels)
     ]
 
 
@@ -138,38 +152,45 @@ def read_validation_labels(path, synset_order=None):
     """
     lines = [(number, line.split()[0]) for number, line in _lines(path)]
     if not lines:
-        raise UsageError('%s is empty' % path)
+        raise UsageError(f'{path} is empty')
     if SYNSET.match(lines[0][1]):
         for number, word in lines:
             if not SYNSET.match(word):
-                raise UsageError('%s, line %d: %r is no synset, as the lines before it' %
-                                 (path, number, word))
+                raise UsageError(
+                    '%s, line %d: %r is no synset, as the lines before it' % (path, number, word)
+                )
         return [word for _, word in lines]
     if synset_order is None:
         # The official ground truth counts by ILSVRC2012_ID of the development kit's meta.mat, not
         # in sorted order.
         raise UsageError(
-            '%s holds numbers: give the synsets in the order of these numbers with --synset_order'
-            % path)
+            f'{path} holds numbers: give the synsets in the order of these numbers with --synset_order'
+        )
     order = read_synsets(synset_order)
     labels = []
     for number, word in lines:
         if not word.isdigit() or not 1 <= int(word) <= len(order):
-            raise UsageError('%s, line %d: %r is not a number from 1 to %d' %
-                             (path, number, word, len(order)))
+            raise UsageError(
+                '%s, line %d: %r is not a number from 1 to %d' % (path, number, word, len(order))
+            )
         labels.append(order[int(word) - 1])
     return labels
 
 
 def _labelled(folder, label, synset, names, boxes):
     text = names.get(synset, synset)
-    return [source(os.path.join(folder, name), label, text, synset, boxes.get(name, ()))
-            for name in _image_names(folder)]
+    return [
+        source(os.path.join(folder, name), label, text, synset, boxes.get(name, ()))
+        for name in _image_names(folder)
+    ]
 
 
 def _image_names(folder):
-    return sorted(entry.name for entry in os.scandir(folder)
-                  if entry.name.lower().endswith(IMAGE_SUFFIXES) and not entry.name.startswith('.'))
+    return sorted(
+        entry.name
+        for entry in os.scandir(folder)
+        if entry.name.lower().endswith(IMAGE_SUFFIXES) and not entry.name.startswith('.')
+    )
 
 
 def _lines(path):
@@ -178,4 +199,4 @@ def _lines(path):
         with open(path, encoding='utf-8', errors='replace') as file:
             return [(number, line.strip()) for number, line in enumerate(file, 1) if line.strip()]
     except OSError as error:
-        raise UsageError('cannot read %s: %s' % (path, error.strerror))
+        raise UsageError(f'cannot read {path}: {error.strerror}')

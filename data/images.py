@@ -1,6 +1,7 @@
 """Image files made ready for a record: checked by decoding them, kept as they are where training
 can read them.
 """
+
 import collections
 import io
 import warnings
@@ -44,6 +45,7 @@ def encoded_image(data):
     else:
         kind = None
     from PIL import Image
+
     try:
         with warnings.catch_warnings():
             # Damaged EXIF and odd palettes are of no concern, and the size has a check of its own.
@@ -51,8 +53,10 @@ def encoded_image(data):
             image = Image.open(io.BytesIO(data))
             width, height = image.size
             if width * height > MAX_PIXELS:  # the pipeline would not take it
-                raise NotAnImage('%d x %d pixels are more than %d million' %
-                                 (width, height, MAX_PIXELS // 1000000))
+                raise NotAnImage(
+                    '%d x %d pixels are more than %d million'
+                    % (width, height, MAX_PIXELS // 1000000)
+                )
             channels = 3 if image.mode == 'P' else len(image.getbands())
             if kind == 'JPEG':
                 # An eighth of the size takes the same bytes through the same checks, and a third of
@@ -73,8 +77,10 @@ def _as_png(image):
     first frame.
     """
     from PIL import Image
+
     if image.mode.startswith('I;16'):
         import numpy as np
+
         image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
     elif image.mode in ('I', 'F'):
         raise NotAnImage('its 32-bit pixels have no agreed range: convert it to 8 bits first')

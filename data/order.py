@@ -18,7 +18,7 @@ CACHED_EPOCHS = 4
 
 def permutation(seed, epoch, num_examples):
     """int64 [N]: the order of one epoch. RandomState, because numpy froze its streams for good."""
-    words = [seed & 0xffffffff, seed >> 32 & 0xffffffff, epoch]
+    words = [seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF, epoch]
     return np.random.RandomState(words).permutation(num_examples)
 
 

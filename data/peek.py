@@ -1,8 +1,8 @@
 """One batch of a training pipeline, outside the training's graph and session."""
+
 import tensorflow as tf
 
-from data import contact_sheet
-from data import preprocess
+from data import contact_sheet, preprocess
 
 
 def read_batch(pipeline, batch):
@@ -20,6 +20,8 @@ def draw(pipeline, batch, path):
     """Writes a batch as a contact sheet; gives a line of text for each image."""
     images, labels = read_batch(pipeline, batch)
     captions = [contact_sheet.caption(pipeline.source, label) for label in labels]
-    contact_sheet.write(path, images, captions, 'batch {}'.format(batch))
-    return ['image {}: label {}, {}'.format(i, caption, pipeline.describe(record))
-            for i, (caption, record) in enumerate(zip(captions, pipeline.records(batch)))]
+    contact_sheet.write(path, images, captions, f'batch {batch}')
+    return [
+        f'image {i}: label {caption}, {pipeline.describe(record)}'
+        for i, (caption, record) in enumerate(zip(captions, pipeline.records(batch)))
+    ]

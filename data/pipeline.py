@@ -26,8 +26,14 @@ PREFETCHED_BATCHES = 2
 # A group's pixels are all in memory at once, as many groups as there are threads: photographs of 12
 # megapixels take 1.2 GB in 2 threads and 2.6 GB in 8. Groups of 4: 0.9 and 1.6 GB, 3 % slower.
 LARGEST_GROUP = 8
-EXAMPLE_TYPES = Example(encoded=tf.string, window=tf.int32, flip=tf.bool, colour=tf.float32,
-                        label=tf.int32, weight=tf.float32)
+EXAMPLE_TYPES = Example(
+    encoded=tf.string,
+    window=tf.int32,
+    flip=tf.bool,
+    colour=tf.float32,
+    label=tf.int32,
+    weight=tf.float32,
+)
 # Autograph would rewrite what it is given down to the Python that runs for each image, at 0.4 ms an
 # image.
 plain = tf.autograph.experimental.do_not_convert
@@ -35,15 +41,30 @@ plain = tf.autograph.experimental.do_not_convert
 
 def stacked(examples):
     """A list of Examples as one Example of arrays, of EXAMPLE_TYPES."""
-    return Example(*(np.array(values, dtype.as_numpy_dtype)
-                     for values, dtype in zip(zip(*examples), EXAMPLE_TYPES)))
+    return Example(
+        *(
+            np.array(values, dtype.as_numpy_dtype)
+            for values, dtype in zip(zip(*examples), EXAMPLE_TYPES)
+        )
+    )
 
 
 class Pipeline:
     """What training and evaluation share. `bad_records`: {place: reason} of what was skipped."""
 
-    def __init__(self, dataset, batch_size, image_size, preprocessing_name, num_threads,
-                 normalize_on, on_bad_record, order, training, augment):
+    def __init__(
+        self,
+        dataset,
+        batch_size,
+        image_size,
+        preprocessing_name,
+        num_threads,
+        normalize_on,
+        on_bad_record,
+        order,
+        training,
+        augment,
+    ):
         self.source, self.batch_size, self.image_size = dataset, batch_size, image_size
         # A batch is so many whole groups.
         self.group_size = max(n for n in range(1, LARGEST_GROUP + 1) if batch_size % n == 0)
@@ -51,8 +72,9 @@ class Pipeline:
         self.image_type = tf.uint8 if normalize_on == 'device' else tf.float32
         self.on_bad_record, self.order, self.training = on_bad_record, order, training
         self.recoloured = augment and preprocessing_name == 'inception_v2'
-        self.reader = Reader(dataset, order, preprocessing_name, image_size, training, augment,
-                             on_bad_record)
+        self.reader = Reader(
+            dataset, order, preprocessing_name, image_size, training, augment, on_bad_record
+        )
         self._only_decoder, self._lock = None, threading.Lock()
 
     @property
@@ -112,8 +134,11 @@ class Pipeline:
             groups = self.batch_size // self.group_size
             numbers = tf.data.Dataset.range(first_batch * groups, last_batch * groups)
             group = self._group_or_stand_ins if self.on_bad_record == 'skip' else self._group
-            batches = numbers.map(plain(group), num_parallel_calls=threads).batch(
-                groups, drop_remainder=True).map(plain(self._joined))
+            batches = (
+                numbers.map(plain(group), num_parallel_calls=threads)
+                .batch(groups, drop_remainder=True)
+                .map(plain(self._joined))
+            )
         options = tf.data.Options()
         options.experimental_deterministic = True
         # Decoding has threads of its own: in the session's pool it would hold up the step.
@@ -124,10 +149,11 @@ class Pipeline:
     def _positions_of_group(self, number):
         """The positions, in the stream of all ranks, of the n-th group of this rank."""
         batch, start = divmod(int(number) * self.group_size, self.batch_size)
-        return self.positions(batch)[start:start + self.group_size].tolist()
+        return self.positions(batch)[start : start + self.group_size].tolist()
 
     def _group(self, number):
         """(images, labels, weights) of a group. A bad record ends the session's run."""
+
         def read(number):
             return stacked([self.reader(p) for p in self._positions_of_group(number)])
 
@@ -135,11 +161,16 @@ class Pipeline:
             return self._finish(pixels, windows, flips, colours)
 
         examples = Example(*tf.numpy_function(read, [number], list(EXAMPLE_TYPES)))
-        pixels = [preprocess.decode(encoded, window) for encoded, window in zip(
-            tf.unstack(examples.encoded, self.group_size),
-            tf.unstack(examples.window, self.group_size))]
+        pixels = [
+            preprocess.decode(encoded, window)
+            for encoded, window in zip(
+                tf.unstack(examples.encoded, self.group_size),
+                tf.unstack(examples.window, self.group_size),
+            )
+        ]
         images = tf.numpy_function(
-            finish, [examples.window, examples.flip, examples.colour] + pixels, self.image_type)
+            finish, [examples.window, examples.flip, examples.colour] + pixels, self.image_type
+        )
         return images, examples.label, examples.weight
 
     def _group_or_stand_ins(self, number):
@@ -149,6 +180,7 @@ class Pipeline:
         (A dataset of one image with ignore_errors() in a parallel interleave would do too, but
         crashes the process when its session is closed.)
         """
+
         def decoded(position):
             example = self.reader(position)
             try:
@@ -167,13 +199,22 @@ class Pipeline:
         return tf.numpy_function(run, [number], [self.image_type, tf.int32, tf.float32])
 
     def _finish(self, pixels, windows, flips, colours):
-        return preprocess.finish(pixels, windows, flips, colours if self.recoloured else None,
-                                 self.image_size, self.image_type.as_numpy_dtype)
+        return preprocess.finish(
+            pixels,
+            windows,
+            flips,
+            colours if self.recoloured else None,
+            self.image_size,
+            self.image_type.as_numpy_dtype,
+        )
 
     def _joined(self, images, labels, weights):
         """[groups, group size, ...] -> [batch size, ...]: the same memory, with static shapes."""
-        return (tf.reshape(images, [self.batch_size, self.image_size, self.image_size, 3]),
-                tf.reshape(labels, [self.batch_size]), tf.reshape(weights, [self.batch_size]))
+        return (
+            tf.reshape(images, [self.batch_size, self.image_size, self.image_size, 3]),
+            tf.reshape(labels, [self.batch_size]),
+            tf.reshape(weights, [self.batch_size]),
+        )
 
     def _synthetic(self, number):
         """Batch number -> (images, labels, weights) of noise."""
@@ -187,7 +228,8 @@ class Pipeline:
             return pool[records % len(pool)], self.source.label(records), counted.astype(np.float32)
 
         images, labels, weights = tf.numpy_function(
-            batch, [number], [tf.as_dtype(pool.dtype), tf.int32, tf.float32])
+            batch, [number], [tf.as_dtype(pool.dtype), tf.int32, tf.float32]
+        )
         images.set_shape([self.batch_size] + list(pool.shape[1:]))
         labels.set_shape([self.batch_size])
         weights.set_shape([self.batch_size])
@@ -201,13 +243,33 @@ class TrainPipeline(Pipeline):
     colours.
     """
 
-    def __init__(self, dataset, batch_size, image_size, preprocessing_name, seed=0, rank=0,
-                 world_size=1, num_threads=2, normalize_on='host', on_bad_record='stop',
-                 augment=True):
+    def __init__(
+        self,
+        dataset,
+        batch_size,
+        image_size,
+        preprocessing_name,
+        seed=0,
+        rank=0,
+        world_size=1,
+        num_threads=2,
+        normalize_on='host',
+        on_bad_record='stop',
+        augment=True,
+    ):
         self.rank, self.world_size = rank, world_size
-        super().__init__(dataset, batch_size, image_size, preprocessing_name, num_threads,
-                         normalize_on, on_bad_record,
-                         Order(dataset.num_examples, seed, shuffle=augment), True, augment)
+        super().__init__(
+            dataset,
+            batch_size,
+            image_size,
+            preprocessing_name,
+            num_threads,
+            normalize_on,
+            on_bad_record,
+            Order(dataset.num_examples, seed, shuffle=augment),
+            True,
+            augment,
+        )
 
     def positions(self, batch):
         return batch_positions(batch, self.batch_size, self.rank, self.world_size)
@@ -218,20 +280,41 @@ class TrainPipeline(Pipeline):
 
         Endless without num_batches.
         """
-        last = (np.iinfo(np.int64).max // self.batch_size if num_batches is None
-                else start_batch + num_batches)
+        last = (
+            np.iinfo(np.int64).max // self.batch_size
+            if num_batches is None
+            else start_batch + num_batches
+        )
         return self._batches(start_batch, last).map(
-            plain(lambda images, labels, weights: (images, labels)))
+            plain(lambda images, labels, weights: (images, labels))
+        )
 
 
 class EvalPipeline(Pipeline):
     """Every record once, in the order of the files; the last batch is filled up with weight 0."""
 
-    def __init__(self, dataset, batch_size, image_size, preprocessing_name, num_threads=2,
-                 normalize_on='host', on_bad_record='stop'):
-        super().__init__(dataset, batch_size, image_size, preprocessing_name, num_threads,
-                         normalize_on, on_bad_record,
-                         Order(dataset.num_examples, 0, shuffle=False), False, False)
+    def __init__(
+        self,
+        dataset,
+        batch_size,
+        image_size,
+        preprocessing_name,
+        num_threads=2,
+        normalize_on='host',
+        on_bad_record='stop',
+    ):
+        super().__init__(
+            dataset,
+            batch_size,
+            image_size,
+            preprocessing_name,
+            num_threads,
+            normalize_on,
+            on_bad_record,
+            Order(dataset.num_examples, 0, shuffle=False),
+            False,
+            False,
+        )
         self.num_batches = -(-dataset.num_examples // batch_size)
 
     def dataset(self):
@@ -256,5 +339,7 @@ class Decoder:
 
     def __call__(self, example):
         return self.session.run(
-            self.pixels, {self.encoded: example.encoded, self.window: example.window},
-            options=self.options)
+            self.pixels,
+            {self.encoded: example.encoded, self.window: example.window},
+            options=self.options,
+        )

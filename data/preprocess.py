@@ -40,6 +40,6 @@ def finish(pixels, windows, flips, colours, size, dtype):
     for i, image in enumerate(pixels):
         y, x, height, width = windows[i]
         if image.shape[:2] != (height, width):  # a whole PNG
-            image = np.ascontiguousarray(image[y:y + height, x:x + width])
+            image = np.ascontiguousarray(image[y : y + height, x : x + width])
         render(image, size, flips[i], None if colours is None else colours[i], dtype, images[i])
     return images

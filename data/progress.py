@@ -1,6 +1,7 @@
 """Progress of a long command on stderr: a tqdm bar on a terminal, a plain line now and then
 elsewhere.
 """
+
 import sys
 import time
 
@@ -19,8 +20,14 @@ class Progress:
         self._bar = None
         if sys.stderr.isatty():
             import tqdm
-            self._bar = tqdm.tqdm(total=total, desc=description, unit=unit, dynamic_ncols=True,
-                                  unit_scale=total >= 10000)
+
+            self._bar = tqdm.tqdm(
+                total=total,
+                desc=description,
+                unit=unit,
+                dynamic_ncols=True,
+                unit_scale=total >= 10000,
+            )
 
     def __enter__(self):
         return self
@@ -37,10 +44,20 @@ class Progress:
             elapsed = time.time() - self._started
             rate = self._done / max(elapsed, 1e-9)
             print(
-                '%s: %d of %d %ss (%d %%), %.0f %ss/s, %.0f s left' %
-                (self._description, self._done, self._total, self._unit,
-                 100 * self._done // max(self._total, 1), rate, self._unit,
-                 (self._total - self._done) / max(rate, 1e-9)), file=sys.stderr, flush=True)
+                '%s: %d of %d %ss (%d %%), %.0f %ss/s, %.0f s left'
+                % (
+                    self._description,
+                    self._done,
+                    self._total,
+                    self._unit,
+                    100 * self._done // max(self._total, 1),
+                    rate,
+                    self._unit,
+                    (self._total - self._done) / max(rate, 1e-9),
+                ),
+                file=sys.stderr,
+                flush=True,
+            )
             self._next_line = time.time() + PLAIN_INTERVAL_SECONDS
 
     def note(self, line):

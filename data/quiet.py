@@ -1,4 +1,5 @@
 """TensorFlow without its deprecation notices, for the tools whose output a person reads."""
+
 import os
 import warnings
 
@@ -7,5 +8,6 @@ def import_tensorflow():
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
     warnings.simplefilter('ignore', FutureWarning)
     import tensorflow as tf
+
     tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.ERROR)
     return tf

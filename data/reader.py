@@ -42,6 +42,7 @@ def load(dataset, record):
 def blank_image():
     """A 1x1 PNG that stands where there is nothing to show."""
     from PIL import Image
+
     out = io.BytesIO()
     Image.new('RGB', (1, 1)).save(out, 'PNG')
     return Loaded(out.getvalue(), 1, 1, 0, NO_BOXES)
@@ -55,14 +56,16 @@ class Reader:
     the next usable one in the order stands in for it; in evaluation, a blank of weight 0.
     """
 
-    def __init__(self, dataset, order, preprocessing_name, image_size, training, augmented,
-                 on_bad_record):
+    def __init__(
+        self, dataset, order, preprocessing_name, image_size, training, augmented, on_bad_record
+    ):
         self.dataset, self.order = dataset, order
         self.preprocessing_name, self.image_size = preprocessing_name, image_size
         self.training, self.augmented = training, augmented
         self.on_bad_record = on_bad_record
         self.bad_records = collections.OrderedDict(
-            (error.place, error.reason) for error in dataset.errors)
+            (error.place, error.reason) for error in dataset.errors
+        )
         self._lock = threading.Lock()
         self._blank = blank_image()
 
@@ -103,13 +106,16 @@ class Reader:
             if error is None:
                 return example
             self.note(error)
-        raise BadRecord(*self.dataset.locate(self.order(candidate)[1]), reason=(
-            'the last of %d records in a row that cannot be used' % MAX_REPLACEMENTS))
+        raise BadRecord(
+            *self.dataset.locate(self.order(candidate)[1]),
+            reason=('the last of %d records in a row that cannot be used' % MAX_REPLACEMENTS),
+        )
 
     def undecodable(self, position, error):
         """The BadRecord of a TensorFlow error in decoding."""
-        return BadRecord(*self.dataset.locate(self.order(position)[1]),
-                         reason=error.message.split('\n')[0])
+        return BadRecord(
+            *self.dataset.locate(self.order(position)[1]), reason=error.message.split('\n')[0]
+        )
 
     def note(self, error):
         """Keeps a BadRecord in `bad_records`, once."""
@@ -118,6 +124,12 @@ class Reader:
 
     def _example(self, loaded, key, weight):
         window, flip, colour = augment.plan(
-            self.preprocessing_name, self.image_size, key, loaded.height, loaded.width,
-            loaded.boxes, self.augmented)
+            self.preprocessing_name,
+            self.image_size,
+            key,
+            loaded.height,
+            loaded.width,
+            loaded.boxes,
+            self.augmented,
+        )
         return Example(loaded.encoded, window, flip, colour, loaded.label, weight)

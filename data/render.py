@@ -114,6 +114,7 @@ def render(image, size, flip=False, colour=None, dtype=np.float32, out=None):
     delta = f32(0) if colour is None else f32(colour[0] * 255.0)
     factor = f32(1) if colour is None else f32(colour[1])
     delta_before = delta if colour is not None and colour[2] else f32(0)
-    render_rows(image, size, bool(flip), colour is not None, delta, factor, delta_before, scale,
-                offset, out)
+    render_rows(
+        image, size, bool(flip), colour is not None, delta, factor, delta_before, scale, offset, out
+    )
     return out

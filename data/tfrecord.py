@@ -38,27 +38,28 @@ class BadRecord(Exception):
     def __init__(self, path, number, reason):
         self.place = path if number is None else '%s, record %d' % (path, number)
         self.reason = reason
-        super().__init__('%s: %s' % (self.place, reason))
+        super().__init__(f'{self.place}: {reason}')
 
 
 def masked_crc32c(data):
     """CRC-32C of bytes in TFRecord's rotated form (tensorflow/core/lib/hash/crc32c.h)."""
     crc = google_crc32c.value(data)
-    return (((crc >> 15) | (crc << 17)) + 0xa282ead8) & 0xffffffff
+    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def frame(data):
     """The bytes of one record as they stand in a file."""
     length = struct.pack('<Q', len(data))
-    return b''.join((length, FOOTER.pack(masked_crc32c(length)), data,
-                     FOOTER.pack(masked_crc32c(data))))
+    return b''.join(
+        (length, FOOTER.pack(masked_crc32c(length)), data, FOOTER.pack(masked_crc32c(data)))
+    )
 
 
 class TFRecordWriter:
     """Writes records to `path`. The file appears there, whole, when it is closed without an error.
 
-        with TFRecordWriter('train-00000-of-00001') as writer:
-            writer.write(example.SerializeToString())
+    with TFRecordWriter('train-00000-of-00001') as writer:
+        writer.write(example.SerializeToString())
     """
 
     def __init__(self, path):
@@ -102,18 +103,25 @@ def scan(path):
         while offset < size:
             header = os.pread(descriptor, HEADER.size, offset)
             if len(header) < HEADER.size:
-                error = BadRecord(path, len(offsets),
-                                  'the file is truncated within a record header')
+                error = BadRecord(
+                    path, len(offsets), 'the file is truncated within a record header'
+                )
                 break
             length, crc = HEADER.unpack(header)
             if masked_crc32c(header[:8]) != crc:
-                error = BadRecord(path, len(offsets), 'wrong checksum of the record length '
-                                  '(damaged, or no TFRecord file)')
+                error = BadRecord(
+                    path,
+                    len(offsets),
+                    'wrong checksum of the record length (damaged, or no TFRecord file)',
+                )
                 break
             if offset + OVERHEAD + length > size:
-                error = BadRecord(path, len(offsets),
-                                  'the file is truncated: the record ends %d bytes after the file'
-                                  % (offset + OVERHEAD + length - size))
+                error = BadRecord(
+                    path,
+                    len(offsets),
+                    'the file is truncated: the record ends %d bytes after the file'
+                    % (offset + OVERHEAD + length - size),
+                )
                 break
             offsets.append(offset)
             lengths.append(length)
@@ -138,8 +146,11 @@ def build_index(paths):
     key = hashlib.sha1()
     for path in paths:
         status = os.stat(path)
-        key.update(('%s\0%d\0%d\n' % (os.path.abspath(path), status.st_size,
-                                      status.st_mtime_ns)).encode('utf-8', 'surrogateescape'))
+        key.update(
+            ('%s\0%d\0%d\n' % (os.path.abspath(path), status.st_size, status.st_mtime_ns)).encode(
+                'utf-8', 'surrogateescape'
+            )
+        )
     cache = os.path.join(cache_dir('index'), key.hexdigest() + '.npz')
     try:
         with np.load(cache) as saved:
@@ -225,9 +236,12 @@ class RecordFiles:
     def will_read(self, record):
         """Has the system fetch a record from the disk meanwhile. A hint: raises nothing."""
         try:
-            os.posix_fadvise(self._file(int(self.file_numbers[record])).descriptor,
-                             int(self.offsets[record]), int(self.lengths[record]) + OVERHEAD,
-                             os.POSIX_FADV_WILLNEED)
+            os.posix_fadvise(
+                self._file(int(self.file_numbers[record])).descriptor,
+                int(self.offsets[record]),
+                int(self.lengths[record]) + OVERHEAD,
+                os.POSIX_FADV_WILLNEED,
+            )
         except (OSError, AttributeError):  # gone (the read will tell); not on macOS
             pass
 

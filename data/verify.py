@@ -4,6 +4,7 @@ wrong is listed.
 The reading and decoding are the input pipeline's own, over the whole of each image: what passes
 here does not stop a run.
 """
+
 import collections
 import hashlib
 
@@ -46,8 +47,14 @@ def check_splits(name, dataset_dir, datasets, num_processes, progress):
 
 
 def _empty_columns(total):
-    return Checked([], np.full(total, -1, np.int64), np.zeros(total, np.int32),
-                   np.zeros(total, np.int32), np.zeros(total, np.int64), np.zeros(total, 'V16'))
+    return Checked(
+        [],
+        np.full(total, -1, np.int64),
+        np.zeros(total, np.int32),
+        np.zeros(total, np.int32),
+        np.zeros(total, np.int64),
+        np.zeros(total, 'V16'),
+    )
 
 
 def duplicates(hashes_of_splits):
@@ -56,8 +63,11 @@ def duplicates(hashes_of_splits):
 
     hashes_of_splits: {split: V16 array}; records without a hash (bad ones) don't count.
     """
-    places = [(split, record) for split, hashes in hashes_of_splits.items()
-              for record in range(len(hashes))]
+    places = [
+        (split, record)
+        for split, hashes in hashes_of_splits.items()
+        for record in range(len(hashes))
+    ]
     hashes = np.concatenate(list(hashes_of_splits.values()))
     # numpy neither sorts nor compares V16 by value: two unsigned halves do.
     halves = hashes.view(np.uint64).reshape([-1, 2])
@@ -83,7 +93,8 @@ def _run(tasks, datasets, findings, columns, num_processes, progress):
             if culprit < event.task.stop:
                 findings[split][culprit] = Finding(
                     datasets[split].describe(culprit),
-                    'the process that read it ended with status %s' % event.exit_code)
+                    f'the process that read it ended with status {event.exit_code}',
+                )
                 progress.update(1)
                 left.append(event.task._replace(start=culprit + 1))
         elif isinstance(event, workers.Report):
@@ -119,6 +130,7 @@ def _check(dataset, pipeline, record):
     """
     from data import reader
     from data.tfrecord import BadRecord
+
     try:
         loaded = reader.load(dataset, record)
     except BadRecord as error:
@@ -135,6 +147,7 @@ def _open(task):
     key = task[:3]
     if key not in _opened:
         import data
+
         quiet.import_tensorflow()
         dataset = data.open_dataset(*key, on_bad_record='skip')
         _opened[key] = dataset, data.EvalPipeline(dataset, 1, DECODED_SIZE, 'none', num_threads=1)

@@ -7,6 +7,7 @@ the end of the pipe, and is noticed.
 
 Workers are spawned, not forked: they may import TensorFlow whatever the parent has running.
 """
+
 import collections
 import multiprocessing
 import multiprocessing.connection
@@ -95,7 +96,7 @@ def _work(connection, function):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         while True:
-            task, = connection.recv()
+            (task,) = connection.recv()
             try:
                 for value in function(task):
                     connection.send(('report', value))

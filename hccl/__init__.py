@@ -5,6 +5,7 @@ imports it. A command run from this checkout finds this folder first, so the sea
 `hccl.*` is extended over every other folder `hccl/` on `sys.path`. For the same reason nothing in
 this folder may be called `manage` or `split`.
 """
+
 import pkgutil
 
 __path__ = pkgutil.extend_path(__path__, __name__)

@@ -2,6 +2,7 @@
 
 A collective has `rank`, `size`, `allreduce_mean(tensors)`, `allreduce_sum_unfused(tensor)` and `broadcast(tensors)`.
 """
+
 import tensorflow as tf
 
 BUCKET_BYTES = 4 << 20
@@ -37,6 +38,7 @@ def _in_buckets(tensors, reduce_flat):
 
 class SingleRank:
     """One rank: everything is already common."""
+
     rank, size = 0, 1
 
     def allreduce_mean(self, tensors):
@@ -55,11 +57,12 @@ class HostCollectives:
     Args:
       rank: this process's; addresses: 'host:port' of every rank, in order.
     """
+
     GROUP_KEY = 1
 
     def __init__(self, rank, addresses):
         self.rank, self.size = rank, len(addresses)
-        self._device = '/job:worker/replica:0/task:{}/device:CPU:0'.format(rank)  # collective ops want their input on one
+        self._device = f'/job:worker/replica:0/task:{rank}/device:CPU:0'  # collective ops want their input on one
         self._instances = 0
 
     def _next_instance(self):
@@ -69,8 +72,17 @@ class HostCollectives:
 
     def _reduce(self, tensor, final):
         from tensorflow.python.ops import collective_ops
+
         with tf.device(self._device):
-            return collective_ops.all_reduce(tf.identity(tensor), self.size, self.GROUP_KEY, self._next_instance(), 'Add', final, (0,))
+            return collective_ops.all_reduce(
+                tf.identity(tensor),
+                self.size,
+                self.GROUP_KEY,
+                self._next_instance(),
+                'Add',
+                final,
+                (0,),
+            )
 
     def allreduce_mean(self, tensors):
         """Mean over the ranks of each float32 tensor, in buckets; each bucket is under way as soon as it is full."""
@@ -87,8 +99,13 @@ class HostCollectives:
             key = self._next_instance()
             with tf.device(self._device):
                 if self.rank == 0:
-                    return collective_ops.broadcast_send(tf.identity(flat), flat.shape, flat.dtype, self.size, self.GROUP_KEY, key)
-                return collective_ops.broadcast_recv(flat.shape, flat.dtype, self.size, self.GROUP_KEY, key)
+                    return collective_ops.broadcast_send(
+                        tf.identity(flat), flat.shape, flat.dtype, self.size, self.GROUP_KEY, key
+                    )
+                return collective_ops.broadcast_recv(
+                    flat.shape, flat.dtype, self.size, self.GROUP_KEY, key
+                )
+
         return _in_buckets(tensors, send_or_receive)
 
 
@@ -100,13 +117,15 @@ class HcclCollectives:
 
     def allreduce_mean(self, tensors):
         from npu_bridge.hccl import hccl_ops
+
         return [hccl_ops.allreduce(tensor, 'sum', fusion=1) / self.size for tensor in tensors]
 
     def allreduce_sum_unfused(self, tensor):
         from npu_bridge.hccl import hccl_ops
+
         return hccl_ops.allreduce(tensor, 'sum', fusion=0)
 
     def broadcast(self, tensors):
         from npu_bridge.hccl import hccl_ops
-        return hccl_ops.broadcast(list(tensors), 0)
 
+        return hccl_ops.broadcast(list(tensors), 0)

@@ -1,4 +1,5 @@
 """Which CPU cores each rank of a server gets."""
+
 import os
 import re
 
@@ -21,29 +22,33 @@ def assign_cores(bind_cores, num_ranks, allowed=None):
     share = len(allowed) // num_ranks
     if share == 0:
         return [[allowed[rank % len(allowed)]] for rank in range(num_ranks)]
-    return [allowed[rank * share:(rank + 1) * share] for rank in range(num_ranks)]
+    return [allowed[rank * share : (rank + 1) * share] for rank in range(num_ranks)]
 
 
 def _explicit(bind_cores, num_ranks, allowed):
     how = 'write auto, none, or the cores of each rank, as 0-11:12-23'
     sets = bind_cores.split(':')
     if len(sets) != num_ranks:
-        raise UsageError('--bind_cores %s is for %d ranks, this server has %d; %s'
-                         % (bind_cores, len(sets), num_ranks, how))
+        raise UsageError(
+            '--bind_cores %s is for %d ranks, this server has %d; %s'
+            % (bind_cores, len(sets), num_ranks, how)
+        )
     result = []
     for text in sets:
         cores = set()
         for part in text.split(','):
             match = re.match(r'([0-9]{1,5})(?:-([0-9]{1,5}))?\Z', part)
             if not match:
-                raise UsageError('--bind_cores %s: "%s" is no core; %s' % (bind_cores, part, how))
+                raise UsageError(f'--bind_cores {bind_cores}: "{part}" is no core; {how}')
             first = int(match.group(1))
             cores.update(range(first, int(match.group(2) or first) + 1))
         missing = sorted(cores - set(allowed))
         if missing or not cores:
-            raise UsageError('--bind_cores %s: "%s" has no core, or one (%s) that this process may '
-                             'not use; it may use %s'
-                             % (bind_cores, text, ', '.join(map(str, missing)),
-                                ', '.join(map(str, allowed))))
+            raise UsageError(
+                '--bind_cores {}: "{}" has no core, or one ({}) that this process may '
+                'not use; it may use {}'.format(
+                    bind_cores, text, ', '.join(map(str, missing)), ', '.join(map(str, allowed))
+                )
+            )
         result.append(sorted(cores))
     return result

@@ -5,6 +5,7 @@ children. This little process holds the reading end of a pipe from the launcher 
 process group of each rank; the end of the pipe without a line `done` means that the launcher
 died. Run by hccl/rank_process.py, as a script.
 """
+
 import os
 import signal
 import sys

@@ -11,6 +11,7 @@ What one would fall over:
   passes it on once. Were it to reach the ranks as well, each would take it as the second one.
 - `kill -9` of the launcher must leave nothing behind: see hccl/rank_process.py.
 """
+
 import hashlib
 import os
 import random
@@ -42,20 +43,34 @@ def rank_of(env):
     try:
         rank, world_size = int(env['RANK_ID']), int(env.get('RANK_SIZE') or 1)
     except ValueError:
-        raise UsageError('RANK_ID=%s, RANK_SIZE=%s: both are whole numbers'
-                         % (env['RANK_ID'], env.get('RANK_SIZE')))
+        raise UsageError(
+            'RANK_ID={}, RANK_SIZE={}: both are whole numbers'.format(
+                env['RANK_ID'], env.get('RANK_SIZE')
+            )
+        )
     if not 0 <= rank < world_size:
-        raise UsageError('RANK_ID=%d, RANK_SIZE=%d: the ranks of that size are 0 to %d'
-                         % (rank, world_size, world_size - 1))
+        raise UsageError(
+            'RANK_ID=%d, RANK_SIZE=%d: the ranks of that size are 0 to %d'
+            % (rank, world_size, world_size - 1)
+        )
     addresses = [a.strip() for a in env.get('MOBILENET_RANK_ADDRESSES', '').split(',') if a.strip()]
     if addresses and len(addresses) != world_size:
-        raise UsageError('MOBILENET_RANK_ADDRESSES has %d addresses, RANK_SIZE is %d: one a rank'
-                         % (len(addresses), world_size))
+        raise UsageError(
+            'MOBILENET_RANK_ADDRESSES has %d addresses, RANK_SIZE is %d: one a rank'
+            % (len(addresses), world_size)
+        )
     return rank, world_size, addresses
 
 
-def launch(table_path, argv, server_id=None, bind_cores='auto', log_dir='.',
-           base_port=DEFAULT_BASE_PORT, env=None):
+def launch(
+    table_path,
+    argv,
+    server_id=None,
+    bind_cores='auto',
+    log_dir='.',
+    base_port=DEFAULT_BASE_PORT,
+    env=None,
+):
     """Runs `sys.executable argv...` as every rank of this server; returns the exit status.
 
     Rank 0 has the terminal; what another rank R prints goes to log_dir/rank_R.out. Returns 0 when
@@ -79,7 +94,7 @@ def launch(table_path, argv, server_id=None, bind_cores='auto', log_dir='.',
     try:
         os.makedirs(log_dir, exist_ok=True)
     except OSError as e:
-        raise UsageError('%s: %s; give another folder for the logs' % (log_dir, e.strerror))
+        raise UsageError(f'{log_dir}: {e.strerror}; give another folder for the logs')
     common = shared_environment(table, log_dir, base_port, env)
     scratch = tempfile.mkdtemp(prefix='mobilenet_launch_')
     try:
@@ -107,7 +122,7 @@ def shared_environment(table, log_dir, base_port, env):
 def job_id(table):
     """A number: new for each launch on one server; of several servers, the same on all of them."""
     seed = os.urandom(8) if len(table.servers) == 1 else rank_table.dumps(table).encode()
-    return str(int(hashlib.sha256(seed).hexdigest(), 16) % 10 ** 10)
+    return str(int(hashlib.sha256(seed).hexdigest(), 16) % 10**10)
 
 
 def rank_addresses(table, base_port):
@@ -115,12 +130,14 @@ def rank_addresses(table, base_port):
     if len(table.servers) == 1:
         return ['127.0.0.1:%d' % port for port in free_ports(table.world_size)]
     if not 1 <= base_port <= 65536 - table.world_size:
-        raise UsageError('--base_port %d leaves no ports for %d ranks; give one from 1024 to %d'
-                         % (base_port, table.world_size, 65536 - table.world_size))
+        raise UsageError(
+            '--base_port %d leaves no ports for %d ranks; give one from 1024 to %d'
+            % (base_port, table.world_size, 65536 - table.world_size)
+        )
     addresses = []
     for server in table.servers:
         host = rank_table.server_address(server)
-        host = '[%s]' % host if ':' in host else host
+        host = f'[{host}]' if ':' in host else host
         addresses += ['%s:%d' % (host, base_port + device.rank_id) for device in server.devices]
     return addresses
 
@@ -153,9 +170,13 @@ def free_ports(count):
 
 def rank_environment(device, cores, scratch, env):
     """The variables of one rank, on top of `env`."""
-    env = dict(env, RANK_ID=str(device.rank_id), ASCEND_DEVICE_ID=str(device.device_id),
-               DEVICE_ID=str(device.device_id),
-               MOBILENET_ERROR_FILE=os.path.join(scratch, 'rank_%d.error' % device.rank_id))
+    env = dict(
+        env,
+        RANK_ID=str(device.rank_id),
+        ASCEND_DEVICE_ID=str(device.device_id),
+        DEVICE_ID=str(device.device_id),
+        MOBILENET_ERROR_FILE=os.path.join(scratch, 'rank_%d.error' % device.rank_id),
+    )
     if cores is not None:
         env.setdefault('OMP_NUM_THREADS', str(len(cores)))
     env.setdefault('PYTHONUNBUFFERED', '1')  # the last words of a rank that is killed are kept
@@ -163,11 +184,12 @@ def rank_environment(device, cores, scratch, env):
     return env
 
 
-class Stop(object):
+class Stop:
     """SIGINT, SIGTERM and SIGHUP while the ranks run: `asked` lists those that came.
 
     Signals that were ignored (nohup, a shell's background job) stay so.
     """
+
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def __init__(self):
@@ -195,8 +217,16 @@ def run_ranks(server, argv, cores, env, log_dir, scratch, stop):
             if device.rank_id != 0:
                 output = os.path.join(log_dir, 'rank_%d.out' % device.rank_id)
             rank_env = rank_environment(device, cores_of_rank, scratch, env)
-            ranks.append(RankProcess(device.rank_id, [sys.executable] + list(argv), rank_env,
-                                     cores_of_rank, output, rank_env['MOBILENET_ERROR_FILE']))
+            ranks.append(
+                RankProcess(
+                    device.rank_id,
+                    [sys.executable] + list(argv),
+                    rank_env,
+                    cores_of_rank,
+                    output,
+                    rank_env['MOBILENET_ERROR_FILE'],
+                )
+            )
             guard.add(ranks[-1])
         failed = wait_for(ranks, stop)
     finally:
@@ -244,15 +274,16 @@ def first_failure(ended):
     """Of ranks that ended in the same moment, the one the others followed: one that was killed,
     else the one that was the first to write down its error."""
     failed = [rank for rank in ended if rank.status != 0]
-    return min(failed, key=lambda rank: (rank.status >= 0, rank.error_time() or float('inf'),
-                                         rank.rank))
+    return min(
+        failed, key=lambda rank: (rank.status >= 0, rank.error_time() or float('inf'), rank.rank)
+    )
 
 
 def failure_line(failed, num_ranks, stop):
     """The last line of a launch that failed: the rank, how it ended, its error, where to read."""
     line = 'rank %d failed with %s' % (failed.rank, failed.describe_end())
     if len(stop.asked) > 1 and failed.status == -signal.SIGKILL:
-        line += ': killed at the second %s' % signal.Signals(stop.asked[1]).name
+        line += f': killed at the second {signal.Signals(stop.asked[1]).name}'
     elif stop.asked and failed.status in (-signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT):
         line += ': stopped before its training loop had begun'
     elif failed.error():
@@ -262,7 +293,7 @@ def failure_line(failed, num_ranks, stop):
     if num_ranks > 1:
         line += '; the other ranks were ended'
     if failed.output_path is not None:
-        line += '; its output is in %s' % failed.output_path
+        line += f'; its output is in {failed.output_path}'
     return line
 
 

@@ -2,6 +2,7 @@
 
 Linux only (prctl, process groups), as is TensorFlow with an Ascend device.
 """
+
 import ctypes
 import os
 import re
@@ -15,14 +16,19 @@ _ERROR_LINE = re.compile(r'([\w.]*(Error|Exception|Interrupt|Exit)\b.*)|(Fatal .
 _LOG_FATAL = re.compile(r'[-\d:. ]+F \S+\.(cc|cpp|h):\d+\] ')  # what a C++ LOG(FATAL) leaves
 
 
-class Guard(object):
+class Guard:
     """Kills the process groups of the ranks should this process be killed; see hccl/guard.py."""
 
     def __init__(self):
         script = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'guard.py')
         self._process = subprocess.Popen(
-            [sys.executable, '-I', '-S', script], stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd='/', start_new_session=True)
+            [sys.executable, '-I', '-S', script],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd='/',
+            start_new_session=True,
+        )
 
     def add(self, process):
         self._tell('%d' % process.pid)
@@ -43,7 +49,7 @@ class Guard(object):
             pass  # somebody ended the guard; the ranks run without it
 
 
-class RankProcess(object):
+class RankProcess:
     """A running rank. `status` is None while it runs, then its exit status, or minus its signal."""
 
     def __init__(self, rank, command, env, cores, output_path, error_path):
@@ -65,10 +71,11 @@ class RankProcess(object):
         streams = {}
         if output_path is not None:
             output = open(output_path, 'wb')
-            streams = dict(stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+            streams = {'stdin': subprocess.DEVNULL, 'stdout': output, 'stderr': subprocess.STDOUT}
         try:
-            self._process = subprocess.Popen(command, env=env, preexec_fn=prepare,
-                                             start_new_session=True, **streams)
+            self._process = subprocess.Popen(
+                command, env=env, preexec_fn=prepare, start_new_session=True, **streams
+            )
         finally:
             if output_path is not None:
                 output.close()
@@ -109,7 +116,7 @@ class RankProcess(object):
         if self.status >= 0:
             return 'exit status %d' % self.status
         try:
-            return 'signal %s' % signal.Signals(-self.status).name
+            return f'signal {signal.Signals(-self.status).name}'
         except ValueError:
             return 'signal %d' % -self.status
 

@@ -4,6 +4,7 @@
 server, `merge` puts several servers into one table, `dump` writes. Nothing here needs TensorFlow
 or an NPU.
 """
+
 import collections
 import json
 import os
@@ -25,8 +26,10 @@ def find(path):
         if os.path.isfile(ready):
             return ready
     ready = sorted(name for name in os.listdir(READY_TABLES) if name.endswith('.json'))
-    raise UsageError('rank table %s: no such file; give its path, one of the ready tables (%s), or '
-                     'make one with scripts/make_rank_table.py' % (path, ', '.join(ready)))
+    raise UsageError(
+        'rank table {}: no such file; give its path, one of the ready tables ({}), or '
+        'make one with scripts/make_rank_table.py'.format(path, ', '.join(ready))
+    )
 
 
 def load(path):
@@ -36,11 +39,12 @@ def load(path):
         with open(path, encoding='utf-8-sig') as f:
             data = json.load(f)
     except OSError as e:
-        raise UsageError('rank table %s: %s; give a file that can be read' % (path, e.strerror))
+        raise UsageError(f'rank table {path}: {e.strerror}; give a file that can be read')
     except (ValueError, RecursionError) as e:
         reason = str(e).splitlines()[0] if str(e) else type(e).__name__
-        raise UsageError('rank table %s: not JSON: %s; correct it (comments are not allowed)'
-                         % (path, reason))
+        raise UsageError(
+            f'rank table {path}: not JSON: {reason}; correct it (comments are not allowed)'
+        )
     return parse(data, path)
 
 
@@ -72,7 +76,8 @@ def to_json(table):
     if table.super_pods:
         top['super_pod_list'] = [
             {'super_pod_id': pod_id, 'server_list': [{'server_id': name} for name in members]}
-            for pod_id, members in table.super_pods]
+            for pod_id, members in table.super_pods
+        ]
     return top
 
 
@@ -96,8 +101,7 @@ def dump(table, path):
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except OSError as e:
-        raise UsageError('rank table %s: cannot be written: %s; give another path'
-                         % (path, e.strerror))
+        raise UsageError(f'rank table {path}: cannot be written: {e.strerror}; give another path')
 
 
 def make(server_id, device_ips):
@@ -105,8 +109,10 @@ def make(server_id, device_ips):
 
     Raises UsageError.
     """
-    devices = tuple(Device(device_id, address, rank, None, {})
-                    for rank, (device_id, address) in enumerate(device_ips))
+    devices = tuple(
+        Device(device_id, address, rank, None, {})
+        for rank, (device_id, address) in enumerate(device_ips)
+    )
     server = Server(server_id, None, devices, {})
     return _checked(RankTable('1.0', (server,), (), len(devices), 'server_list', None))
 
@@ -117,10 +123,13 @@ def merge(tables):
     SuperPods of the same id become one. Tables of version 1.0 and 1.2 do not mix: the networks
     differ. Raises UsageError.
     """
-    versions = sorted(set(table.version for table in tables))
+    versions = sorted({table.version for table in tables})
     if len(versions) != 1:
-        raise UsageError('rank tables of versions %s cannot be merged; use tables of one version'
-                         % ' and '.join(versions))
+        raise UsageError(
+            'rank tables of versions {} cannot be merged; use tables of one version'.format(
+                ' and '.join(versions)
+            )
+        )
     servers, pods, rank = [], {}, 0
     for table in tables:
         for server in table.servers:
@@ -131,8 +140,9 @@ def merge(tables):
             servers.append(server._replace(devices=tuple(devices)))
         for pod_id, members in table.super_pods:
             pods[pod_id] = pods.get(pod_id, ()) + members
-    return _checked(RankTable(versions[0], tuple(servers), tuple(pods.items()), rank,
-                              'server_list', None))
+    return _checked(
+        RankTable(versions[0], tuple(servers), tuple(pods.items()), rank, 'server_list', None)
+    )
 
 
 def _checked(table):
@@ -154,8 +164,9 @@ def find_server(table, server_id=None):
     if server_id is not None:
         matches = [s for s in table.servers if server_id in (s.server_id, s.host_ip)]
         if not matches:
-            raise UsageError('--server_id %s is not in rank table %s; it has %s'
-                             % (server_id, table.path, names))
+            raise UsageError(
+                f'--server_id {server_id} is not in rank table {table.path}; it has {names}'
+            )
         return matches[0]
     if len(table.servers) == 1:
         return table.servers[0]
@@ -163,9 +174,11 @@ def find_server(table, server_id=None):
     if len(matches) != 1:
         what = 'no server'
         if matches:
-            what = 'more than one server (%s)' % ', '.join(s.server_id for s in matches)
-        raise UsageError('%s of rank table %s has an address of this machine; say which one this '
-                         'is with --server_id (%s)' % (what, table.path, names))
+            what = 'more than one server ({})'.format(', '.join(s.server_id for s in matches))
+        raise UsageError(
+            f'{what} of rank table {table.path} has an address of this machine; say which one this '
+            f'is with --server_id ({names})'
+        )
     return matches[0]
 
 

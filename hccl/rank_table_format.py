@@ -5,6 +5,7 @@ guide (Atlas training products; Atlas A3 for version 1.2) and the TensorFlow 1.1
 Everything is checked here, because HCCL itself answers a wrong table with an error code, or with a
 hang.
 """
+
 import collections
 import ipaddress
 import json
@@ -19,7 +20,8 @@ Server = collections.namedtuple('Server', 'server_id host_ip devices extra')
 Server.__doc__ = """One machine. server_id: str; host_ip: str or None; devices: tuple of Device in
 order of rank; extra: dict of the other fields."""
 RankTable = collections.namedtuple(
-    'RankTable', 'version servers super_pods world_size template path')
+    'RankTable', 'version servers super_pods world_size template path'
+)
 RankTable.__doc__ = """version: '1.0' or '1.2'; servers: tuple of Server in order of rank;
 super_pods: tuple of (super_pod_id, tuple of server_id); world_size: int; template: 'server_list' or
 'group_list'; path: str, where it was read from."""
@@ -31,7 +33,7 @@ DEVICES_PER_SERVER = {
 }
 
 
-class Fields(object):
+class Fields:
     """One JSON object of the file and where it stands, so that every error can name the field."""
 
     def __init__(self, value, path, place=''):
@@ -44,7 +46,7 @@ class Fields(object):
         return '.'.join(part for part in (self.place, field) if part) or 'the file'
 
     def fail(self, field, what, change):
-        raise UsageError('rank table %s: %s %s; %s' % (self.path, self.name(field), what, change))
+        raise UsageError(f'rank table {self.path}: {self.name(field)} {what}; {change}')
 
     def string(self, field, required=True):
         """The text of a field. All values are strings, numbers too: HCCL reads no others."""
@@ -54,8 +56,11 @@ class Fields(object):
                 self.fail(field, 'is missing', 'add it')
             return None
         if not isinstance(value, str):
-            self.fail(field, 'is %s, not a string' % json.dumps(value)[:40],
-                      'put its value in quotes (numbers too: "0")')
+            self.fail(
+                field,
+                f'is {json.dumps(value)[:40]}, not a string',
+                'put its value in quotes (numbers too: "0")',
+            )
         return value
 
     def integer(self, field, required=True):
@@ -63,8 +68,7 @@ class Fields(object):
         if text is None:
             return None
         if not re.match(r'[0-9]{1,9}\Z', text):
-            self.fail(field, 'is "%s", not a whole number' % text,
-                      'write a number from 0 up, as "0"')
+            self.fail(field, f'is "{text}", not a whole number', 'write a number from 0 up, as "0"')
         return int(text)
 
     def address(self, field, required=True):
@@ -74,8 +78,9 @@ class Fields(object):
         try:
             return str(ipaddress.ip_address(text))
         except ValueError:
-            return self.fail(field, 'is "%s", not an IP address' % text,
-                             'write it as A.B.C.D (or IPv6)')
+            return self.fail(
+                field, f'is "{text}", not an IP address', 'write it as A.B.C.D (or IPv6)'
+            )
 
     def items(self, field):
         value = self.value.get(field)
@@ -83,14 +88,19 @@ class Fields(object):
             self.fail(field, 'is missing', 'add it')
         if not isinstance(value, list) or not value:
             self.fail(field, 'is not a list with something in it', 'write it as [{...}, ...]')
-        return [Fields(item, self.path, '%s[%d]' % (self.name(field), i))
-                for i, item in enumerate(value)]
+        return [
+            Fields(item, self.path, '%s[%d]' % (self.name(field), i))
+            for i, item in enumerate(value)
+        ]
 
     def count(self, field, actual, of_what, required=False):
         stated = self.integer(field, required)
         if stated is not None and stated != actual:
-            self.fail(field, 'is "%d", but there are %d %s' % (stated, actual, of_what),
-                      'write "%d"' % actual)
+            self.fail(
+                field,
+                'is "%d", but there are %d %s' % (stated, actual, of_what),
+                'write "%d"' % actual,
+            )
 
     def others(self, *known):
         return {field: value for field, value in self.value.items() if field not in known}
@@ -101,19 +111,25 @@ def parse(data, path):
     top = Fields(data, path)
     status = top.string('status')
     if status != 'completed':
-        top.fail('status', 'is "%s": the table is not ready' % status,
-                 'wait until whoever makes it writes "completed", or make one with '
-                 'scripts/make_rank_table.py')
+        top.fail(
+            'status',
+            f'is "{status}": the table is not ready',
+            'wait until whoever makes it writes "completed", or make one with '
+            'scripts/make_rank_table.py',
+        )
     if 'server_list' in data:
         version = top.string('version')
         if version not in DEVICES_PER_SERVER:
-            top.fail('version', 'is "%s"' % version, 'write "1.0" (or "1.2" for a SuperPod)')
+            top.fail('version', f'is "{version}"', 'write "1.0" (or "1.2" for a SuperPod)')
         entries, template = _server_list(top, version), 'server_list'
     elif 'group_list' in data:
         version, template = '1.0', 'group_list'
         if data.get('version') not in (None, version):
-            top.fail('version', 'is %s' % json.dumps(data['version']),
-                     'a table with group_list is "1.0": write that')
+            top.fail(
+                'version',
+                'is {}'.format(json.dumps(data['version'])),
+                'a table with group_list is "1.0": write that',
+            )
         entries = _group_list(top)
     else:
         top.fail('server_list', 'is missing', 'add it (or group_list, in the older template)')
@@ -136,10 +152,19 @@ def _server_list(top, version):
     top.count('server_count', len(servers), 'servers in server_list', required=version == '1.0')
     entries = []
     for server in servers:
-        devices = [(fields, _device(fields, fields.integer('rank_id')))
-                   for fields in server.items('device')]
-        entries.append((server, _server_id(server), server.address('host_ip', required=False),
-                        devices, server.others('server_id', 'host_ip', 'device')))
+        devices = [
+            (fields, _device(fields, fields.integer('rank_id')))
+            for fields in server.items('device')
+        ]
+        entries.append(
+            (
+                server,
+                _server_id(server),
+                server.address('host_ip', required=False),
+                devices,
+                server.others('server_id', 'host_ip', 'device'),
+            )
+        )
     return entries
 
 
@@ -172,8 +197,13 @@ def _group_list(top):
 
 def _device(fields, rank_id):
     known = ('device_id', 'device_ip', 'rank_id', 'super_device_id')
-    return Device(fields.integer('device_id'), fields.address('device_ip', required=False),
-                  rank_id, fields.string('super_device_id', required=False), fields.others(*known))
+    return Device(
+        fields.integer('device_id'),
+        fields.address('device_ip', required=False),
+        rank_id,
+        fields.string('super_device_id', required=False),
+        fields.others(*known),
+    )
 
 
 def _server_id(server):
@@ -182,13 +212,16 @@ def _server_id(server):
     if re.match(r'[0-9.]+\Z', text) or ':' in text:
         server.address('server_id')
     if len(text) > 64 or re.search(r'[\s,/]', text):
-        server.fail('server_id', 'is "%s"' % text,
-                    "write the server's address, or a name of at most 64 letters")
+        server.fail(
+            'server_id',
+            f'is "{text}"',
+            "write the server's address, or a name of at most 64 letters",
+        )
     return text
 
 
 def already(value, place):
-    return 'is "%s", which %s has already' % (value, place)
+    return f'is "{value}", which {place} has already'
 
 
 def _check_ranks(entries):
@@ -197,19 +230,28 @@ def _check_ranks(entries):
     last = len(devices) - 1
     for fields, device in devices:
         if device.rank_id in seen:
-            fields.fail('rank_id', already(device.rank_id, seen[device.rank_id]),
-                        'number the ranks from 0 to %d, each once' % last)
+            fields.fail(
+                'rank_id',
+                already(device.rank_id, seen[device.rank_id]),
+                'number the ranks from 0 to %d, each once' % last,
+            )
         seen[device.rank_id] = fields.place
     for fields, device in devices:
         if device.rank_id > last:
             missing = min(set(range(len(devices))) - set(seen))
-            fields.fail('rank_id', 'is "%d", but rank %d is missing' % (device.rank_id, missing),
-                        'number the ranks from 0 to %d without a gap' % last)
+            fields.fail(
+                'rank_id',
+                'is "%d", but rank %d is missing' % (device.rank_id, missing),
+                'number the ranks from 0 to %d without a gap' % last,
+            )
     for server, _, _, pairs, _ in entries:
         ranks = sorted(device.rank_id for _, device in pairs)
         if ranks[-1] - ranks[0] != len(ranks) - 1:
-            server.fail('', 'has the ranks %s' % ', '.join(map(str, ranks)),
-                        "renumber: a server's ranks go without those of another between them")
+            server.fail(
+                '',
+                'has the ranks {}'.format(', '.join(map(str, ranks))),
+                "renumber: a server's ranks go without those of another between them",
+            )
 
 
 def _check_servers(entries, version):
@@ -219,21 +261,33 @@ def _check_servers(entries, version):
     for server, server_id, host_ip, pairs, _ in entries:
         for field, value in (('server_id', server_id), ('host_ip', host_ip)):
             if value is not None and (field, value) in seen_servers:
-                server.fail(field, already(value, seen_servers[field, value]),
-                            'give each server its own, or put its devices into one entry')
+                server.fail(
+                    field,
+                    already(value, seen_servers[field, value]),
+                    'give each server its own, or put its devices into one entry',
+                )
             seen_servers[field, value] = server.place
         if len(pairs) not in allowed:
             field = 'devices' if 'devices' in server.value else 'device'
-            server.fail(field, 'has %d devices' % len(pairs), 'version %s allows %s a server'
-                        % (version, ', '.join(map(str, allowed))))
+            server.fail(
+                field,
+                'has %d devices' % len(pairs),
+                'version {} allows {} a server'.format(version, ', '.join(map(str, allowed))),
+            )
         seen = {}
         for fields, device in pairs:
             if device.device_id >= allowed[-1]:
-                fields.fail('device_id', 'is "%d"' % device.device_id,
-                            'write one of the devices of a server, 0 to %d' % (allowed[-1] - 1))
+                fields.fail(
+                    'device_id',
+                    'is "%d"' % device.device_id,
+                    'write one of the devices of a server, 0 to %d' % (allowed[-1] - 1),
+                )
             if device.device_id in seen:
-                fields.fail('device_id', already(device.device_id, seen[device.device_id]),
-                            'list each device of the server once')
+                fields.fail(
+                    'device_id',
+                    already(device.device_id, seen[device.device_id]),
+                    'list each device of the server once',
+                )
             seen[device.device_id] = fields.place
 
 
@@ -244,12 +298,19 @@ def _check_addresses(entries, networks):
         for fields, device in pairs:
             if device.device_ip is None:
                 if networks != 1:
-                    fields.fail('device_ip', 'is missing', "add the device's address "
-                                '(address_%d in /etc/hccn.conf)' % device.device_id)
+                    fields.fail(
+                        'device_ip',
+                        'is missing',
+                        "add the device's address "
+                        '(address_%d in /etc/hccn.conf)' % device.device_id,
+                    )
                 continue
             if device.device_ip in seen:
-                fields.fail('device_ip', already(device.device_ip, seen[device.device_ip]),
-                            'give each device its own address (see /etc/hccn.conf of its server)')
+                fields.fail(
+                    'device_ip',
+                    already(device.device_ip, seen[device.device_ip]),
+                    'give each device its own address (see /etc/hccn.conf of its server)',
+                )
             seen[device.device_ip] = fields.place
 
 
@@ -262,27 +323,37 @@ def _super_pods(top, entries):
     for pod in top.items('super_pod_list'):
         pod_id = pod.string('super_pod_id')
         if pod_id in [other for other, _ in pods]:
-            pod.fail('super_pod_id', 'is "%s" a second time' % pod_id, 'give each SuperPod its own')
+            pod.fail('super_pod_id', f'is "{pod_id}" a second time', 'give each SuperPod its own')
         members, seen = [], {}
         for member in pod.items('server_list'):
             server_id = member.string('server_id')
             if server_id not in servers:
-                member.fail('server_id', 'is "%s", which is not in server_list' % server_id,
-                            'correct it')
+                member.fail(
+                    'server_id', f'is "{server_id}", which is not in server_list', 'correct it'
+                )
             if server_id in pod_of_server:
-                member.fail('server_id', 'is "%s", which is in SuperPod "%s" already'
-                            % (server_id, pod_of_server[server_id]), 'list each server once')
+                member.fail(
+                    'server_id',
+                    f'is "{server_id}", which is in SuperPod "{pod_of_server[server_id]}" already',
+                    'list each server once',
+                )
             pod_of_server[server_id] = pod_id
             members.append(server_id)
             for fields, device in servers[server_id]:
                 super_device_id = fields.string('super_device_id')
                 if super_device_id in seen:
-                    fields.fail('super_device_id', already(super_device_id, seen[super_device_id]),
-                                'give each device of a SuperPod its own')
+                    fields.fail(
+                        'super_device_id',
+                        already(super_device_id, seen[super_device_id]),
+                        'give each device of a SuperPod its own',
+                    )
                 seen[super_device_id] = fields.place
         pods.append((pod_id, tuple(members)))
     for server, server_id, _, _, _ in entries:
         if server_id not in pod_of_server:
-            top.fail('super_pod_list', 'has no server "%s" (%s)' % (server_id, server.place),
-                     'add it to its SuperPod')
+            top.fail(
+                'super_pod_list',
+                f'has no server "{server_id}" ({server.place})',
+                'add it to its SuperPod',
+            )
     return tuple(pods)

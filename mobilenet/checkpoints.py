@@ -1,4 +1,5 @@
 """Checkpoints: saving and finding them, starting from somebody else's, evaluating with EMA weights."""
+
 import os
 import re
 
@@ -20,13 +21,18 @@ def step_of(path):
 def is_whole(path):
     """Whether the files of a checkpoint prefix are there (the index comes last when one is written)."""
     folder, name = os.path.split(path)
-    return (os.path.isfile(path + '.index') and
-            any(f.startswith(name + '.data-') for f in os.listdir(folder or '.')))
+    return os.path.isfile(path + '.index') and any(
+        f.startswith(name + '.data-') for f in os.listdir(folder or '.')
+    )
 
 
 def in_folder(folder):
     """The whole checkpoints in a folder, in order of step."""
-    found = [os.path.join(folder, f[:-len('.index')]) for f in os.listdir(folder) if f.endswith('.index')]
+    found = [
+        os.path.join(folder, f[: -len('.index')])
+        for f in os.listdir(folder)
+        if f.endswith('.index')
+    ]
     return sorted((p for p in found if is_whole(p)), key=lambda p: (step_of(p), p))
 
 
@@ -35,11 +41,11 @@ def resolve(path):
     if os.path.isdir(path):
         found = in_folder(path)
         if not found:
-            raise UsageError('--checkpoint_path={}: no checkpoint in this folder'.format(path))
+            raise UsageError(f'--checkpoint_path={path}: no checkpoint in this folder')
         return found[-1]
     prefix = re.sub(r'\.(index|meta|data-\d+-of-\d+)$', '', path)
     if not os.path.isdir(os.path.dirname(prefix) or '.') or not is_whole(prefix):
-        raise UsageError('--checkpoint_path={}: no such checkpoint or folder'.format(path))
+        raise UsageError(f'--checkpoint_path={path}: no such checkpoint or folder')
     return prefix
 
 
@@ -48,8 +54,9 @@ def shapes_in(path):
     try:
         return dict(tf.train.list_variables(path))
     except (tf.errors.OpError, ValueError) as error:
-        raise UsageError('{} is not a checkpoint that TensorFlow can read ({}): give another'.format(
-            path, str(error).splitlines()[0]))
+        raise UsageError(
+            f'{path} is not a checkpoint that TensorFlow can read ({str(error).splitlines()[0]}): give another'
+        )
 
 
 def match(path, wanted, ignore_missing=False):
@@ -60,22 +67,38 @@ def match(path, wanted, ignore_missing=False):
     there = shapes_in(path)
     for name, variable in sorted(wanted.items()):
         if name in there and list(there[name]) != variable.shape.as_list():
-            raise UsageError('{}: {} has shape {}, the network wants {}: it is a checkpoint of another network or number '
-                             'of classes (--model_name, --checkpoint_exclude_scopes)'.format(
-                                 path, name, list(there[name]), variable.shape.as_list()))
+            raise UsageError(
+                f'{path}: {name} has shape {list(there[name])}, the network wants {variable.shape.as_list()}: it is a checkpoint of another network or number '
+                'of classes (--model_name, --checkpoint_exclude_scopes)'
+            )
     missing = sorted(set(wanted) - set(there))
     if missing and not ignore_missing:
-        raise UsageError('{}: no {}{}: it is a checkpoint of another network (see --model_name, '
-                         '--ignore_missing_vars)'.format(path, missing[0],
-                                                         ' and {} more'.format(len(missing) - 1) if missing[1:] else ''))
+        raise UsageError(
+            '{}: no {}{}: it is a checkpoint of another network (see --model_name, '
+            '--ignore_missing_vars)'.format(
+                path, missing[0], f' and {len(missing) - 1} more' if missing[1:] else ''
+            )
+        )
     return {name: variable for name, variable in wanted.items() if name in there}
 
 
 def model_variables(model_name):
     """Weights and batch norm statistics of the network in the default graph, without slots and EMA."""
     scope = nets.scope_name(model_name) + '/'
-    leaves = ('weights', 'depthwise_weights', 'biases', 'gamma', 'beta', 'moving_mean', 'moving_variance')
-    return [v for v in tf.global_variables() if v.op.name.startswith(scope) and v.op.name.split('/')[-1] in leaves]
+    leaves = (
+        'weights',
+        'depthwise_weights',
+        'biases',
+        'gamma',
+        'beta',
+        'moving_mean',
+        'moving_variance',
+    )
+    return [
+        v
+        for v in tf.global_variables()
+        if v.op.name.startswith(scope) and v.op.name.split('/')[-1] in leaves
+    ]
 
 
 def warm_start(path, model_name, exclude_scopes, ignore_missing):
@@ -83,11 +106,16 @@ def warm_start(path, model_name, exclude_scopes, ignore_missing):
 
     Raises UsageError, see `match`.
     """
-    wanted = {v.op.name: v for v in model_variables(model_name)
-              if not any(v.op.name.startswith(scope) for scope in exclude_scopes)}
+    wanted = {
+        v.op.name: v
+        for v in model_variables(model_name)
+        if not any(v.op.name.startswith(scope) for scope in exclude_scopes)
+    }
     found = match(path, wanted, ignore_missing)
     if not found:
-        raise UsageError('{}: nothing of {} is in it: it is a checkpoint of another network'.format(path, model_name))
+        raise UsageError(
+            f'{path}: nothing of {model_name} is in it: it is a checkpoint of another network'
+        )
     return tf.train.Saver(found)
 
 
@@ -96,7 +124,10 @@ def evaluation_saver(path, model_name, use_ema):
     variables = model_variables(model_name)
     there = shapes_in(path)
     ema = use_ema and any(v.op.name + EMA_SUFFIX in there for v in variables)
-    wanted = {v.op.name + (EMA_SUFFIX if ema and v.op.name + EMA_SUFFIX in there else ''): v for v in variables}
+    wanted = {
+        v.op.name + (EMA_SUFFIX if ema and v.op.name + EMA_SUFFIX in there else ''): v
+        for v in variables
+    }
     return tf.train.Saver(match(path, wanted)), ema
 
 
@@ -122,7 +153,9 @@ class Checkpointer:
     def __init__(self, train_dir, keep):
         self._prefix = os.path.join(train_dir, NAME)
         self._train_dir = train_dir
-        self._saver = tf.train.Saver(tf.global_variables(), max_to_keep=keep, save_relative_paths=True)
+        self._saver = tf.train.Saver(
+            tf.global_variables(), max_to_keep=keep, save_relative_paths=True
+        )
         self._variables = {v.op.name: v for v in tf.global_variables()}
 
     def latest(self):

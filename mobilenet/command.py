@@ -1,11 +1,11 @@
 """What both commands share around their work: how they end, the device, folders, config.json. No TensorFlow here."""
+
 import json
 import logging
 import os
 import sys
 
-from mobilenet import devices
-from mobilenet import flags
+from mobilenet import devices, flags
 from mobilenet.devices import npu_options
 from mobilenet.errors import UsageError
 
@@ -20,13 +20,15 @@ def status_of(prog, main):
         return 130
     except Exception as error:  # what failed and where
         logging.getLogger('mobilenet').exception('failed')
-        return fail('{}: {}'.format(type(error).__name__, (str(error).splitlines() or [''])[0]), prog, 1)
+        return fail(
+            '{}: {}'.format(type(error).__name__, (str(error).splitlines() or [''])[0]), prog, 1
+        )
 
 
 def fail(error, prog, status):
     """Prints an error as its one line, for the launcher too (MOBILENET_ERROR_FILE); gives `status`."""
     line = str(error).replace('\n', ' ')
-    sys.stderr.write('{}: {}\n'.format(prog, line))
+    sys.stderr.write(f'{prog}: {line}\n')
     if os.environ.get('MOBILENET_ERROR_FILE'):
         with open(os.environ['MOBILENET_ERROR_FILE'], 'w') as f:
             f.write(line + '\n')
@@ -47,14 +49,14 @@ def resolve_device(args):
     if args.device == 'npu':
         npu_options.from_flags(args)
     elif npu_options.given_flags(args):
-        raise UsageError('{} is for --device=npu: leave it out'.format(npu_options.given_flags(args)[0]))
+        raise UsageError(f'{npu_options.given_flags(args)[0]} is for --device=npu: leave it out')
 
 
 def make_folder(path, flag):
     try:
         os.makedirs(path, exist_ok=True)
     except OSError as error:
-        raise UsageError('{}={}: {}'.format(flag, path, error.strerror))
+        raise UsageError(f'{flag}={path}: {error.strerror}')
 
 
 def write_config(folder, args):

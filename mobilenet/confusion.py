@@ -1,4 +1,5 @@
 """Per-class accuracy and the confusion matrix of an evaluation, as CSV and PNG."""
+
 import csv
 import os
 
@@ -18,13 +19,16 @@ def write(folder, step, labels, answers, class_names, num_classes):
     """Writes per_class-STEP.csv, confusion-STEP.csv and confusion-STEP.png; gives their paths."""
     names = list(class_names or [str(i) for i in range(num_classes)])
     counts = matrix(labels, answers, num_classes)
-    paths = [os.path.join(folder, name.format(step)) for name in ('per_class-{}.csv', 'confusion-{}.csv', 'confusion-{}.png')]
+    paths = [
+        os.path.join(folder, name.format(step))
+        for name in ('per_class-{}.csv', 'confusion-{}.csv', 'confusion-{}.png')
+    ]
     with open(paths[0], 'w', newline='') as f:
         rows = csv.writer(f)
         rows.writerow(['label', 'name', 'images', 'right', 'accuracy'])
         for i, name in enumerate(names):
             total, right = counts[i].sum(), counts[i, i]
-            rows.writerow([i, name, total, right, '{:.6f}'.format(right / total) if total else ''])
+            rows.writerow([i, name, total, right, f'{right / total:.6f}' if total else ''])
     with open(paths[1], 'w', newline='') as f:
         rows = csv.writer(f)
         rows.writerow(['label \\ answer'] + names)
@@ -35,8 +39,10 @@ def write(folder, step, labels, answers, class_names, num_classes):
 
 def draw(path, counts, names, step):
     import matplotlib
+
     matplotlib.use('Agg')
     from matplotlib import pyplot
+
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = min(4 + 0.25 * len(names), 12)
     figure, axes = pyplot.subplots(figsize=(side, side))
@@ -48,10 +54,21 @@ def draw(path, counts, names, step):
         axes.set_yticklabels(names)
         for (row, column), n in np.ndenumerate(counts):
             if n:
-                axes.text(column, row, n, ha='center', va='center', fontsize=7,
-                          color='white' if shares[row, column] > 0.5 else 'black')
-    axes.set(xlabel='answer', ylabel='label', title='step {}: {} of {} right'.format(step, np.trace(counts), counts.sum()))
-    figure.colorbar(image, fraction=0.046, label='share of the label\'s images')
+                axes.text(
+                    column,
+                    row,
+                    n,
+                    ha='center',
+                    va='center',
+                    fontsize=7,
+                    color='white' if shares[row, column] > 0.5 else 'black',
+                )
+    axes.set(
+        xlabel='answer',
+        ylabel='label',
+        title=f'step {step}: {np.trace(counts)} of {counts.sum()} right',
+    )
+    figure.colorbar(image, fraction=0.046, label="share of the label's images")
     figure.tight_layout()
     figure.savefig(path, dpi=100)
     pyplot.close(figure)

@@ -1,4 +1,5 @@
 """Right answers of a batch, counted by rank of the label's logit."""
+
 import tensorflow as tf
 
 
@@ -15,7 +16,9 @@ def rank_of_label(logits, labels):
     """
     num_classes = logits.shape[-1].value
     mine = tf.reduce_sum(logits * tf.one_hot(labels, num_classes), 1, keepdims=True)
-    before = tf.logical_and(tf.equal(logits, mine), tf.range(num_classes)[None, :] < labels[:, None])
+    before = tf.logical_and(
+        tf.equal(logits, mine), tf.range(num_classes)[None, :] < labels[:, None]
+    )
     ahead = tf.reduce_sum(tf.cast(tf.logical_or(logits > mine, before), tf.int32), 1)
     finite = tf.reduce_all(tf.is_finite(logits), 1)
     return tf.where(finite, ahead, tf.fill(tf.shape(ahead), num_classes))

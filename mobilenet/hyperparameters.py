@@ -1,4 +1,5 @@
 """From flags to what the step needs: lengths in steps, and what `auto` means."""
+
 import math
 import types
 
@@ -14,8 +15,13 @@ def from_flags(args, dataset, world_size, device_name):
     """
     batch = args.batch_size * world_size
     if batch > dataset.num_examples:
-        raise UsageError('--batch_size={}{} is larger than the data set ({} images): use a smaller one'.format(
-            args.batch_size, ' on {} ranks'.format(world_size) if world_size > 1 else '', dataset.num_examples))
+        raise UsageError(
+            '--batch_size={}{} is larger than the data set ({} images): use a smaller one'.format(
+                args.batch_size,
+                f' on {world_size} ranks' if world_size > 1 else '',
+                dataset.num_examples,
+            )
+        )
     hp = types.SimpleNamespace(**vars(args))
     hp.num_classes = dataset.num_classes
     hp.steps_per_epoch = dataset.num_examples / batch

@@ -1,4 +1,5 @@
 """Loss scaling (Micikevicius et al. 2018, "Mixed Precision Training"): fixed, or dynamic."""
+
 import tensorflow as tf
 
 GROWTH_STEPS = 1000  # good steps in a row after which a dynamic scale doubles

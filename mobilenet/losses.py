@@ -1,4 +1,5 @@
 """The loss of the training step: smoothed cross entropy plus L2."""
+
 import tensorflow as tf
 
 from mobilenet.nets import layers

@@ -1,4 +1,5 @@
 """Moving averages: batch norm statistics, and the weights' own (EMA)."""
+
 import tensorflow as tf
 
 EMA_SUFFIX = '/ExponentialMovingAverage'
@@ -18,10 +19,20 @@ def effective_decay(decay, step):
 def move(average, value, decay):
     """average -= (1 - decay) * (average - value); gives the op. `average` is a resource variable."""
     return tf.raw_ops.AssignSubVariableOp(
-        resource=average.handle, value=(1.0 - decay) * (average.read_value() - value))
+        resource=average.handle, value=(1.0 - decay) * (average.read_value() - value)
+    )
 
 
 def create_ema(variables):
     """EMA variables, named `NAME/ExponentialMovingAverage` as TF-slim's; they start as their variables do."""
-    return [tf.get_variable(v.op.name + EMA_SUFFIX, v.shape, tf.float32, tf.zeros_initializer(),
-                            trainable=False, use_resource=True) for v in variables]
+    return [
+        tf.get_variable(
+            v.op.name + EMA_SUFFIX,
+            v.shape,
+            tf.float32,
+            tf.zeros_initializer(),
+            trainable=False,
+            use_resource=True,
+        )
+        for v in variables
+    ]

@@ -3,6 +3,7 @@
 An optimizer is a list of slots (suffix of the variable's name as tf.train's optimizers name it, initial value)
 and an update. Slots are named as in TF-slim's checkpoints: `MobilenetV1/Conv2d_0/weights/Momentum`.
 """
+
 import collections
 
 import tensorflow as tf
@@ -21,59 +22,128 @@ def create(hp):
 
 def create_slots(optimizer, variables):
     """Slot variables of each variable: a list as long as `variables` of lists."""
-    return [[tf.get_variable('{}/{}'.format(v.op.name, suffix), v.shape, tf.float32, tf.constant_initializer(initial),
-                             trainable=False, use_resource=True) for suffix, initial in optimizer.slots]
-            for v in variables]
+    return [
+        [
+            tf.get_variable(
+                f'{v.op.name}/{suffix}',
+                v.shape,
+                tf.float32,
+                tf.constant_initializer(initial),
+                trainable=False,
+                use_resource=True,
+            )
+            for suffix, initial in optimizer.slots
+        ]
+        for v in variables
+    ]
 
 
 def _sgd(hp):
     del hp
-    return Optimizer([], lambda var, slots, g, lr, step: tf.raw_ops.ResourceApplyGradientDescent(
-        var=var.handle, alpha=lr, delta=g))
+    return Optimizer(
+        [],
+        lambda var, slots, g, lr, step: tf.raw_ops.ResourceApplyGradientDescent(
+            var=var.handle, alpha=lr, delta=g
+        ),
+    )
 
 
 def _momentum(hp):
     """accum = momentum * accum + g; var -= lr * accum (no Nesterov)."""
-    return Optimizer([('Momentum', 0.0)], lambda var, slots, g, lr, step: tf.raw_ops.ResourceApplyMomentum(
-        var=var.handle, accum=slots[0].handle, lr=lr, grad=g, momentum=hp.momentum, use_nesterov=False))
+    return Optimizer(
+        [('Momentum', 0.0)],
+        lambda var, slots, g, lr, step: tf.raw_ops.ResourceApplyMomentum(
+            var=var.handle,
+            accum=slots[0].handle,
+            lr=lr,
+            grad=g,
+            momentum=hp.momentum,
+            use_nesterov=False,
+        ),
+    )
 
 
 def _rmsprop(hp):
-    return Optimizer([('RMSProp', 1.0), ('RMSProp_1', 0.0)],
-                     lambda var, slots, g, lr, step: tf.raw_ops.ResourceApplyRMSProp(
-                         var=var.handle, ms=slots[0].handle, mom=slots[1].handle, lr=lr, rho=hp.rmsprop_decay,
-                         momentum=hp.rmsprop_momentum, epsilon=hp.opt_epsilon, grad=g))
+    return Optimizer(
+        [('RMSProp', 1.0), ('RMSProp_1', 0.0)],
+        lambda var, slots, g, lr, step: tf.raw_ops.ResourceApplyRMSProp(
+            var=var.handle,
+            ms=slots[0].handle,
+            mom=slots[1].handle,
+            lr=lr,
+            rho=hp.rmsprop_decay,
+            momentum=hp.rmsprop_momentum,
+            epsilon=hp.opt_epsilon,
+            grad=g,
+        ),
+    )
 
 
 def _adam(hp):
     def update(var, slots, g, lr, step):
         return tf.raw_ops.ResourceApplyAdam(
-            var=var.handle, m=slots[0].handle, v=slots[1].handle, beta1_power=tf.pow(hp.adam_beta1, step + 1.0),
-            beta2_power=tf.pow(hp.adam_beta2, step + 1.0), lr=lr, beta1=hp.adam_beta1, beta2=hp.adam_beta2,
-            epsilon=hp.opt_epsilon, grad=g)
+            var=var.handle,
+            m=slots[0].handle,
+            v=slots[1].handle,
+            beta1_power=tf.pow(hp.adam_beta1, step + 1.0),
+            beta2_power=tf.pow(hp.adam_beta2, step + 1.0),
+            lr=lr,
+            beta1=hp.adam_beta1,
+            beta2=hp.adam_beta2,
+            epsilon=hp.opt_epsilon,
+            grad=g,
+        )
+
     return Optimizer([('Adam', 0.0), ('Adam_1', 0.0)], update)
 
 
 def _adagrad(hp):
-    return Optimizer([('Adagrad', hp.adagrad_initial_accumulator_value)],
-                     lambda var, slots, g, lr, step: tf.raw_ops.ResourceApplyAdagrad(
-                         var=var.handle, accum=slots[0].handle, lr=lr, grad=g))
+    return Optimizer(
+        [('Adagrad', hp.adagrad_initial_accumulator_value)],
+        lambda var, slots, g, lr, step: tf.raw_ops.ResourceApplyAdagrad(
+            var=var.handle, accum=slots[0].handle, lr=lr, grad=g
+        ),
+    )
 
 
 def _adadelta(hp):
-    return Optimizer([('Adadelta', 0.0), ('Adadelta_1', 0.0)],
-                     lambda var, slots, g, lr, step: tf.raw_ops.ResourceApplyAdadelta(
-                         var=var.handle, accum=slots[0].handle, accum_update=slots[1].handle, lr=lr,
-                         rho=hp.adadelta_rho, epsilon=hp.opt_epsilon, grad=g))
+    return Optimizer(
+        [('Adadelta', 0.0), ('Adadelta_1', 0.0)],
+        lambda var, slots, g, lr, step: tf.raw_ops.ResourceApplyAdadelta(
+            var=var.handle,
+            accum=slots[0].handle,
+            accum_update=slots[1].handle,
+            lr=lr,
+            rho=hp.adadelta_rho,
+            epsilon=hp.opt_epsilon,
+            grad=g,
+        ),
+    )
 
 
 def _ftrl(hp):
     floor = 1e-6 * hp.learning_rate  # the kernel divides by the rate, which warm-up starts at 0
-    return Optimizer([('Ftrl', hp.ftrl_initial_accumulator_value), ('Ftrl_1', 0.0)],
-                     lambda var, slots, g, lr, step: tf.raw_ops.ResourceApplyFtrl(
-                         var=var.handle, accum=slots[0].handle, linear=slots[1].handle, grad=g, lr=tf.maximum(lr, floor),
-                         l1=hp.ftrl_l1, l2=hp.ftrl_l2, lr_power=hp.ftrl_learning_rate_power))
+    return Optimizer(
+        [('Ftrl', hp.ftrl_initial_accumulator_value), ('Ftrl_1', 0.0)],
+        lambda var, slots, g, lr, step: tf.raw_ops.ResourceApplyFtrl(
+            var=var.handle,
+            accum=slots[0].handle,
+            linear=slots[1].handle,
+            grad=g,
+            lr=tf.maximum(lr, floor),
+            l1=hp.ftrl_l1,
+            l2=hp.ftrl_l2,
+            lr_power=hp.ftrl_learning_rate_power,
+        ),
+    )
 
 
-_OPTIMIZERS = {'sgd': _sgd, 'momentum': _momentum, 'rmsprop': _rmsprop, 'adam': _adam, 'adagrad': _adagrad,
-               'adadelta': _adadelta, 'ftrl': _ftrl}
+_OPTIMIZERS = {
+    'sgd': _sgd,
+    'momentum': _momentum,
+    'rmsprop': _rmsprop,
+    'adam': _adam,
+    'adagrad': _adagrad,
+    'adadelta': _adadelta,
+    'ftrl': _ftrl,
+}

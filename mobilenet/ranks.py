@@ -1,4 +1,5 @@
 """Rank 0's values for all ranks: after the start, and after a restore."""
+
 import tensorflow as tf
 
 _PART = 1 << 20  # a counter travels as two float32, each exact: only floats are broadcast over HCCL
@@ -12,14 +13,25 @@ class Broadcast:
         if self._size == 1:
             return
         floats = [v for v in variables if v.dtype.base_dtype == tf.float32]
-        self._parts = tf.get_variable('counter_parts', [2 * len(counters)], tf.float32, tf.zeros_initializer(),
-                                      trainable=False, use_resource=True, collections=[tf.GraphKeys.LOCAL_VARIABLES])
+        self._parts = tf.get_variable(
+            'counter_parts',
+            [2 * len(counters)],
+            tf.float32,
+            tf.zeros_initializer(),
+            trainable=False,
+            use_resource=True,
+            collections=[tf.GraphKeys.LOCAL_VARIABLES],
+        )
         targets = floats + [self._parts]
         values = collectives.broadcast([v.read_value() for v in targets])
         # All have arrived before the first is written; through one op, or each write would wait for each of hundreds.
         with tf.control_dependencies([tf.group(*values)]):
-            self._op = tf.group(*[tf.raw_ops.AssignVariableOp(resource=v.handle, value=value)
-                                  for v, value in zip(targets, values)])
+            self._op = tf.group(
+                *[
+                    tf.raw_ops.AssignVariableOp(resource=v.handle, value=value)
+                    for v, value in zip(targets, values)
+                ]
+            )
 
     def run(self, sess):
         if self._size == 1:

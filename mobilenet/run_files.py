@@ -1,4 +1,5 @@
 """The files that a run writes as it goes (metrics.jsonl, train.log, TensorBoard events) and the bar."""
+
 import hashlib
 import json
 import logging
@@ -47,7 +48,7 @@ def digest(values):
     """sha256 of {name: array}, as hex: equal where every bit is, whatever the order of the dict."""
     whole = hashlib.sha256()
     for name, value in sorted(values.items()):
-        whole.update('{} {} {};'.format(name, value.dtype, value.shape).encode())
+        whole.update(f'{name} {value.dtype} {value.shape};'.encode())
         whole.update(value.tobytes())
     return whole.hexdigest()
 
@@ -71,7 +72,13 @@ class Reporter:
         self.main = rank == 0
         self._terminal = self.main and not quiet and sys.stderr.isatty()
         self._lines = self.main and not quiet and not self._terminal
-        self._bar = tqdm(total=total, initial=resumed_at, unit='step', dynamic_ncols=True, disable=not self._terminal)
+        self._bar = tqdm(
+            total=total,
+            initial=resumed_at,
+            unit='step',
+            dynamic_ncols=True,
+            disable=not self._terminal,
+        )
         if self.main:
             path = os.path.join(train_dir, 'metrics.jsonl')
             drop_lines_after(path, resumed_at)
@@ -88,14 +95,29 @@ class Reporter:
     def loop(self, entry, batches):
         """Reports one loop. `entry` is a line of metrics.jsonl; batches: taken so far, skipped ones included."""
         if self.main:
-            self._metrics.write(json.dumps({k: finite_or_none(v) if isinstance(v, float) else v for k, v in entry.items()}) + '\n')
+            self._metrics.write(
+                json.dumps(
+                    {k: finite_or_none(v) if isinstance(v, float) else v for k, v in entry.items()}
+                )
+                + '\n'
+            )
             self._metrics.flush()
-            self.events.add_summary(tf.Summary(value=[
-                tf.Summary.Value(tag=k, simple_value=v) for k, v in entry.items() if k not in ('step', 'time')]), entry['step'])
+            self.events.add_summary(
+                tf.Summary(
+                    value=[
+                        tf.Summary.Value(tag=k, simple_value=v)
+                        for k, v in entry.items()
+                        if k not in ('step', 'time')
+                    ]
+                ),
+                entry['step'],
+            )
             self.events.flush()
         self._bar.set_postfix_str(
             'epoch {epoch:.2f} loss {loss:.4f} acc {accuracy:.3f} lr {learning_rate:.3g} scale {loss_scale:g} '
-            '{images_per_sec:.0f} img/s'.format(**entry), refresh=False)
+            '{images_per_sec:.0f} img/s'.format(**entry),
+            refresh=False,
+        )
         self._bar.update(batches - self._bar.n)
         if batches - self._last_logged >= self._log_every or batches >= self._total:
             self._last_logged = batches
@@ -104,10 +126,11 @@ class Reporter:
     def _log(self, entry, batches):
         spent = time.time() - self._started_at
         left = spent / max(batches - self._first, 1) * (self._total - batches)
-        line = ('step {step} of {total}  epoch {epoch:.2f}  loss {loss:.4f}  total_loss {total_loss:.4f}  accuracy {accuracy:.4f}  '
-                'learning_rate {learning_rate:.6g}  loss_scale {loss_scale:g}  skipped {skipped_steps}  '
-                '{images_per_sec:.1f} images/s  {left} left').format(
-                    total=self._total, left=tqdm.format_interval(left), **entry)
+        line = (
+            'step {step} of {total}  epoch {epoch:.2f}  loss {loss:.4f}  total_loss {total_loss:.4f}  accuracy {accuracy:.4f}  '
+            'learning_rate {learning_rate:.6g}  loss_scale {loss_scale:g}  skipped {skipped_steps}  '
+            '{images_per_sec:.1f} images/s  {left} left'
+        ).format(total=self._total, left=tqdm.format_interval(left), **entry)
         self._logger.info(line)
         if self._lines:
             print(line, file=sys.stderr, flush=True)
@@ -117,10 +140,23 @@ class Reporter:
         with tf.Graph().as_default(), tf.Session() as sess:
             pixels = tf.cast(tf.clip_by_value((images + 1.0) * 127.5, 0, 255), tf.uint8)
             encoded = sess.run([tf.image.encode_png(p) for p in tf.unstack(pixels)])
-        self.events.add_summary(tf.Summary(value=[
-            tf.Summary.Value(tag='images/{:02d}_label_{}'.format(i, label), image=tf.Summary.Image(
-                height=images.shape[1], width=images.shape[2], colorspace=3, encoded_image_string=png))
-            for i, (png, label) in enumerate(zip(encoded, labels))]), step)
+        self.events.add_summary(
+            tf.Summary(
+                value=[
+                    tf.Summary.Value(
+                        tag=f'images/{i:02d}_label_{label}',
+                        image=tf.Summary.Image(
+                            height=images.shape[1],
+                            width=images.shape[2],
+                            colorspace=3,
+                            encoded_image_string=png,
+                        ),
+                    )
+                    for i, (png, label) in enumerate(zip(encoded, labels))
+                ]
+            ),
+            step,
+        )
         self.events.flush()
 
     def close(self):

@@ -1,4 +1,5 @@
 """The learning rate as a function of the global step."""
+
 import math
 
 import tensorflow as tf
@@ -27,7 +28,9 @@ def _fixed(step, hp):
 
 
 def _exponential(step, hp):
-    return hp.learning_rate * tf.pow(hp.learning_rate_decay_factor, tf.floor(step / float(hp.decay_steps)))
+    return hp.learning_rate * tf.pow(
+        hp.learning_rate_decay_factor, tf.floor(step / float(hp.decay_steps))
+    )
 
 
 def _polynomial(step, hp):
@@ -41,5 +44,9 @@ def _cosine_annealing(step, hp):
     return 0.5 * hp.learning_rate * (1.0 + tf.cos(math.pi * done))
 
 
-_SCHEDULES = {'fixed': _fixed, 'exponential': _exponential, 'polynomial': _polynomial,
-              'cosine_annealing': _cosine_annealing}
+_SCHEDULES = {
+    'fixed': _fixed,
+    'exponential': _exponential,
+    'polynomial': _polynomial,
+    'cosine_annealing': _cosine_annealing,
+}

@@ -2,6 +2,7 @@
 
 In checkpoints: global_step, skipped_steps, loss_scale, good_steps. Local: what a sunk loop reports.
 """
+
 import collections
 import math
 
@@ -10,14 +11,23 @@ import tensorflow as tf
 from mobilenet import loss_scale
 
 # Values at the start of a step. batches: batches taken so far, skipped ones included (int64).
-Before = collections.namedtuple('Before', ['global_step', 'skipped_steps', 'good_steps', 'loss_scale', 'batches'])
+Before = collections.namedtuple(
+    'Before', ['global_step', 'skipped_steps', 'good_steps', 'loss_scale', 'batches']
+)
 
 
 def scalar(name, dtype, initial, saved=True):
     """A scalar resource variable; in checkpoints if `saved`."""
     collection = tf.GraphKeys.GLOBAL_VARIABLES if saved else tf.GraphKeys.LOCAL_VARIABLES
-    return tf.get_variable(name, [], dtype, tf.constant_initializer(initial), trainable=False,
-                           use_resource=True, collections=[collection])
+    return tf.get_variable(
+        name,
+        [],
+        dtype,
+        tf.constant_initializer(initial),
+        trainable=False,
+        use_resource=True,
+        collections=[collection],
+    )
 
 
 def add(variable, value):
@@ -30,32 +40,61 @@ def assign(variable, value):
 
 def create(initial_loss_scale, world_size, rate_override=False):
     """Creates the variables in the default graph. rate_override: also one that can take the place of the learning rate."""
-    global_step = tf.get_variable('global_step', [], tf.int64, tf.zeros_initializer(), trainable=False, use_resource=True,
-                                  collections=[tf.GraphKeys.GLOBAL_VARIABLES, tf.GraphKeys.GLOBAL_STEP])
-    return State(global_step, scalar('skipped_steps', tf.int64, 0), scalar('good_steps', tf.int64, 0),
-                 scalar('loss_scale', tf.float32, initial_loss_scale), world_size, rate_override)
+    global_step = tf.get_variable(
+        'global_step',
+        [],
+        tf.int64,
+        tf.zeros_initializer(),
+        trainable=False,
+        use_resource=True,
+        collections=[tf.GraphKeys.GLOBAL_VARIABLES, tf.GraphKeys.GLOBAL_STEP],
+    )
+    return State(
+        global_step,
+        scalar('skipped_steps', tf.int64, 0),
+        scalar('good_steps', tf.int64, 0),
+        scalar('loss_scale', tf.float32, initial_loss_scale),
+        world_size,
+        rate_override,
+    )
 
 
 class State:
     """The variables; `read` at the start of a step, `advance` at its end, `begin_loop` from the host before a loop."""
 
-    def __init__(self, global_step, skipped_steps, good_steps, scale, world_size, rate_override=False):
+    def __init__(
+        self, global_step, skipped_steps, good_steps, scale, world_size, rate_override=False
+    ):
         self.global_step, self.skipped_steps, self.good_steps, self.loss_scale = (
-            global_step, skipped_steps, good_steps, scale)
+            global_step,
+            skipped_steps,
+            good_steps,
+            scale,
+        )
         with tf.variable_scope('loop'):
             self.loss_sum, self.total_loss_sum, self.right_sum, self.good_sum, self.halted = [
                 scalar(name, tf.float32, 0.0, saved=False)
-                for name in ('loss_sum', 'total_loss_sum', 'right_sum', 'good_sum', 'halted')]
+                for name in ('loss_sum', 'total_loss_sum', 'right_sum', 'good_sum', 'halted')
+            ]
             if world_size > 1:
                 self.stop_wish = scalar('stop_wish', tf.float32, 0.0, saved=False)
                 self.stop_agreed = scalar('stop_agreed', tf.float32, 0.0, saved=False)
             # NaN: the schedule's rate holds.
-            self.rate_override = scalar('rate_override', tf.float32, math.nan, saved=False) if rate_override else None
+            self.rate_override = (
+                scalar('rate_override', tf.float32, math.nan, saved=False)
+                if rate_override
+                else None
+            )
         self.world_size = world_size
         self._stop = tf.placeholder(tf.float32, [], 'stop_wish_value')
         with tf.control_dependencies(None):
-            sums = [assign(v, 0.0) for v in (self.loss_sum, self.total_loss_sum, self.right_sum, self.good_sum)]
-            self._begin = tf.group(*(sums + ([assign(self.stop_wish, self._stop)] if world_size > 1 else [])))
+            sums = [
+                assign(v, 0.0)
+                for v in (self.loss_sum, self.total_loss_sum, self.right_sum, self.good_sum)
+            ]
+            self._begin = tf.group(
+                *(sums + ([assign(self.stop_wish, self._stop)] if world_size > 1 else []))
+            )
 
     @property
     def counters(self):
@@ -67,8 +106,10 @@ class State:
         sess.run(self._begin, {self._stop: float(stop_wish)} if self.world_size > 1 else None)
 
     def read(self):
-        step, skipped, good, scale = [v.read_value() for v in (
-            self.global_step, self.skipped_steps, self.good_steps, self.loss_scale)]
+        step, skipped, good, scale = [
+            v.read_value()
+            for v in (self.global_step, self.skipped_steps, self.good_steps, self.loss_scale)
+        ]
         return Before(step, skipped, good, scale, step + skipped)
 
     def learning_rate(self, scheduled):
@@ -82,21 +123,37 @@ class State:
         """Counts the step; gives the op. report: loss, total_loss, share of right answers (float32 scalars)."""
         alive = tf.logical_not(halted)
         skipped = tf.logical_and(alive, tf.logical_not(good))
-        scale, good_steps = loss_scale.next_scale(before.loss_scale, before.good_steps, good, hp.dynamic_loss_scale)
+        scale, good_steps = loss_scale.next_scale(
+            before.loss_scale, before.good_steps, good, hp.dynamic_loss_scale
+        )
         counted = [tf.where(good, value, tf.zeros_like(value)) for value in report]
         updates = [
-            add(self.global_step, tf.cast(good, tf.int64)), add(self.skipped_steps, tf.cast(skipped, tf.int64)),
+            add(self.global_step, tf.cast(good, tf.int64)),
+            add(self.skipped_steps, tf.cast(skipped, tf.int64)),
             assign(self.loss_scale, tf.where(alive, scale, before.loss_scale)),
             assign(self.good_steps, tf.where(alive, good_steps, before.good_steps)),
-            add(self.good_sum, tf.cast(good, tf.float32))]
-        updates += [add(v, value) for v, value in zip((self.loss_sum, self.total_loss_sum, self.right_sum), counted)]
+            add(self.good_sum, tf.cast(good, tf.float32)),
+        ]
+        updates += [
+            add(v, value)
+            for v, value in zip((self.loss_sum, self.total_loss_sum, self.right_sum), counted)
+        ]
         if hp.stop_on_nan:
             updates.append(assign(self.halted, tf.cast(halted, tf.float32)))
         return tf.group(*updates)
 
     def values(self):
         """What a loop reports, read now: a dict of scalars."""
-        names = ['global_step', 'skipped_steps', 'loss_scale', 'loss_sum', 'total_loss_sum', 'right_sum', 'good_sum', 'halted']
+        names = [
+            'global_step',
+            'skipped_steps',
+            'loss_scale',
+            'loss_sum',
+            'total_loss_sum',
+            'right_sum',
+            'good_sum',
+            'halted',
+        ]
         if self.world_size > 1:
             names.append('stop_agreed')
         return {name: getattr(self, name).read_value() for name in names}

@@ -1,4 +1,5 @@
 """Ctrl-C and SIGTERM as a wish that the running loop ends with."""
+
 import os
 import signal
 

@@ -4,22 +4,30 @@
 
 What a device does in its own way (sinking, overflow detection) comes in as `device`, what ranks do together as `collectives`.
 """
+
 import collections
 
 import tensorflow as tf
 
-from mobilenet import loss_scale
-from mobilenet import losses
-from mobilenet import moving_averages
-from mobilenet import nets
-from mobilenet import optimizers
-from mobilenet import schedules
+from mobilenet import loss_scale, losses, moving_averages, nets, optimizers, schedules
 
 # What one step computes, for those who look inside: images and labels as the network gets them; end_points
 # (OrderedDict of layer -> activation); loss, total_loss; variables (trained) and gradients (unscaled, mean over ranks);
 # good (whether the step updates); train_op.
-Step = collections.namedtuple('Step', [
-    'images', 'labels', 'end_points', 'loss', 'total_loss', 'variables', 'gradients', 'good', 'train_op'])
+Step = collections.namedtuple(
+    'Step',
+    [
+        'images',
+        'labels',
+        'end_points',
+        'loss',
+        'total_loss',
+        'variables',
+        'gradients',
+        'good',
+        'train_op',
+    ],
+)
 
 
 def build(images, labels, hp, state, device, collectives):
@@ -37,9 +45,14 @@ def build(images, labels, hp, state, device, collectives):
     """
     with tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
         before = state.read()
-        network = nets.build(hp.model_name, images, hp.num_classes, training=True,
-                             dropout_seed=dropout_seed(hp, before, collectives) if hp.dropout else None,
-                             compute_dtype=tf.float16 if hp.float16 else tf.float32)
+        network = nets.build(
+            hp.model_name,
+            images,
+            hp.num_classes,
+            training=True,
+            dropout_seed=dropout_seed(hp, before, collectives) if hp.dropout else None,
+            compute_dtype=tf.float16 if hp.float16 else tf.float32,
+        )
         loss = losses.smoothed_cross_entropy(network.logits, labels, hp.label_smoothing)
         total_loss = loss + losses.l2(tf.trainable_variables(), hp.weight_decay)
         variables = trained_variables(hp.trainable_scopes)
@@ -53,10 +66,16 @@ def build(images, labels, hp, state, device, collectives):
         finite = tf.logical_and(overflow.all_finite(local, gradients), tf.is_finite(report[0]))
         halted, good = decide(finite, report[0], before, state, hp)
 
-        update = tf.cond(good, lambda: apply_all(variables, gradients, network, before, state, hp), lambda: tf.constant(False))
+        update = tf.cond(
+            good,
+            lambda: apply_all(variables, gradients, network, before, state, hp),
+            lambda: tf.constant(False),
+        )
         with tf.control_dependencies([update]):
             train_op = state.advance(before, good, halted, report, hp)
-    return Step(images, labels, network.end_points, loss, total_loss, variables, gradients, good, train_op)
+    return Step(
+        images, labels, network.end_points, loss, total_loss, variables, gradients, good, train_op
+    )
 
 
 def dropout_seed(hp, before, collectives):
@@ -66,8 +85,12 @@ def dropout_seed(hp, before, collectives):
 
 def trained_variables(scopes):
     """All trainable variables, or those whose names start with one of `scopes`."""
-    return [v for v in tf.trainable_variables()
-            if not scopes or any(v.op.name == s or v.op.name.startswith(s.rstrip('/') + '/') for s in scopes)]
+    return [
+        v
+        for v in tf.trainable_variables()
+        if not scopes
+        or any(v.op.name == s or v.op.name.startswith(s.rstrip('/') + '/') for s in scopes)
+    ]
 
 
 def unscaled_gradients(total_loss, variables, scale):
@@ -80,8 +103,13 @@ def mean_over_ranks(values, state, collectives):
     """Means of float32 scalars over the ranks; the ranks' wish to stop travels along."""
     if collectives.size == 1:
         return values
-    mean = collectives.allreduce_sum_unfused(tf.stack(values + [state.stop_wish.read_value()])) / collectives.size
-    with tf.control_dependencies([tf.raw_ops.AssignVariableOp(resource=state.stop_agreed.handle, value=mean[-1])]):
+    mean = (
+        collectives.allreduce_sum_unfused(tf.stack(values + [state.stop_wish.read_value()]))
+        / collectives.size
+    )
+    with tf.control_dependencies(
+        [tf.raw_ops.AssignVariableOp(resource=state.stop_agreed.handle, value=mean[-1])]
+    ):
         return [tf.identity(m) for m in tf.unstack(mean)[:-1]]
 
 
@@ -95,7 +123,9 @@ def decide(finite, loss, before, state, hp):
     if not hp.stop_on_nan:
         return tf.constant(False), finite
     lowest = tf.less_equal(before.loss_scale, loss_scale.SMALLEST)
-    broken = tf.logical_or(tf.logical_not(tf.is_finite(loss)), tf.logical_and(tf.logical_not(finite), lowest))
+    broken = tf.logical_or(
+        tf.logical_not(tf.is_finite(loss)), tf.logical_and(tf.logical_not(finite), lowest)
+    )
     halted = tf.logical_or(tf.greater(state.halted.read_value(), 0.0), broken)
     return halted, tf.logical_and(finite, tf.logical_not(halted))
 
@@ -107,9 +137,14 @@ def apply_all(variables, gradients, network, before, state, hp):
     optimizer = optimizers.create(hp)
     with tf.name_scope('update'):
         slots = optimizers.create_slots(optimizer, variables)
-        updates = [optimizer.update(v, s, g, rate, step) for v, s, g in zip(variables, slots, gradients)]
+        updates = [
+            optimizer.update(v, s, g, rate, step) for v, s, g in zip(variables, slots, gradients)
+        ]
         decay = moving_averages.effective_decay(nets.default_batch_norm_decay(hp.model_name), step)
-        updates += [moving_averages.move(moving, value, decay) for moving, value in network.batch_norm_statistics]
+        updates += [
+            moving_averages.move(moving, value, decay)
+            for moving, value in network.batch_norm_statistics
+        ]
     # Through one op: else each of the EMA's hundreds of ops would wait for each of hundreds of updates.
     with tf.control_dependencies([tf.group(*updates)]):
         return update_ema(averaged_variables(network), step, hp)
@@ -126,7 +161,10 @@ def update_ema(variables, step, hp):
     averages = moving_averages.create_ema(variables)
     with tf.name_scope('ema'):
         decay = moving_averages.effective_decay(hp.moving_average_decay, step)
-        moved = [moving_averages.move(average, v.read_value(), decay) for average, v in zip(averages, variables)]
+        moved = [
+            moving_averages.move(average, v.read_value(), decay)
+            for average, v in zip(averages, variables)
+        ]
     with tf.control_dependencies(moved):
         return tf.constant(True)
 
@@ -135,5 +173,12 @@ def ema_from_variables():
     """An op that sets every EMA in the default graph to its variable: their start, and after a warm start."""
     by_name = {v.op.name: v for v in tf.global_variables()}
     suffix = moving_averages.EMA_SUFFIX
-    return tf.group(*[tf.raw_ops.AssignVariableOp(resource=average.handle, value=by_name[name[:-len(suffix)]].read_value())
-                      for name, average in sorted(by_name.items()) if name.endswith(suffix)])
+    return tf.group(
+        *[
+            tf.raw_ops.AssignVariableOp(
+                resource=average.handle, value=by_name[name[: -len(suffix)]].read_value()
+            )
+            for name, average in sorted(by_name.items())
+            if name.endswith(suffix)
+        ]
+    )

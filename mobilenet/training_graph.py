@@ -1,4 +1,5 @@
 """A built training graph, as its session uses it."""
+
 import tensorflow as tf
 
 
@@ -25,12 +26,17 @@ class TrainingGraph:
     def write(self, sess, values):
         """Sets variables, {name: value}, through their initializers: the graph is finalized."""
         chosen = [self._variables[name] for name in values]
-        sess.run([v.initializer for v in chosen], {v.initializer.inputs[1]: values[v.op.name] for v in chosen})
+        sess.run(
+            [v.initializer for v in chosen],
+            {v.initializer.inputs[1]: values[v.op.name] for v in chosen},
+        )
 
 
 def initial_values(initialize, variables):
     """{name: value} of new variables as a host computes them, whatever the device of the run: random ops differ."""
-    config = tf.ConfigProto(graph_options=tf.GraphOptions(place_pruned_graph=True))  # not the collectives, which are elsewhere
+    config = tf.ConfigProto(
+        graph_options=tf.GraphOptions(place_pruned_graph=True)
+    )  # not the collectives, which are elsewhere
     with tf.Session(config=config) as host:
         host.run(initialize)
         return host.run({v.op.name: v for v in variables})

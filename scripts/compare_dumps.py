@@ -7,42 +7,57 @@ A and B: a dump of train_loop.py, a folder of them, a tree of an NPU's dumps con
 B is the golden side, which relative figures divide by. Exit status: 0 all tensors are on both sides and within the
 tolerance; 3 one departs, is missing on a side, has another shape or could not be read; 2 wrong use; 1 anything else.
 """
+
 import argparse
 import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from mobilenet import flags  # noqa: E402
-from mobilenet.debug import comparison, comparison_page, comparison_report  # noqa: E402
-from mobilenet.errors import UsageError  # noqa: E402
-from scripts import tool  # noqa: E402
+from mobilenet import flags
+from mobilenet.debug import comparison, comparison_page, comparison_report
+from mobilenet.errors import UsageError
+from scripts import tool
 
 DEPARTS = 3
 
 
 def make_parser():
-    parser = flags.Parser(prog='compare_dumps.py', description=__doc__,
-                          formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = flags.Parser(
+        prog='compare_dumps.py',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument('a', metavar='A', help='folder of the dump in question')
     parser.add_argument('b', metavar='B', help='folder of the golden dump')
-    parser.add_argument('--tolerance', type=flags.number(0), default=comparison.TOLERANCE,
-                        help='RelativeEuclideanDistance above it departs; default 1e-4, between the noise of float32 '
-                             'from build to build (1e-5 in a layer, more in depth) and a rounding to float16 (3e-4)')
-    parser.add_argument('--layer', metavar='PATTERN',
-                        help='only tensors whose layer, name or op matches, as file names do: Conv2d_3*, grad:*')
-    parser.add_argument('--all', action='store_true', help='all rows in the table and the lists, not the first few')
+    parser.add_argument(
+        '--tolerance',
+        type=flags.number(0),
+        default=comparison.TOLERANCE,
+        help='RelativeEuclideanDistance above it departs; default 1e-4, between the noise of float32 '
+        'from build to build (1e-5 in a layer, more in depth) and a rounding to float16 (3e-4)',
+    )
+    parser.add_argument(
+        '--layer',
+        metavar='PATTERN',
+        help='only tensors whose layer, name or op matches, as file names do: Conv2d_3*, grad:*',
+    )
+    parser.add_argument(
+        '--all', action='store_true', help='all rows in the table and the lists, not the first few'
+    )
     parser.add_argument('--csv', metavar='FILE', help='write all rows with all figures')
-    parser.add_argument('--html', metavar='FILE', help='write a page with plots along the depth of the network')
+    parser.add_argument(
+        '--html', metavar='FILE', help='write a page with plots along the depth of the network'
+    )
     return parser
 
 
 def check_output(flag, path):
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
-        raise UsageError('no such folder: {} ({})'.format(folder, flag))
+        raise UsageError(f'no such folder: {folder} ({flag})')
     if os.path.isdir(path):
-        raise UsageError('{} is a folder: {} takes a file'.format(path, flag))
+        raise UsageError(f'{path} is a folder: {flag} takes a file')
 
 
 def main():

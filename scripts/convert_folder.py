@@ -7,15 +7,16 @@ Labels count from 0 in sorted order of the class names. JPEG and PNG files go in
 other kind that Pillow reads becomes a PNG, without loss. Writes OUT/train-00000-of-000NN,
 OUT/validation-00000-of-000NN and OUT/labels.txt.
 """
+
 import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from data import convert, folders  # noqa: E402
-from mobilenet import flags  # noqa: E402
-from mobilenet.errors import UsageError  # noqa: E402
-from scripts import tool  # noqa: E402
+from data import convert, folders
+from mobilenet import flags
+from mobilenet.errors import UsageError
+from scripts import tool
 
 
 def make_parser():
@@ -24,13 +25,21 @@ def make_parser():
     parser.add_argument('out', help='where the TFRecords go')
     held_out = parser.add_mutually_exclusive_group()
     held_out.add_argument(
-        '--validation_share', type=flags.number(0, 0.9), metavar='SHARE',
-        help='part of each class that is held out, drawn by --seed; default 0.1; 0 for none')
-    held_out.add_argument('--validation_every', type=flags.count(2), metavar='K',
-                          help='hold out every K-th image instead, in order of name')
+        '--validation_share',
+        type=flags.number(0, 0.9),
+        metavar='SHARE',
+        help='part of each class that is held out, drawn by --seed; default 0.1; 0 for none',
+    )
+    held_out.add_argument(
+        '--validation_every',
+        type=flags.count(2),
+        metavar='K',
+        help='hold out every K-th image instead, in order of name',
+    )
     parser.add_argument('--train_shards', type=flags.count(), help='default: files of about 128 MB')
-    parser.add_argument('--validation_shards', type=flags.count(),
-                        help='default: files of about 128 MB')
+    parser.add_argument(
+        '--validation_shards', type=flags.count(), help='default: files of about 128 MB'
+    )
     tool.add_convert_flags(parser)
     return parser
 
@@ -44,10 +53,11 @@ def split_classes(args):
         splits = {'train': train, 'validation': validation}
     elif args.validation_share is not None or args.validation_every is not None:
         raise UsageError(
-            '%s is split already into train and validation: leave --validation_share and '
-            '--validation_every away' % args.src)
+            f'{args.src} is split already into train and validation: leave --validation_share and '
+            '--validation_every away'
+        )
     if not any(splits['train'].values()):
-        raise UsageError('%s has class folders, but no image to train on in any of them' % args.src)
+        raise UsageError(f'{args.src} has class folders, but no image to train on in any of them')
     return {split: classes for split, classes in splits.items() if any(classes.values())}
 
 
@@ -56,10 +66,12 @@ def main():
     splits = split_classes(args)
     for name, paths in splits['train'].items():
         if not paths:
-            print('class %s has no image to train on; it keeps its label' % name, file=sys.stderr)
+            print(f'class {name} has no image to train on; it keeps its label', file=sys.stderr)
     listed = {split: folders.sources(classes) for split, classes in splits.items()}
-    num_shards = {split: getattr(args, split + '_shards') or convert.default_num_shards(sources)
-                  for split, sources in listed.items()}
+    num_shards = {
+        split: getattr(args, split + '_shards') or convert.default_num_shards(sources)
+        for split, sources in listed.items()
+    }
     convert.prepare_output(args.out, ('train', 'validation'), args.overwrite)
     tool.write_data_set(args, listed, num_shards, list(splits['train']))
     if 'validation' not in listed:

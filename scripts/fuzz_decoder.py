@@ -6,6 +6,7 @@ Each input either decodes or is refused in good order (the pipeline names a bad 
 processes of its own: one that crashes, hangs or raises anything else is caught, its input saved to
 --output, and the fuzzing goes on behind it. Exit status: 0 all in order, 1 otherwise.
 """
+
 import collections
 import os
 import signal
@@ -14,11 +15,11 @@ import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from data import workers  # noqa: E402
-from data.progress import Progress  # noqa: E402
-from mobilenet import flags  # noqa: E402
-from mobilenet.errors import UsageError  # noqa: E402
-from scripts import tool  # noqa: E402
+from data import workers
+from data.progress import Progress
+from mobilenet import flags
+from mobilenet.errors import UsageError
+from scripts import tool
 
 INPUTS_A_TASK = 250
 SECONDS_AN_INPUT = 60
@@ -34,8 +35,11 @@ def make_parser():
     parser = flags.Parser(prog='fuzz_decoder.py', description=__doc__.split('\n\n')[0])
     parser.add_argument('--count', type=flags.count(), default=20000, help='inputs, default 20000')
     parser.add_argument('--seed', type=flags.number(0, kind=int), default=0, help='default 0')
-    parser.add_argument('--output', default='fuzz_findings',
-                        help='folder for inputs that fail, default fuzz_findings')
+    parser.add_argument(
+        '--output',
+        default='fuzz_findings',
+        help='folder for inputs that fail, default fuzz_findings',
+    )
     tool.add_process_flag(parser)
     return parser
 
@@ -61,15 +65,22 @@ def _prepare():
     """Once a process: TensorFlow, the inputs' corpus, a pipeline of each kind."""
     from data import EvalPipeline, TrainPipeline, quiet
     from scripts import fuzz_inputs
+
     quiet.import_tensorflow()
     # libjpeg and libpng tell of each damage.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     dataset = _OneRecord()
-    options = dict(batch_size=1, image_size=IMAGE_SIZE, num_threads=1)
-    pipelines = [(TrainPipeline if training else EvalPipeline)(
-        dataset, preprocessing_name=name, **options) for name, training in PIPELINES]
-    _state.update(corpus=fuzz_inputs.make_corpus(), dataset=dataset, folder=tempfile.mkdtemp(),
-                  pipelines=pipelines)
+    options = {'batch_size': 1, 'image_size': IMAGE_SIZE, 'num_threads': 1}
+    pipelines = [
+        (TrainPipeline if training else EvalPipeline)(dataset, preprocessing_name=name, **options)
+        for name, training in PIPELINES
+    ]
+    _state.update(
+        corpus=fuzz_inputs.make_corpus(),
+        dataset=dataset,
+        folder=tempfile.mkdtemp(),
+        pipelines=pipelines,
+    )
     os.environ['XDG_CACHE_HOME'] = _state['folder']  # the index of each damaged file goes there
     for index in range(len(PIPELINES)):  # the first use may compile; that is no hang
         if _decode_image(_state['corpus']['jpeg'][0], index):
@@ -79,6 +90,7 @@ def _prepare():
 def decode_inputs(task):
     """In a worker. Before each input yields (its number, None); behind it (its number, outcome)."""
     from scripts import fuzz_inputs
+
     if not _state:
         _prepare()
     for index in range(task.start, task.stop):
@@ -86,11 +98,14 @@ def decode_inputs(task):
         signal.alarm(SECONDS_AN_INPUT)  # its default is to end the process
         fuzz_input = fuzz_inputs.make_input(_state['corpus'], task.seed, index)
         try:
-            refused = _decode_file(fuzz_input.data, index) if fuzz_input.kind == 'record' else \
-                _decode_image(fuzz_input.data, index)
+            refused = (
+                _decode_file(fuzz_input.data, index)
+                if fuzz_input.kind == 'record'
+                else _decode_image(fuzz_input.data, index)
+            )
             outcome = 'refused' if refused else 'decoded'
         except Exception as error:
-            outcome = '%s: %s' % (type(error).__name__, error)
+            outcome = f'{type(error).__name__}: {error}'
         signal.alarm(0)
         yield index, outcome
 
@@ -99,6 +114,7 @@ def _decode_image(encoded, index):
     """Whether the image was refused."""
     from data.datasets import Record
     from data.example_proto import NO_BOXES
+
     return _check(lambda: Record(encoded, 1, NO_BOXES), index)
 
 
@@ -110,6 +126,7 @@ def _check(read, index):
 def _decode_file(content, index):
     """Whether any record, or the file, was refused."""
     from data.datasets import TFRecordDataset
+
     path = os.path.join(_state['folder'], 'train-00000-of-00001')
     with open(path, 'wb') as file:
         file.write(content)
@@ -140,7 +157,7 @@ def fuzz(function, seed, count, num_processes, progress):
                 index, outcome = event.last or (event.task.start, None)
                 if outcome is None:
                     what = 'hang' if event.exit_code == -signal.SIGALRM else 'crash'
-                    failures.append((index, '%s (exit status %s)' % (what, event.exit_code)))
+                    failures.append((index, f'{what} (exit status {event.exit_code})'))
                     outcomes[what] += 1
                     progress.update(1)
                 left.append(event.task._replace(start=index + 1))
@@ -158,32 +175,48 @@ def fuzz(function, seed, count, num_processes, progress):
 def save_failures(folder, seed, failures):
     """Writes the inputs that failed, made again from the seed. Yields a line for each."""
     from scripts import fuzz_inputs
+
     corpus = fuzz_inputs.make_corpus()
     os.makedirs(folder, exist_ok=True)
     for index, what in failures:
         fuzz_input = fuzz_inputs.make_input(corpus, seed, index)
-        path = os.path.join(folder, 'seed%d-input%d%s' %
-                            (seed, index, fuzz_inputs.suffix(fuzz_input.kind)))
+        path = os.path.join(
+            folder, 'seed%d-input%d%s' % (seed, index, fuzz_inputs.suffix(fuzz_input.kind))
+        )
         with open(path, 'wb') as file:
             file.write(fuzz_input.data)
-        yield '%s: %s' % (path, what)
+        yield f'{path}: {what}'
 
 
 def summary_line(seed, count, outcomes):
     from scripts import fuzz_inputs
+
     kinds = collections.Counter(map(fuzz_inputs.kind_of, range(count)))
-    return ('%d inputs (%d JPEG, %d PNG, %d TFRecord files; seed %d): %d decoded, %d refused, '
-            '%d crashes, %d hangs, %d exceptions'
-            % (count, kinds['jpeg'], kinds['png'], kinds['record'], seed, outcomes['decoded'],
-               outcomes['refused'], outcomes['crash'], outcomes['hang'], outcomes['exception']))
+    return (
+        '%d inputs (%d JPEG, %d PNG, %d TFRecord files; seed %d): %d decoded, %d refused, '
+        '%d crashes, %d hangs, %d exceptions'
+        % (
+            count,
+            kinds['jpeg'],
+            kinds['png'],
+            kinds['record'],
+            seed,
+            outcomes['decoded'],
+            outcomes['refused'],
+            outcomes['crash'],
+            outcomes['hang'],
+            outcomes['exception'],
+        )
+    )
 
 
 def main():
     args = make_parser().parse_args()
     with tempfile.TemporaryDirectory() as folder, Progress(args.count, 'fuzz', 'input') as progress:
         os.environ['TMPDIR'] = folder  # a process that crashes tidies nothing up
-        outcomes, failures = fuzz(decode_inputs, args.seed, args.count, args.num_processes,
-                                  progress)
+        outcomes, failures = fuzz(
+            decode_inputs, args.seed, args.count, args.num_processes, progress
+        )
     for line in save_failures(args.output, args.seed, failures) if failures else ():
         print(line)
     print(summary_line(args.seed, args.count, outcomes))

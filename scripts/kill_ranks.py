@@ -11,6 +11,7 @@ from the first instant of its process, which may be before TensorFlow is loaded,
  - the next start must go on from the newest checkpoint; after the last kill, a start that nobody disturbs must finish.
 Prints a line a kill and a summary. Exit status 0: all of it held; 1: it did not, and the run's folder is kept.
 """
+
 import argparse
 import json
 import os
@@ -27,17 +28,33 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MARK = 'KILL_RANKS_MARK'  # in the environment of all processes of one training, their helpers too
 LIMIT = 10.0  # seconds from the kill to the end of everything
 INTO_TRAINING = 3.0  # seconds after the first step within which a kill may fall
-FLAGS = ['--device=host', '--dataset_name=digits', '--preprocessing_name=none', '--image_size=32', '--batch_size=8',
-         '--model_name=mobilenet_v1_025', '--learning_rate_decay_type=fixed', '--learning_rate=0.05', '--warmup_epochs=0',
-         '--data_threads=1', '--iterations_per_loop=1', '--save_every_steps=5', '--keep_checkpoints=3',
-         '--moving_average_decay=0']
+FLAGS = [
+    '--device=host',
+    '--dataset_name=digits',
+    '--preprocessing_name=none',
+    '--image_size=32',
+    '--batch_size=8',
+    '--model_name=mobilenet_v1_025',
+    '--learning_rate_decay_type=fixed',
+    '--learning_rate=0.05',
+    '--warmup_epochs=0',
+    '--data_threads=1',
+    '--iterations_per_loop=1',
+    '--save_every_steps=5',
+    '--keep_checkpoints=3',
+    '--moving_average_decay=0',
+]
 
 
 def environment_of(pid):
     """{name: value} of a process; {} of one that has ended."""
     try:
         with open('/proc/%d/environ' % pid, 'rb') as f:
-            return dict(entry.split('=', 1) for entry in f.read().decode('utf-8', 'replace').split('\0') if '=' in entry)
+            return dict(
+                entry.split('=', 1)
+                for entry in f.read().decode('utf-8', 'replace').split('\0')
+                if '=' in entry
+            )
     except OSError:
         return {}
 
@@ -59,7 +76,7 @@ def parent_of(pid):
 class Training:
     """A training over ranks, started in `folder`, where one may have been killed before."""
 
-    def __init__(self, folder, ranks, max_train_steps=10 ** 9):
+    def __init__(self, folder, ranks, max_train_steps=10**9):
         self.mark = '%d-%d' % (os.getpid(), time.time() * 1e6)
         self._stderr = os.path.join(folder, 'stderr')
         self.newest = newest_checkpoint(folder)
@@ -68,9 +85,21 @@ class Training:
         env = {k: v for k, v in os.environ.items() if not k.startswith(('RANK_', 'MOBILENET_'))}
         with open(self._stderr, 'wb') as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, os.path.join(ROOT, 'train_loop.py'), '--rank_table', 'hccl_%dp.json' % ranks,
-                 '--train_dir', folder, '--max_train_steps', str(max_train_steps)] + FLAGS,
-                env=dict(env, **{MARK: self.mark}), stdout=stderr, stderr=stderr)
+                [
+                    sys.executable,
+                    os.path.join(ROOT, 'train_loop.py'),
+                    '--rank_table',
+                    'hccl_%dp.json' % ranks,
+                    '--train_dir',
+                    folder,
+                    '--max_train_steps',
+                    str(max_train_steps),
+                ]
+                + FLAGS,
+                env=dict(env, **{MARK: self.mark}),
+                stdout=stderr,
+                stderr=stderr,
+            )
 
     def wait_for_rank(self, rank):
         """Process id of a rank, as soon as it has one."""
@@ -105,7 +134,9 @@ class Training:
 
     def resumed_from(self):
         """Step of the checkpoint it says it goes on from; 0: new weights; None: it did not come that far."""
-        said = re.search(r'steps, batch .*, from (new weights|.*model\.ckpt-(\d+))$', self.stderr(), re.M)
+        said = re.search(
+            r'steps, batch .*, from (new weights|.*model\.ckpt-(\d+))$', self.stderr(), re.M
+        )
         return int(said.group(2) or 0) if said else None
 
     def wait_until_nothing_is_left(self, seconds):
@@ -131,7 +162,9 @@ def newest_checkpoint(folder):
     """Step of the newest checkpoint that the file `checkpoint` names; 0 where there is none yet."""
     try:
         with open(os.path.join(folder, 'checkpoint')) as f:
-            return int(re.search(r'^model_checkpoint_path: ".*model\.ckpt-(\d+)"', f.read(), re.M).group(1))
+            return int(
+                re.search(r'^model_checkpoint_path: ".*model\.ckpt-(\d+)"', f.read(), re.M).group(1)
+            )
     except OSError:
         return 0
 
@@ -158,7 +191,11 @@ def kill_once(folder, ranks, rank, delay):
         else:
             time.sleep(delay)
         was_training = training.is_training()
-        wrong = ['it had ended before, with: ' + training.last_line()] if training.process.poll() is not None else []
+        wrong = (
+            ['it had ended before, with: ' + training.last_line()]
+            if training.process.poll() is not None
+            else []
+        )
         lived = time.time() - born
         try:
             os.kill(pid, signal.SIGKILL)
@@ -166,9 +203,9 @@ def kill_once(folder, ranks, rank, delay):
             wrong.append('rank %d was gone before the kill' % rank)
         ended = training.wait_until_nothing_is_left(LIMIT)
         if ended is None:
-            wrong.append('left after %g s: processes %s' % (LIMIT, sorted(marked(training.mark))))
+            wrong.append(f'left after {LIMIT:g} s: processes {sorted(marked(training.mark))}')
         if training.process.poll() != 1:
-            wrong.append('exit status %s' % training.process.poll())
+            wrong.append(f'exit status {training.process.poll()}')
         if not re.search(r'\brank %d failed with signal SIGKILL' % rank, training.last_line()):
             wrong.append('the last line is: ' + training.last_line())
         return lived, was_training, ended, wrong + wrong_resume(training), training
@@ -184,7 +221,10 @@ def finish(folder, ranks):
         status = training.process.wait()
         wrong = wrong_resume(training)
         if status or newest_checkpoint(folder) != last or training.resumed_from() is None:
-            wrong.append('the last start, to step %d: exit status %s, %s' % (last, status, training.last_line()))
+            wrong.append(
+                'the last start, to step %d: exit status %s, %s'
+                % (last, status, training.last_line())
+            )
         return wrong
     finally:
         training.end()
@@ -204,35 +244,61 @@ def run(args, folder):
         longest = max(longest, ended or LIMIT)
         failures += bool(wrong)
         resumed = training.resumed_from()
-        print('kill %d of %d: rank %d after %.2f s, %s; gone in %s; %s%s' % (
-            number, args.times, rank, lived, 'training' if was_training else 'starting',
-            'time' if ended is None else '%.1f s' % ended,
-            'began at step %d' % resumed if resumed is not None else 'checkpoint of step %d' % training.newest,
-            '; WRONG: ' + '; '.join(wrong) if wrong else ''), flush=True)
+        print(
+            'kill %d of %d: rank %d after %.2f s, %s; gone in %s; %s%s'
+            % (
+                number,
+                args.times,
+                rank,
+                lived,
+                'training' if was_training else 'starting',
+                'time' if ended is None else f'{ended:.1f} s',
+                'began at step %d' % resumed
+                if resumed is not None
+                else 'checkpoint of step %d' % training.newest,
+                '; WRONG: ' + '; '.join(wrong) if wrong else '',
+            ),
+            flush=True,
+        )
     wrong = finish(folder, args.ranks)
     failures += bool(wrong)
     for text in wrong:
         print('WRONG: ' + text)
-    print('%d kills over %d ranks: %d failures; %d while starting, %d while training; all gone after %.1f s at most; '
-          'finished at step %d' % (args.times, args.ranks, failures, args.times - in_training, in_training, longest,
-                                   newest_checkpoint(folder)), flush=True)
+    print(
+        '%d kills over %d ranks: %d failures; %d while starting, %d while training; all gone after %.1f s at most; '
+        'finished at step %d'
+        % (
+            args.times,
+            args.ranks,
+            failures,
+            args.times - in_training,
+            in_training,
+            longest,
+            newest_checkpoint(folder),
+        ),
+        flush=True,
+    )
     return failures
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--times', type=int, default=20, help='kills, default 20')
     parser.add_argument('--ranks', type=int, default=2, choices=(1, 2, 4, 8), help='default 2')
     parser.add_argument('--seed', type=int, default=0, help='of the ranks and moments, default 0')
     args = parser.parse_args()
     if args.times < 1:
         parser.error('--times %d: at least 1' % args.times)
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))  # so that the training is ended, too
+    signal.signal(
+        signal.SIGTERM, lambda number, frame: sys.exit(1)
+    )  # so that the training is ended, too
     folder = tempfile.mkdtemp(prefix='kill_ranks_')
     try:
         failures = run(args, folder)
     except RuntimeError as error:
-        print('kill_ranks.py: %s' % error, file=sys.stderr)
+        print(f'kill_ranks.py: {error}', file=sys.stderr)
         failures = 1
     if failures:
         print('the run is left in ' + folder)

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Makes the rank table of this server, or merges the tables of several servers into one.
 
-  make_rank_table.py -o server_a.json                    all devices of /etc/hccn.conf
-  make_rank_table.py --devices 0-3 -o four.json          some of them
-  make_rank_table.py --devices 0-7 --ip_base 192.168.100.101
-                                                         no hccn.conf: counted up from device 0
-  make_rank_table.py merge server_a.json server_b.json -o cluster.json
+make_rank_table.py -o server_a.json                    all devices of /etc/hccn.conf
+make_rank_table.py --devices 0-3 -o four.json          some of them
+make_rank_table.py --devices 0-7 --ip_base 192.168.100.101
+                                                       no hccn.conf: counted up from device 0
+make_rank_table.py merge server_a.json server_b.json -o cluster.json
 """
+
 import argparse
 import ipaddress
 import os
@@ -15,8 +16,8 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from hccl import rank_table  # noqa: E402
-from mobilenet.errors import UsageError  # noqa: E402
+from hccl import rank_table
+from mobilenet.errors import UsageError
 
 HCCN_CONF = '/etc/hccn.conf'
 
@@ -25,7 +26,7 @@ class Parser(argparse.ArgumentParser):
     """Wrong flags end like all other wrong input: in one line."""
 
     def error(self, message):
-        raise UsageError('%s; see %s --help' % (message, os.path.basename(sys.argv[0])))
+        raise UsageError(f'{message}; see {os.path.basename(sys.argv[0])} --help')
 
 
 def parse_devices(text):
@@ -38,13 +39,15 @@ def parse_devices(text):
         for part in text.split(','):
             match = re.match(r'\s*(\d+)\s*(?:-\s*(\d+)\s*)?\Z', part)
             if not match:
-                raise UsageError('--devices %s: "%s" is no device; write 0-7, 0,1,2,3 or "[0,8)"'
-                                 % (text, part))
+                raise UsageError(
+                    f'--devices {text}: "{part}" is no device; write 0-7, 0,1,2,3 or "[0,8)"'
+                )
             first = int(match.group(1))
             devices.extend(range(first, int(match.group(2) or first) + 1))
     if not devices or len(devices) > 64:
-        raise UsageError('--devices %s names %d devices; write 0-7, 0,1,2,3 or "[0,8)"'
-                         % (text, len(devices)))
+        raise UsageError(
+            '--devices %s names %d devices; write 0-7, 0,1,2,3 or "[0,8)"' % (text, len(devices))
+        )
     return devices
 
 
@@ -54,8 +57,10 @@ def read_hccn_conf(path):
         with open(path, encoding='utf-8', errors='replace') as f:
             lines = f.read().splitlines()
     except OSError as e:
-        raise UsageError('%s: %s; give the file with --hccn_conf, or count addresses up from '
-                         '--ip_base' % (path, e.strerror))
+        raise UsageError(
+            f'{path}: {e.strerror}; give the file with --hccn_conf, or count addresses up from '
+            '--ip_base'
+        )
     addresses = {}
     for number, line in enumerate(lines, 1):
         match = re.match(r'\s*address_(\d+)\s*=\s*(\S*)\s*\Z', line)
@@ -63,12 +68,15 @@ def read_hccn_conf(path):
             continue
         device_id = int(match.group(1))
         if device_id in addresses:
-            raise UsageError('%s, line %d: a second address_%d; remove one'
-                             % (path, number, device_id))
+            raise UsageError(
+                '%s, line %d: a second address_%d; remove one' % (path, number, device_id)
+            )
         addresses[device_id] = parse_ip(match.group(2), '%s, line %d' % (path, number))
     if not addresses:
-        raise UsageError('%s has no line address_I=A.B.C.D; set the addresses (hccn_tool -i I -ip '
-                         '-s ...), or count them up from --ip_base' % path)
+        raise UsageError(
+            f'{path} has no line address_I=A.B.C.D; set the addresses (hccn_tool -i I -ip '
+            '-s ...), or count them up from --ip_base'
+        )
     return addresses
 
 
@@ -76,15 +84,17 @@ def parse_ip(text, where):
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
-        raise UsageError('%s: "%s" is not an IP address; write it as A.B.C.D' % (where, text))
+        raise UsageError(f'{where}: "{text}" is not an IP address; write it as A.B.C.D')
 
 
 def make_from_hccn_conf(path, devices):
     addresses = read_hccn_conf(path)
     for device_id in devices or ():
         if device_id not in addresses:
-            raise UsageError('%s has no address_%d; it has devices %s: name those with --devices'
-                             % (path, device_id, ', '.join(map(str, sorted(addresses)))))
+            raise UsageError(
+                '%s has no address_%d; it has devices %s: name those with --devices'
+                % (path, device_id, ', '.join(map(str, sorted(addresses))))
+            )
     return [(device_id, addresses[device_id]) for device_id in devices or sorted(addresses)]
 
 
@@ -93,31 +103,52 @@ def make_from_base(base, devices):
     try:
         return [(device_id, str(first + device_id)) for device_id in devices or range(8)]
     except ipaddress.AddressValueError:
-        raise UsageError('--ip_base %s leaves no room for the addresses of the devices; take a '
-                         'lower one' % base)
+        raise UsageError(
+            f'--ip_base {base} leaves no room for the addresses of the devices; take a lower one'
+        )
 
 
 def parse_arguments(argv):
     if argv[:1] == ['merge']:
-        parser = Parser(prog='make_rank_table.py merge', description='Merges rank tables; ranks '
-                        'are numbered anew, in the order of the files.')
-        parser.add_argument('tables', nargs='+', metavar='TABLE',
-                            help='rank tables of one server or several')
+        parser = Parser(
+            prog='make_rank_table.py merge',
+            description='Merges rank tables; ranks are numbered anew, in the order of the files.',
+        )
+        parser.add_argument(
+            'tables', nargs='+', metavar='TABLE', help='rank tables of one server or several'
+        )
     else:
-        parser = Parser(prog='make_rank_table.py', description=__doc__,
-                        formatter_class=argparse.RawDescriptionHelpFormatter)
-        parser.add_argument('--devices', '--device_num', metavar='LIST',
-                            help='0-7, 0,1,2,3 or "[0,8)"; in order of rank. Default: all of '
-                            'hccn.conf, 0-7 with --ip_base')
+        parser = Parser(
+            prog='make_rank_table.py',
+            description=__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        parser.add_argument(
+            '--devices',
+            '--device_num',
+            metavar='LIST',
+            help='0-7, 0,1,2,3 or "[0,8)"; in order of rank. Default: all of '
+            'hccn.conf, 0-7 with --ip_base',
+        )
         source = parser.add_mutually_exclusive_group()
-        source.add_argument('--hccn_conf', default=HCCN_CONF,
-                            help='where the device addresses stand (%(default)s)')
-        source.add_argument('--ip_base', metavar='A.B.C.D', help='address of device 0, for a '
-                            'server without hccn.conf; device I has the I-th after it')
-        parser.add_argument('--server_id', '--server_ip', metavar='NAME',
-                            help="this server's address for the others (default: looked up)")
-    parser.add_argument('-o', '--output', metavar='FILE',
-                        help='where to write it (default: standard output)')
+        source.add_argument(
+            '--hccn_conf', default=HCCN_CONF, help='where the device addresses stand (%(default)s)'
+        )
+        source.add_argument(
+            '--ip_base',
+            metavar='A.B.C.D',
+            help='address of device 0, for a '
+            'server without hccn.conf; device I has the I-th after it',
+        )
+        parser.add_argument(
+            '--server_id',
+            '--server_ip',
+            metavar='NAME',
+            help="this server's address for the others (default: looked up)",
+        )
+    parser.add_argument(
+        '-o', '--output', metavar='FILE', help='where to write it (default: standard output)'
+    )
     return parser.parse_args(argv[1:] if argv[:1] == ['merge'] else argv)
 
 
@@ -147,5 +178,5 @@ if __name__ == '__main__':
     try:
         main(sys.argv[1:])
     except UsageError as e:
-        print('make_rank_table.py: %s' % e, file=sys.stderr)
+        print(f'make_rank_table.py: {e}', file=sys.stderr)
         sys.exit(2)

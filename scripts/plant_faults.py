@@ -8,6 +8,7 @@ The faults: a gamma times 1.01; a rounding to float16 before the batch norm. Bot
 show the planted line among the ops before it. The copy is trained for a step on the digits, against this code.
 Exit status: 0 all were found, 1 one was not, 2 wrong use.
 """
+
 import os
 import shutil
 import subprocess
@@ -17,26 +18,41 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from mobilenet import flags  # noqa: E402
-from mobilenet.errors import UsageError  # noqa: E402
-from scripts import tool  # noqa: E402
+from mobilenet import flags
+from mobilenet.errors import UsageError
+from scripts import tool
 
-LAYERS = ['Conv2d_0'] + ['Conv2d_{}_{}'.format(i, kind) for i in range(1, 14) for kind in ('depthwise', 'pointwise')]
-RUN = ['--dataset_name=digits', '--preprocessing_name=none', '--image_size=32', '--batch_size=8', '--model_name=mobilenet_v1_025',
-       '--learning_rate=0.05', '--warmup_epochs=0']
+LAYERS = ['Conv2d_0'] + [
+    f'Conv2d_{i}_{kind}' for i in range(1, 14) for kind in ('depthwise', 'pointwise')
+]
+RUN = [
+    '--dataset_name=digits',
+    '--preprocessing_name=none',
+    '--image_size=32',
+    '--batch_size=8',
+    '--model_name=mobilenet_v1_025',
+    '--learning_rate=0.05',
+    '--warmup_epochs=0',
+]
 # name: (a line of layers.py, what follows it in the copy).
 FAULTS = {
-    'gamma times 1.01': ("        gamma = tf.get_variable('gamma', channels, initializer=ones)\n",
-                         "        gamma = gamma * 1.01 if '{layer}/' in tf.get_variable_scope().name else gamma\n"),
-    'float16': ("    channels = [inputs.shape[-1].value]\n    ones, zeros =",
-                "    inputs = tf.cast(tf.cast(inputs, tf.float16), tf.float32) if '/{layer}' == tf.get_variable_scope().name[-{length}:] else inputs\n"
-                "    channels = [inputs.shape[-1].value]\n    ones, zeros ="),
+    'gamma times 1.01': (
+        "        gamma = tf.get_variable('gamma', channels, initializer=ones)\n",
+        "        gamma = gamma * 1.01 if '{layer}/' in tf.get_variable_scope().name else gamma\n",
+    ),
+    'float16': (
+        '    channels = [inputs.shape[-1].value]\n    ones, zeros =',
+        "    inputs = tf.cast(tf.cast(inputs, tf.float16), tf.float32) if '/{layer}' == tf.get_variable_scope().name[-{length}:] else inputs\n"
+        '    channels = [inputs.shape[-1].value]\n    ones, zeros =',
+    ),
 }
 
 
 def parse():
     parser = flags.Parser(prog='plant_faults.py', description=__doc__.split('\n')[0])
-    parser.add_argument('--layers', help='names with commas, or all; default 10 of them, from the first to the last')
+    parser.add_argument(
+        '--layers', help='names with commas, or all; default 10 of them, from the first to the last'
+    )
     args = parser.parse_args()
     if args.layers is None:
         args.layers = [LAYERS[round(i * (len(LAYERS) - 1) / 9)] for i in range(10)]
@@ -44,7 +60,9 @@ def parse():
         args.layers = LAYERS if args.layers == 'all' else args.layers.split(',')
     for layer in args.layers:
         if layer not in LAYERS:
-            raise UsageError('{}: no such layer; they are Conv2d_0, Conv2d_1_depthwise, … Conv2d_13_pointwise'.format(layer))
+            raise UsageError(
+                f'{layer}: no such layer; they are Conv2d_0, Conv2d_1_depthwise, … Conv2d_13_pointwise'
+            )
     return args
 
 
@@ -52,7 +70,11 @@ def plant(tree, layer, fault):
     """A copy of the project with the fault in it; gives the number of the planted line."""
     for name in ('mobilenet', 'data', 'hccl'):
         shutil.rmtree(os.path.join(tree, name), ignore_errors=True)
-        shutil.copytree(os.path.join(ROOT, name), os.path.join(tree, name), ignore=shutil.ignore_patterns('__pycache__'))
+        shutil.copytree(
+            os.path.join(ROOT, name),
+            os.path.join(tree, name),
+            ignore=shutil.ignore_patterns('__pycache__'),
+        )
     shutil.copy(os.path.join(ROOT, 'train_loop.py'), tree)
     path = os.path.join(tree, 'mobilenet', 'nets', 'layers.py')
     with open(path) as f:
@@ -60,26 +82,34 @@ def plant(tree, layer, fault):
     anchor, planted = FAULTS[fault]
     planted = planted.format(layer=layer, length=len(layer) + 1)
     if source.count(anchor) != 1:
-        raise RuntimeError('layers.py has changed: no place for the fault {!r}'.format(fault))
+        raise RuntimeError(f'layers.py has changed: no place for the fault {fault!r}')
     changed = source.replace(anchor, anchor + planted if fault.startswith('gamma') else planted)
     with open(path, 'w') as f:
         f.write(changed)
-    return 1 + next(i for i, (a, b) in enumerate(zip(source.splitlines(), changed.splitlines())) if a != b)
+    return 1 + next(
+        i for i, (a, b) in enumerate(zip(source.splitlines(), changed.splitlines())) if a != b
+    )
 
 
 def output_of(*argv):
     """(exit status, stdout) of a command of this project."""
-    done = subprocess.run([sys.executable, os.path.join(ROOT, 'scripts', argv[0])] + list(argv[1:]), stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, universal_newlines=True)
+    done = subprocess.run(
+        [sys.executable, os.path.join(ROOT, 'scripts', argv[0])] + list(argv[1:]),
+        capture_output=True,
+        text=True,
+    )
     if done.returncode not in (0, 3):
-        raise RuntimeError(done.stderr.strip() or '{} ended with status {}'.format(argv[0], done.returncode))
+        raise RuntimeError(done.stderr.strip() or f'{argv[0]} ended with status {done.returncode}')
     return done.returncode, done.stdout
 
 
 def found(text, layer, line):
     """Whether a command's output names the layer first and shows the planted line."""
     first = text.splitlines()[0]
-    return first.startswith('first to depart: act:{},'.format(layer)) and 'mobilenet/nets/layers.py:{} '.format(line) in text
+    return (
+        first.startswith(f'first to depart: act:{layer},')
+        and f'mobilenet/nets/layers.py:{line} ' in text
+    )
 
 
 def main():
@@ -89,18 +119,32 @@ def main():
         parity = ['parity.py', '--steps=1', '--out=' + folder, '--overwrite'] + RUN
         status, text = output_of(*parity, '--a=host', '--b=host')
         if status:
-            raise RuntimeError('two runs of this code differ: {}'.format(text.splitlines()[0]))
+            raise RuntimeError(f'two runs of this code differ: {text.splitlines()[0]}')
         for fault in FAULTS:
             for layer in args.layers:
                 tree = os.path.join(folder, 'tree')
                 line = plant(tree, layer, fault)
-                _, by_parity = output_of(*parity, '--a=' + os.path.join(folder, 'a'), '--b=host', '--tree_b=' + tree)
-                _, by_dumps = output_of('compare_dumps.py', os.path.join(folder, 'a', 'dumps'), os.path.join(folder, 'b', 'dumps'))
+                _, by_parity = output_of(
+                    *parity, '--a=' + os.path.join(folder, 'a'), '--b=host', '--tree_b=' + tree
+                )
+                _, by_dumps = output_of(
+                    'compare_dumps.py',
+                    os.path.join(folder, 'a', 'dumps'),
+                    os.path.join(folder, 'b', 'dumps'),
+                )
                 verdicts = [found(text, layer, line) for text in (by_parity, by_dumps)]
                 right, total = right + all(verdicts), total + 1
-                print('{:<18}{:<22}{}'.format(fault, layer, 'named first, with its line' if all(verdicts) else
-                                              'NOT FOUND: ' + by_parity.splitlines()[0]), flush=True)
-    print('{} of {} faults named first by parity.py and compare_dumps.py'.format(right, total))
+                print(
+                    '{:<18}{:<22}{}'.format(
+                        fault,
+                        layer,
+                        'named first, with its line'
+                        if all(verdicts)
+                        else 'NOT FOUND: ' + by_parity.splitlines()[0],
+                    ),
+                    flush=True,
+                )
+    print(f'{right} of {total} faults named first by parity.py and compare_dumps.py')
     return 0 if right == total else 1
 
 

@@ -1,4 +1,5 @@
 """What the data scripts share: flags, the way they end, and the last lines they print."""
+
 import os
 import signal
 import sys
@@ -18,16 +19,16 @@ def run(main):
         status = main()
         sys.stdout.flush()
     except UsageError as error:
-        print('%s: %s' % (name, error), file=sys.stderr)
+        print(f'{name}: {error}', file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
-        print('%s: stopped' % name, file=sys.stderr)
+        print(f'{name}: stopped', file=sys.stderr)
         status = 1
     except BrokenPipeError:  # `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
     except (OSError, RuntimeError) as error:
-        print('%s: %s' % (name, error), file=sys.stderr)
+        print(f'{name}: {error}', file=sys.stderr)
         status = 1
     sys.exit(status)
 
@@ -37,16 +38,27 @@ def _terminate(signum, frame):
 
 
 def add_process_flag(parser):
-    parser.add_argument('--num_processes', type=flags.count(), default=workers.available_cores(),
-                        help='default: the cores of this process')
+    parser.add_argument(
+        '--num_processes',
+        type=flags.count(),
+        default=workers.available_cores(),
+        help='default: the cores of this process',
+    )
 
 
 def add_convert_flags(parser):
     parser.add_argument(
-        '--on_bad_image', choices=('skip', 'stop'), default='skip',
-        help='a file that is not an image is named and left out (default), or stops the command')
-    parser.add_argument('--seed', type=flags.number(0, 2 ** 32 - 1, kind=int), default=0,
-                        help='of the order of the records; default 0')
+        '--on_bad_image',
+        choices=('skip', 'stop'),
+        default='skip',
+        help='a file that is not an image is named and left out (default), or stops the command',
+    )
+    parser.add_argument(
+        '--seed',
+        type=flags.number(0, 2**32 - 1, kind=int),
+        default=0,
+        help='of the order of the records; default 0',
+    )
     add_process_flag(parser)
     parser.add_argument('--overwrite', action='store_true', help='replace what OUT already holds')
 
@@ -56,7 +68,14 @@ def write_data_set(args, listed, num_shards, class_names, first_label=0):
     for split, sources in listed.items():
         convert.check_num_shards(split, sources, num_shards[split])
     for split, sources in listed.items():
-        summary = convert.write_split(args.out, split, sources, num_shards[split], args.seed,
-                                      args.on_bad_image, args.num_processes)
+        summary = convert.write_split(
+            args.out,
+            split,
+            sources,
+            num_shards[split],
+            args.seed,
+            args.on_bad_image,
+            args.num_processes,
+        )
         print(convert.summary_line(summary), flush=True)
     convert.write_labels(args.out, class_names, first_label)

@@ -1,4 +1,5 @@
 """Puts the checkout's root on sys.path, and keeps TensorFlow quiet and reproducible in the test process."""
+
 import os
 import sys
 

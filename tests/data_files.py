@@ -11,7 +11,7 @@ from data import examples, tfrecord
 
 def jpeg(pixels, **options):
     """uint8 [h, w, 3] (or [h, w], or a Pillow image) as JPEG bytes."""
-    return encode(pixels, 'JPEG', **dict(dict(quality=95), **options))
+    return encode(pixels, 'JPEG', **dict({'quality': 95}, **options))
 
 
 def encode(pixels, image_format, **options):

@@ -1,11 +1,12 @@
 """Prints, as JSON, what train_loop.py builds with some flags: the number of ops in the sunk loop and at the top level but for the
 input's, and whether the debugger was imported."""
+
 import json
 import os
 import sys
 
-import train_loop
 from mobilenet import devices
+import train_loop
 
 
 def main(argv):
@@ -14,8 +15,16 @@ def main(argv):
     def report(graph):
         ops = [op for op in graph.get_operations() if 'Dataset' not in op.type]
         in_loop = sum(op.name.startswith('while/') for op in ops)
-        print(json.dumps({'loop': in_loop, 'top': len(ops) - in_loop,
-                          'debug': any(n.startswith('mobilenet.debug') for n in sys.modules)}), flush=True)
+        print(
+            json.dumps(
+                {
+                    'loop': in_loop,
+                    'top': len(ops) - in_loop,
+                    'debug': any(n.startswith('mobilenet.debug') for n in sys.modules),
+                }
+            ),
+            flush=True,
+        )
         os._exit(0)
 
     tf.Graph.finalize = report

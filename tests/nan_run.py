@@ -1,4 +1,5 @@
 """train_loop.py with a NaN in the pixels of record NAN_RECORD of the digits: nan_run.py FLAGS…"""
+
 import io
 import os
 import sys
@@ -7,12 +8,12 @@ import numpy as np
 from PIL import Image
 
 import data
-import train_loop
 from mobilenet import command, devices
+import train_loop
 
 train_loop.__file__ = __file__  # what the launcher starts as a rank
 devices.import_tensorflow()
-from data import preprocess  # noqa: E402
+from data import preprocess
 
 
 def main(record, argv):
@@ -31,4 +32,8 @@ def main(record, argv):
 
 
 if __name__ == '__main__':
-    command.leave(command.status_of('train_loop.py', lambda: main(int(os.environ['NAN_RECORD']), sys.argv[1:])))
+    command.leave(
+        command.status_of(
+            'train_loop.py', lambda: main(int(os.environ['NAN_RECORD']), sys.argv[1:])
+        )
+    )

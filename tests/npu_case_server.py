@@ -30,23 +30,30 @@ def run(case):
     _server.stdin.write(case + '\n')
     _server.stdin.flush()
     line = _server.stdout.readline()
-    assert line, 'the case server ended in %s' % case
+    assert line, f'the case server ended in {case}'
     return Result(**json.loads(line))
 
 
 def environment():
     """As a user would set it: our root first, then the simulated NPU; one rank, no table."""
-    env = {k: v for k, v in os.environ.items()
-           if not k.startswith(('RANK_', 'MOBILENET_')) and k not in ('DEVICE_ID', 'JOB_ID')}
+    env = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith(('RANK_', 'MOBILENET_')) and k not in ('DEVICE_ID', 'JOB_ID')
+    }
     env['PYTHONPATH'] = os.pathsep.join([os.path.dirname(HERE), os.path.join(HERE, 'npu_sim')])
     env.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
     return env
 
 
 def _start():
-    server = subprocess.Popen([sys.executable, '-W', 'ignore', os.path.abspath(__file__)],
-                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(),
-                              universal_newlines=True)
+    server = subprocess.Popen(
+        [sys.executable, '-W', 'ignore', os.path.abspath(__file__)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment(),
+        universal_newlines=True,
+    )
     atexit.register(server.kill)
     return server
 
@@ -56,6 +63,7 @@ def serve():
     import npu_device_cases
     import npu_loop_cases
     import npu_session_cases
+
     cases = {}
     for module in (npu_loop_cases, npu_session_cases, npu_device_cases):
         cases.update(vars(module))
@@ -73,12 +81,16 @@ def _fork(case):
         for stream in (out, err):
             stream.seek(0)
             texts.append(stream.read())
-        return {'status': os.WEXITSTATUS(status) if os.WIFEXITED(status) else -status,
-                'out': texts[0], 'err': texts[1]}
+        return {
+            'status': os.WEXITSTATUS(status) if os.WIFEXITED(status) else -status,
+            'out': texts[0],
+            'err': texts[1],
+        }
 
 
 def _run_in_child(case, out, err):
     import signal
+
     signal.alarm(TIMEOUT)
     os.dup2(out.fileno(), 1)
     os.dup2(err.fileno(), 2)

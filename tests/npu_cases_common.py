@@ -3,11 +3,11 @@
 import argparse
 import json
 
+from npu_bridge.estimator.npu import util
 import tensorflow as tf
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 
 from mobilenet.devices import npu, npu_options
-from npu_bridge.estimator.npu import util
 
 tf.logging.set_verbosity(tf.logging.ERROR)
 
@@ -29,7 +29,7 @@ def config(iterations=1, **changes):
     rewrite.remapping = rewrite.memory_optimization = RewriterConfig.OFF
     optimizer = rewrite.custom_optimizers.add()
     optimizer.name = 'NpuOptimizer'
-    values = dict(use_off_line=True, enable_data_pre_proc=True, iterations_per_loop=iterations)
+    values = {'use_off_line': True, 'enable_data_pre_proc': True, 'iterations_per_loop': iterations}
     values.update(changes)
     for key, value in values.items():
         if value is not None:
@@ -38,8 +38,14 @@ def config(iterations=1, **changes):
 
 
 def variable(name, dtype=tf.int64, shape=(), initializer=None):
-    return tf.get_variable(name, shape, dtype, initializer or tf.zeros_initializer(),
-                           trainable=False, use_resource=True)
+    return tf.get_variable(
+        name,
+        shape,
+        dtype,
+        initializer or tf.zeros_initializer(),
+        trainable=False,
+        use_resource=True,
+    )
 
 
 class Counter:
@@ -47,15 +53,17 @@ class Counter:
 
     def __init__(self, data=None, one_shot=False):
         data = data or tf.data.Dataset.range(1000)
-        make = (tf.data.make_one_shot_iterator if one_shot
-                else tf.data.make_initializable_iterator)
+        make = tf.data.make_one_shot_iterator if one_shot else tf.data.make_initializable_iterator
         self.iterator = make(data)
         self.count, self.total = variable('count'), variable('total')
         self.number = self.iterator.get_next()
         self.step = tf.group(self.count.assign_add(1), self.total.assign_add(self.number))
         with tf.control_dependencies([self.step]):
-            self.values = [self.count.read_value(), self.total.read_value(),
-                           tf.identity(self.number)]
+            self.values = [
+                self.count.read_value(),
+                self.total.read_value(),
+                tf.identity(self.number),
+            ]
         self.init = [tf.global_variables_initializer()]
         if not one_shot:
             self.init.append(self.iterator.initializer)

@@ -1,20 +1,22 @@
 """Programs for tests/test_npu_device.py: mobilenet/devices/npu.py on the simulated NPU."""
 
+from npu_cases_common import Counter, options, refused, report, variable
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 
 from mobilenet.devices import npu
-from npu_cases_common import Counter, options, refused, report, variable
 
 BATCH = 4
 
 
 def dataset():
     """Batches of 4 images, 8x8, with labels and the number of the batch."""
+
     def batch(i):
         images = tf.random.stateless_uniform([BATCH, 8, 8, 3], [7, i])
         return images, tf.cast(tf.range(BATCH) + tf.cast(i, tf.int32), tf.int32) % 3, i
+
     return tf.data.Dataset.range(1000).map(batch)
 
 
@@ -26,7 +28,8 @@ def conv_net_step(iterator, device, variables):
     hidden = tf.nn.relu6(tf.nn.fused_batch_norm(hidden, scale, offset)[0] + offset)
     logits = tf.matmul(tf.reduce_mean(hidden, [1, 2]), dense)
     loss = tf.reduce_mean(
-        tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits))
+        tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+    )
     weights = [w, scale, offset, dense]
     if device is None:
         gradients = tf.gradients(loss, weights)
@@ -40,6 +43,7 @@ def conv_net_step(iterator, device, variables):
     def apply():
         with tf.control_dependencies([v.assign_sub(0.5 * g) for v, g in zip(weights, gradients)]):
             return tf.constant(True)
+
     updated = tf.cond(finite, apply, lambda: tf.constant(False))
     with tf.control_dependencies([updated]):
         return tf.group(count.assign_add(1), loss_sum.assign_add(loss))
@@ -48,10 +52,16 @@ def conv_net_step(iterator, device, variables):
 def conv_net_variables():
     def make(name, shape, initializer):
         return variable(name, tf.float32, shape, initializer)
+
     glorot = tf.glorot_uniform_initializer
-    return [make('w', [3, 3, 3, 8], glorot(seed=1)), make('scale', [8], tf.ones_initializer()),
-            make('offset', [8], tf.zeros_initializer()), make('dense', [8, 3], glorot(seed=2)),
-            variable('count'), make('loss_sum', [], tf.zeros_initializer())]
+    return [
+        make('w', [3, 3, 3, 8], glorot(seed=1)),
+        make('scale', [8], tf.ones_initializer()),
+        make('offset', [8], tf.zeros_initializer()),
+        make('dense', [8, 3], glorot(seed=2)),
+        variable('count'),
+        make('loss_sum', [], tf.zeros_initializer()),
+    ]
 
 
 def train(device, loops):
@@ -64,8 +74,10 @@ def train(device, loops):
             if device is None:
                 step = conv_net_step(iterator, None, variables)
             else:
-                loop = device.sink(lambda: conv_net_step(iterator, device, variables),
-                                   lambda: {'count': variables[-2], 'sum': variables[-1]})
+                loop = device.sink(
+                    lambda: conv_net_step(iterator, device, variables),
+                    lambda: {'count': variables[-2], 'sum': variables[-1]},
+                )
         init = [tf.global_variables_initializer(), iterator.initializer]
         tf.get_default_graph().finalize()
         cfg = tf.ConfigProto() if device is None else device.session_config(max(loops), 1)
@@ -91,8 +103,10 @@ def device_trains():
     sevens, ones = train(device, [7, 7, 6]), train(device, [1] * 20)
     hand = train(None, [20])
     first = train(None, [1])
-    same = [all(np.array_equal(a, b) for a, b in zip(hand[1], other[1]))
-            for other in (sevens, ones, first)]
+    same = [
+        all(np.array_equal(a, b) for a, b in zip(hand[1], other[1]))
+        for other in (sevens, ones, first)
+    ]
     report({'reports': sevens[0], 'equal': same})
 
 
@@ -136,21 +150,39 @@ def wrong_steps():
 
 
 def device_config():
-    device = npu.NpuDevice(options(
-        '--npu_hcom_parallel', '--npu_enable_dump=true', '--npu_dump_path', '/tmp',
-        '--npu_dump_step=0|5', '--npu_session_device_id=3'))
+    device = npu.NpuDevice(
+        options(
+            '--npu_hcom_parallel',
+            '--npu_enable_dump=true',
+            '--npu_dump_path',
+            '/tmp',
+            '--npu_dump_step=0|5',
+            '--npu_session_device_id=3',
+        )
+    )
     cfg = device.session_config(100, 8)
     rewrite = cfg.graph_options.rewrite_options
-    optimizer, = rewrite.custom_optimizers
+    (optimizer,) = rewrite.custom_optimizers
     parameters = {}
     for key, attr in optimizer.parameter_map.items():
         value = getattr(attr, attr.WhichOneof('value'))
         parameters[key] = value.decode() if isinstance(value, bytes) else value
-    report({'name': optimizer.name, 'parameters': parameters, 'soft': cfg.allow_soft_placement,
-            'off': [rewrite.remapping == RewriterConfig.OFF,
-                    rewrite.memory_optimization == RewriterConfig.OFF],
-            'plain': npu.NpuDevice(options()).session_config(1, 1).graph_options.rewrite_options
-                     .custom_optimizers[0].parameter_map['precision_mode'].s.decode()})
+    report(
+        {
+            'name': optimizer.name,
+            'parameters': parameters,
+            'soft': cfg.allow_soft_placement,
+            'off': [
+                rewrite.remapping == RewriterConfig.OFF,
+                rewrite.memory_optimization == RewriterConfig.OFF,
+            ],
+            'plain': npu.NpuDevice(options())
+            .session_config(1, 1)
+            .graph_options.rewrite_options.custom_optimizers[0]
+            .parameter_map['precision_mode']
+            .s.decode(),
+        }
+    )
 
 
 def device_overflow():
@@ -166,6 +198,7 @@ def device_overflow():
         gradient = tf.cast(tf.cast(factor, tf.float16), tf.float32)  # 1e30 is too much for float16
         finite = tf.cast(check.all_finite([gradient], []), tf.int64)
         return tf.group(updates.assign_add(finite), skips.assign_add(1 - finite))
+
     loop = device.sink(step, lambda: [updates, skips])
     with tf.Session(config=device.session_config(5, 1)) as sess:
         sess.run([tf.global_variables_initializer(), iterator.initializer])

@@ -3,10 +3,9 @@
 Each builds its own graph, as a user of the adapter would, and prints what it saw as JSON.
 """
 
-import tensorflow as tf
-
 from npu_bridge.estimator.npu import util
 from npu_cases_common import Counter, config, refused, report, run_counter, variable
+import tensorflow as tf
 
 
 def loops_run():
@@ -30,8 +29,13 @@ def set_iteration_per_loop():
         sess.run(counter.init)
         op = util.set_iteration_per_loop(sess, counter.step, 4)
         sess.run(op)
-        report([sess.run(counter.count), op.name,
-                util.set_iteration_per_loop(sess, counter.step, 1) is counter.step])
+        report(
+            [
+                sess.run(counter.count),
+                op.name,
+                util.set_iteration_per_loop(sess, counter.step, 1) is counter.step,
+            ]
+        )
 
 
 def variables_of_the_loop():
@@ -129,8 +133,11 @@ def dynamic_inside():
 
 def while_around_get_next():
     iterator = tf.data.make_initializable_iterator(tf.data.Dataset.range(100))
-    total = tf.while_loop(lambda i, s: i < 3, lambda i, s: (i + 1, s + iterator.get_next()),
-                          [tf.constant(0), tf.constant(0, tf.int64)])[1]
+    total = tf.while_loop(
+        lambda i, s: i < 3,
+        lambda i, s: (i + 1, s + iterator.get_next()),
+        [tf.constant(0), tf.constant(0, tf.int64)],
+    )[1]
     with tf.Session(config=config()) as sess:
         sess.run(iterator.initializer)
         sess.run(total)

@@ -1,14 +1,13 @@
 """Programs on the simulated NPU for tests/test_npu_sim.py: configurations, HCCL, float status."""
 
-import numpy as np
-import tensorflow as tf
-from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
-
 from npu_bridge.estimator import npu_ops
 from npu_bridge.estimator.npu import npu_scope
 from npu_bridge.hccl import hccl_ops
 from npu_bridge.helper import helper
 from npu_cases_common import config, refused, report
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 
 
 def _open(cfg):
@@ -18,15 +17,32 @@ def _open(cfg):
 
 
 def every_key():
-    _open(config(
-        10, precision_mode='allow_mix_precision', hcom_parallel=True, graph_run_mode=1,
-        mix_compile_mode=False, enable_dump=True, dump_path='/tmp', dump_step='0|5|7-10',
-        dump_mode='all', enable_dump_debug=False, profiling_mode=False,
-        profiling_options='{"output": "/tmp"}', op_debug_level=0, enable_exception_dump=1,
-        op_select_implmode='high_precision', variable_memory_max_size='31*1024*1024*1024',
-        graph_memory_max_size='1024', session_device_id=0, hcom_multi_mode=False,
-        op_compiler_cache_mode='enable', op_compiler_cache_dir='/tmp',
-        is_tailing_optimization=True))
+    _open(
+        config(
+            10,
+            precision_mode='allow_mix_precision',
+            hcom_parallel=True,
+            graph_run_mode=1,
+            mix_compile_mode=False,
+            enable_dump=True,
+            dump_path='/tmp',
+            dump_step='0|5|7-10',
+            dump_mode='all',
+            enable_dump_debug=False,
+            profiling_mode=False,
+            profiling_options='{"output": "/tmp"}',
+            op_debug_level=0,
+            enable_exception_dump=1,
+            op_select_implmode='high_precision',
+            variable_memory_max_size='31*1024*1024*1024',
+            graph_memory_max_size='1024',
+            session_device_id=0,
+            hcom_multi_mode=False,
+            op_compiler_cache_mode='enable',
+            op_compiler_cache_dir='/tmp',
+            is_tailing_optimization=True,
+        )
+    )
 
 
 def no_npu_optimizer():
@@ -87,29 +103,38 @@ def memory_optimization_on():
 
 # ---- HCCL on one rank, and what it refuses ----
 
+
 def wrong_collectives():
     x = tf.zeros([4])
-    report({
-        'int64': refused(lambda: hccl_ops.allreduce(tf.zeros([2], tf.int64), 'sum')),
-        'bool': refused(lambda: hccl_ops.allreduce(tf.zeros([2], tf.bool), 'max')),
-        'float64': refused(lambda: hccl_ops.reduce(tf.zeros([2], tf.float64), 'sum', 0)),
-        'mean': refused(lambda: hccl_ops.allreduce(x, 'mean')),
-        'fusion': refused(lambda: hccl_ops.allreduce(x, 'sum', fusion=3)),
-        'fusion_id': refused(lambda: hccl_ops.allreduce(x, 'sum', fusion=2)),
-        'no_list': refused(lambda: hccl_ops.broadcast(x, 0)),
-        'root': refused(lambda: hccl_ops.broadcast([x], 1)),
-        'group': refused(lambda: hccl_ops.allreduce(x, 'sum', group='mine')),
-        'rank_size': refused(lambda: hccl_ops.allgather(x, 2)),
-        'dynamic': refused(lambda: hccl_ops.allreduce(tf.placeholder(tf.float32, [None]), 'sum')),
-    })
+    report(
+        {
+            'int64': refused(lambda: hccl_ops.allreduce(tf.zeros([2], tf.int64), 'sum')),
+            'bool': refused(lambda: hccl_ops.allreduce(tf.zeros([2], tf.bool), 'max')),
+            'float64': refused(lambda: hccl_ops.reduce(tf.zeros([2], tf.float64), 'sum', 0)),
+            'mean': refused(lambda: hccl_ops.allreduce(x, 'mean')),
+            'fusion': refused(lambda: hccl_ops.allreduce(x, 'sum', fusion=3)),
+            'fusion_id': refused(lambda: hccl_ops.allreduce(x, 'sum', fusion=2)),
+            'no_list': refused(lambda: hccl_ops.broadcast(x, 0)),
+            'root': refused(lambda: hccl_ops.broadcast([x], 1)),
+            'group': refused(lambda: hccl_ops.allreduce(x, 'sum', group='mine')),
+            'rank_size': refused(lambda: hccl_ops.allgather(x, 2)),
+            'dynamic': refused(
+                lambda: hccl_ops.allreduce(tf.placeholder(tf.float32, [None]), 'sum')
+            ),
+        }
+    )
 
 
 def one_rank():
     from hccl.manage import api
     from hccl.split import api as split
+
     x = tf.constant([1.0, 2.0])
-    results = [hccl_ops.allreduce(x, 'sum'), hccl_ops.broadcast([x], 0)[0],
-               hccl_ops.allgather(x, 1)]
+    results = [
+        hccl_ops.allreduce(x, 'sum'),
+        hccl_ops.broadcast([x], 0)[0],
+        hccl_ops.allgather(x, 1),
+    ]
     start, stop = npu_ops.initialize_system(), npu_ops.shutdown_system()
     before = [refused(api.get_rank_size), refused(lambda: split.set_split_strategy_by_idx([1]))]
     with tf.Session(config=config()) as sess:
@@ -142,6 +167,7 @@ def scopes():
 
 # ---- float status ----
 
+
 def _status_after(gradient, clear=True):
     """(status, cleared) tensors as the guides use them."""
     ops = helper.get_gen_ops()
@@ -161,8 +187,13 @@ def float_status():
     x = tf.placeholder(tf.float32, [3])
     clean = _status_after(x * 2.0)
     half = _status_after(tf.cast(tf.cast(x, tf.float16) * 2.0, tf.float32))
-    cases = {'finite': [1, 2, 3], 'inf': [1, np.inf, 3], 'nan': [np.nan, 0, 0],
-             'overflow': [3e38, 0, 0], 'float16': [4e4, 0, 0]}
+    cases = {
+        'finite': [1, 2, 3],
+        'inf': [1, np.inf, 3],
+        'nan': [np.nan, 0, 0],
+        'overflow': [3e38, 0, 0],
+        'float16': [4e4, 0, 0],
+    }
     with tf.Session(config=config()) as sess:
         results = {k: sess.run([clean, half], {x: v}) for k, v in cases.items()}
         results['finite again'] = sess.run([clean, half], {x: [1, 2, 3]})
@@ -174,6 +205,15 @@ def register_stays_without_clear():
     finite = _status_after(x * 2.0, clear=False)
     cleared = _status_after(x * 2.0)
     with tf.Session(config=config()) as sess:
-        report([sess.run(t, {x: v}) for t, v in (
-            (finite, [1, 1, 1]), (finite, [np.nan, 1, 1]), (finite, [1, 1, 1]),
-            (cleared, [1, 1, 1]), (finite, [1, 1, 1]))])
+        report(
+            [
+                sess.run(t, {x: v})
+                for t, v in (
+                    (finite, [1, 1, 1]),
+                    (finite, [np.nan, 1, 1]),
+                    (finite, [1, 1, 1]),
+                    (cleared, [1, 1, 1]),
+                    (finite, [1, 1, 1]),
+                )
+            ]
+        )

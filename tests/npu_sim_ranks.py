@@ -2,6 +2,7 @@
 
 Writes what the rank got from every collective to the .npz named by the first argument.
 """
+
 import sys
 
 import numpy as np
@@ -12,6 +13,7 @@ from mobilenet.devices import npu, npu_options
 
 def build(rank):
     from npu_bridge.hccl import hccl_ops
+
     results = {}
     data = np.random.RandomState(rank).randn(2, 1001).astype(np.float32)
     x = tf.constant(data)
@@ -19,10 +21,11 @@ def build(rank):
         results['float32_' + reduction] = hccl_ops.allreduce(x, reduction)
         for dtype in (tf.int8, tf.int16, tf.int32, tf.float16):
             small = tf.cast(tf.constant([3, 5 * (rank + 1), -7 + rank]), dtype)
-            results['%s_%s' % (dtype.name, reduction)] = hccl_ops.allreduce(small, reduction)
+            results[f'{dtype.name}_{reduction}'] = hccl_ops.allreduce(small, reduction)
     results['scalar'] = hccl_ops.allreduce(tf.constant(rank + 0.5), 'sum', fusion=0)
     results['broadcast_a'], results['broadcast_b'] = hccl_ops.broadcast(
-        [x, tf.constant([rank, 10], tf.int64)], root_rank=1)
+        [x, tf.constant([rank, 10], tf.int64)], root_rank=1
+    )
     results['allgather'] = hccl_ops.allgather(x, 2)
     results['reduce'] = hccl_ops.reduce(x, 'sum', root_rank=1)
     results['reduce_scatter'] = hccl_ops.reduce_scatter(x, 'sum', 2)
@@ -37,11 +40,14 @@ def build(rank):
 def build_overflow(device, rank):
     """A float status of rank 1 alone, in a sunk step of its own; collectives as the project has."""
     from hccl.collectives import HcclCollectives
+
     collectives = HcclCollectives(rank, 2)
-    step = tf.get_variable('step', [], tf.int64, tf.zeros_initializer(), trainable=False,
-                           use_resource=True)
-    skipped = tf.get_variable('skipped', [], tf.int64, tf.zeros_initializer(), trainable=False,
-                              use_resource=True)
+    step = tf.get_variable(
+        'step', [], tf.int64, tf.zeros_initializer(), trainable=False, use_resource=True
+    )
+    skipped = tf.get_variable(
+        'skipped', [], tf.int64, tf.zeros_initializer(), trainable=False, use_resource=True
+    )
 
     def build_step():
         status = device.overflow_check(collectives)
@@ -52,13 +58,16 @@ def build_overflow(device, rank):
         with tf.control_dependencies([gradient]):
             finite = status.all_finite([gradient], [])
         with tf.control_dependencies([finite]):
-            return tf.group(step.assign_add(1),
-                            skipped.assign_add(tf.cast(tf.logical_not(finite), tf.int64)))
+            return tf.group(
+                step.assign_add(1), skipped.assign_add(tf.cast(tf.logical_not(finite), tf.int64))
+            )
+
     return device.sink(build_step, lambda: [step.read_value(), skipped.read_value()])
 
 
 def main(path):
     import os
+
     rank = int(os.environ['RANK_ID'])
     parser = __import__('argparse').ArgumentParser()
     npu_options.add_flags(parser)
@@ -71,6 +80,7 @@ def main(path):
 
     from hccl.manage import api
     from hccl.split import api as split_api
+
     try:
         api.get_rank_size()
         raise SystemExit('get_rank_size before initialize_system')
@@ -78,9 +88,12 @@ def main(path):
         pass
     with tf.Session(config=device.session_config(4, 2)) as sess:
         device.initialize(sess)
-        results = {'rank_size': api.get_rank_size(), 'rank_id': api.get_rank_id(),
-                   'local_rank_size': api.get_local_rank_size(),
-                   'local_rank_id': api.get_local_rank_id()}
+        results = {
+            'rank_size': api.get_rank_size(),
+            'rank_id': api.get_rank_id(),
+            'local_rank_size': api.get_local_rank_size(),
+            'local_rank_id': api.get_local_rank_id(),
+        }
         npu.apply_gradient_split(options)
         results['split'] = split_api.strategies['hccl_world_group'][1]
         sess.run(init)

@@ -6,26 +6,29 @@ Rank and addresses come from the environment, as in train_loop.py. Writes the gr
 all ranks and on batch number RANK, and all variables after an overflow of rank 1 alone, after a NaN of rank 1 alone
 and after a good step.
 """
+
 import argparse
 import os
 import sys
 
 import numpy as np
 import tensorflow as tf
+from test_step_math import settings
 
-import train_loop
 from hccl import launcher
 from mobilenet import devices, ranks, train_step
 from mobilenet import state as run_state
 from mobilenet.devices import npu_options
-from test_step_math import settings
+import train_loop
 
 SCALE = 1024.0
 
 
 def batch(number):
     rng = np.random.RandomState(number)
-    return rng.uniform(-1, 1, (4, 32, 32, 3)).astype(np.float32), rng.randint(0, 7, 4).astype(np.int32)
+    return rng.uniform(-1, 1, (4, 32, 32, 3)).astype(np.float32), rng.randint(0, 7, 4).astype(
+        np.int32
+    )
 
 
 def main(device_name, output):
@@ -49,11 +52,14 @@ def main(device_name, output):
 
     config = device.session_config(1, size)
     with tf.Session(device.target, config=config) as sess:
+
         def feed(number):
             return dict(zip((images, labels), batch(number)))
 
         def keep(case):
-            results.update({case + ' ' + name: value for name, value in sess.run(variables).items()})
+            results.update(
+                {case + ' ' + name: value for name, value in sess.run(variables).items()}
+            )
 
         def keep_gradients(case, number):
             gradients = sess.run(step.gradients, feed(number))
@@ -61,7 +67,7 @@ def main(device_name, output):
 
         device.initialize(sess)
         sess.run(initialize)
-        state.global_step.load(2 ** 40 + 12345 - rank, sess)  # a counter that no float32 holds
+        state.global_step.load(2**40 + 12345 - rank, sess)  # a counter that no float32 holds
         broadcast.run(sess)
         keep('start')
         keep_gradients('same', 0)

@@ -1,4 +1,5 @@
 """Reads TFRecords in slim's layout by TensorFlow's own reader and parser: independent of data/."""
+
 import os
 import subprocess
 import sys
@@ -28,7 +29,8 @@ def features(tf):
 
 def shards(folder, split):
     return sorted(
-        os.path.join(folder, name) for name in os.listdir(folder) if name.startswith(split + '-'))
+        os.path.join(folder, name) for name in os.listdir(folder) if name.startswith(split + '-')
+    )
 
 
 def read(folder, split):
@@ -40,13 +42,15 @@ def read(folder, split):
         for key in list(example):
             if isinstance(example[key], tf.SparseTensor):
                 example[key] = tf.sparse.to_dense(example[key])
-        example['pixels'] = tf.io.decode_image(example['image/encoded'], channels=3,
-                                               expand_animations=False)
+        example['pixels'] = tf.io.decode_image(
+            example['image/encoded'], channels=3, expand_animations=False
+        )
         return example
 
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         following = tf.compat.v1.data.make_one_shot_iterator(
-            tf.data.TFRecordDataset(shards(folder, split)).map(parse)).get_next()
+            tf.data.TFRecordDataset(shards(folder, split)).map(parse)
+        ).get_next()
         found = []
         while True:
             try:
@@ -58,6 +62,11 @@ def read(folder, split):
 def script(name, *arguments, cwd=None, environment=None):
     """Runs scripts/NAME as a user does. Returns (status, stdout, stderr)."""
     command = [sys.executable, os.path.join(ROOT, 'scripts', name)] + [str(a) for a in arguments]
-    done = subprocess.run(command, cwd=cwd, env=dict(os.environ, **(environment or {})),
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300)
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env=dict(os.environ, **(environment or {})),
+        capture_output=True,
+        timeout=300,
+    )
     return done.returncode, done.stdout.decode(), done.stderr.decode()

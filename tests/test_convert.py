@@ -1,4 +1,5 @@
 """The converters, on real image files, read back by TensorFlow's own TFRecord reader and parser."""
+
 import io
 import os
 import signal
@@ -7,10 +8,10 @@ import sys
 import time
 
 import numpy as np
-import pytest
 from PIL import Image
-
+import pytest
 import slim_records
+
 from data import examples, images
 
 SCRIPTS = os.path.join(slim_records.ROOT, 'scripts')
@@ -46,8 +47,11 @@ def mixed(tmp_path_factory):
     """
     src, out = tmp_path_factory.mktemp('src'), tmp_path_factory.mktemp('parent') / 'out'
     for index, suffix in enumerate(('jpg', 'png', 'bmp', 'gif', 'webp', 'tif', 'jpeg')):
-        save(src / 'cat' / ('%d.%s' % (index, suffix)), picture(index), **(
-            {'lossless': True} if suffix == 'webp' else {}))
+        save(
+            src / 'cat' / ('%d.%s' % (index, suffix)),
+            picture(index),
+            **({'lossless': True} if suffix == 'webp' else {}),
+        )
     save(src / 'cat' / 'cmyk.jpg', picture(20).convert('CMYK'))
     save(src / 'cat' / 'grey.jpg', picture(21).convert('L'))
     save(src / 'cat' / 'deeper' / 'a_png_named.JPEG', picture(22), format='PNG')
@@ -60,7 +64,7 @@ def mixed(tmp_path_factory):
     (src / 'cat' / 'notes.txt').write_text('no image')
     (src / 'cat' / 'nothing.jpg').write_bytes(b'')
     whole = (src / 'cat' / '0.jpg').read_bytes()
-    (src / 'cat' / 'torn.jpg').write_bytes(whole[:len(whole) * 2 // 3])
+    (src / 'cat' / 'torn.jpg').write_bytes(whole[: len(whole) * 2 // 3])
     (src / 'cat' / 'dangling.png').symlink_to(src / 'nowhere')
     done = convert_folder(src, out, '--train_shards', 3, '--validation_share', 0)
     return src, out, done
@@ -77,8 +81,9 @@ def test_folder_round_trip(mixed):
     assert labels_of(found) == [11, 0, 3]
     by_name = {}
     for example in found:
-        by_name.setdefault((example['image/class/label'], example['image/filename'].decode()),
-                           example)
+        by_name.setdefault(
+            (example['image/class/label'], example['image/filename'].decode()), example
+        )
         assert example['pixels'].shape == (example['image/height'], example['image/width'], 3)
     for name in ('0.jpg', '1.png', '6.jpeg', 'cmyk.jpg', 'grey.jpg'):
         assert by_name[0, name]['image/encoded'] == (src / 'cat' / name).read_bytes(), name
@@ -90,8 +95,11 @@ def test_folder_round_trip(mixed):
     assert by_name[0, 'a_png_named.JPEG']['image/format'] == b'PNG'
     assert by_name[0, 'cmyk.jpg']['image/format'] == b'JPEG'
     assert by_name[0, 'deep.tif']['pixels'][:, :, 0].ravel().tolist() == list(range(256))
-    assert [by_name[0, name]['image/channels']
-            for name in ('0.jpg', 'cmyk.jpg', 'grey.jpg')] == [3, 4, 1]
+    assert [by_name[0, name]['image/channels'] for name in ('0.jpg', 'cmyk.jpg', 'grey.jpg')] == [
+        3,
+        4,
+        1,
+    ]
     assert by_name[2, '0.png']['image/class/text'].decode() == 'ängstlicher hund'
 
 
@@ -114,15 +122,21 @@ def test_folder_stops_at_a_bad_file_and_leaves_nothing(mixed, tmp_path):
 def test_folder_shares_are_stratified_seeded_and_disjoint(tmp_path):
     for label, count in enumerate((20, 11, 1)):
         for index in range(count):
-            save(tmp_path / 'src' / 'abc'[label] / ('%02d.png' % index),
-                 picture(100 * label + index, 8, 8))
+            save(
+                tmp_path / 'src' / 'abc'[label] / ('%02d.png' % index),
+                picture(100 * label + index, 8, 8),
+            )
     files = {}
     for name, more in (('one', ()), ('same', ('--num_processes', 1)), ('other', ('--seed', 7))):
-        status, _, stderr = convert_folder(tmp_path / 'src', tmp_path / name, '--validation_share',
-                                           0.2, *more)
+        status, _, stderr = convert_folder(
+            tmp_path / 'src', tmp_path / name, '--validation_share', 0.2, *more
+        )
         assert status == 0, stderr
-        files[name] = [open(path, 'rb').read() for split in examples.SPLITS
-                       for path in slim_records.shards(str(tmp_path / name), split)]
+        files[name] = [
+            open(path, 'rb').read()
+            for split in examples.SPLITS
+            for path in slim_records.shards(str(tmp_path / name), split)
+        ]
     assert files['one'] == files['same'] and files['one'] != files['other']
     train = of_folder(tmp_path / 'one', 'train')
     validation = of_folder(tmp_path / 'one', 'validation')
@@ -150,17 +164,23 @@ def test_folder_every_kth_and_ready_splits(tmp_path):
     assert sorted(os.listdir(str(tmp_path / 'out2'))) == ['labels.txt', 'train-00000-of-00001']
 
 
-@pytest.mark.parametrize('arguments, words', [
-    (('nowhere', 'out'), 'is no folder'),
-    (('empty', 'out'), 'no class folders'),
-    (('blank', 'out'), 'no image'),
-    (('only_bad', 'out'), 'none of the 1 files'),
-    (('one', 'out', '--train_shards', '2'), '2 shards are more than the 1'),
-    (('one', 'full'), '--overwrite'),
-    (('one',), 'required: out'),
-    (('one', 'out', '--validation_share', '1.5'), '1.5'),
-    (('one', 'out', '--validation_share', '0.1', '--validation_every', '2'), 'not allowed with'),
-])
+@pytest.mark.parametrize(
+    'arguments, words',
+    [
+        (('nowhere', 'out'), 'is no folder'),
+        (('empty', 'out'), 'no class folders'),
+        (('blank', 'out'), 'no image'),
+        (('only_bad', 'out'), 'none of the 1 files'),
+        (('one', 'out', '--train_shards', '2'), '2 shards are more than the 1'),
+        (('one', 'full'), '--overwrite'),
+        (('one',), 'required: out'),
+        (('one', 'out', '--validation_share', '1.5'), '1.5'),
+        (
+            ('one', 'out', '--validation_share', '0.1', '--validation_every', '2'),
+            'not allowed with',
+        ),
+    ],
+)
 def test_folder_bad_use(tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(str(tmp_path))
     save(tmp_path / 'one' / 'a' / 'x.png', picture(1))
@@ -177,8 +197,9 @@ def test_folder_bad_use(tmp_path, monkeypatch, arguments, words):
 def test_one_image(tmp_path):
     save(tmp_path / 'src' / 'a' / 'x.png', picture(1, 1, 1))
     assert convert_folder(tmp_path / 'src', tmp_path / 'out')[0] == 0
-    assert [example['pixels'].shape
-            for example in of_folder(tmp_path / 'out', 'train')] == [(1, 1, 3)]
+    assert [example['pixels'].shape for example in of_folder(tmp_path / 'out', 'train')] == [
+        (1, 1, 3)
+    ]
 
 
 def children_of(pid):
@@ -198,10 +219,19 @@ def alive(pid):
 def test_a_killed_conversion_leaves_no_process_and_no_half_of_a_data_set(tmp_path, signal_number):
     save(tmp_path / 'src' / 'a' / '0.png', picture(1, 700, 700))
     for index in range(1, 1000):
-        os.link(str(tmp_path / 'src' / 'a' / '0.png'),
-                str(tmp_path / 'src' / 'a' / ('%d.png' % index)))
-    command = [sys.executable, os.path.join(SCRIPTS, 'convert_folder.py'), str(tmp_path / 'src'),
-               str(tmp_path / 'out'), '--train_shards', '20', '--validation_share', '0']
+        os.link(
+            str(tmp_path / 'src' / 'a' / '0.png'), str(tmp_path / 'src' / 'a' / ('%d.png' % index))
+        )
+    command = [
+        sys.executable,
+        os.path.join(SCRIPTS, 'convert_folder.py'),
+        str(tmp_path / 'src'),
+        str(tmp_path / 'out'),
+        '--train_shards',
+        '20',
+        '--validation_share',
+        '0',
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     deadline = time.time() + 60
     while not (tmp_path / 'out' / '.partial-train' / 'train-00001-of-00020').exists():
@@ -222,11 +252,13 @@ def test_a_killed_conversion_leaves_no_process_and_no_half_of_a_data_set(tmp_pat
 
 def test_wire_format_of_odd_values():
     import tensorflow as tf
-    data = examples.image_example(b'x' * 300, 'PNG', 2**31, 0, 3, -1, 'b\udcff.png',
-                                  boxes=[(0.25, 0, 1, 0.5)] * 2)
+
+    data = examples.image_example(
+        b'x' * 300, 'PNG', 2**31, 0, 3, -1, 'b\udcff.png', boxes=[(0.25, 0, 1, 0.5)] * 2
+    )
     feature = tf.train.Example.FromString(data).features.feature
     assert feature['image/class/label'].int64_list.value[0] == -1
-    assert feature['image/height'].int64_list.value[0] == 2 ** 31
+    assert feature['image/height'].int64_list.value[0] == 2**31
     assert feature['image/width'].int64_list.value[:] == [0]
     assert feature['image/encoded'].bytes_list.value[0] == b'x' * 300
     assert feature['image/filename'].bytes_list.value[0] == b'b\xff.png'
@@ -238,7 +270,11 @@ def test_wire_format_of_odd_values():
 def test_what_is_no_image():
     out = io.BytesIO()
     Image.fromarray(np.ones((4, 4), np.float32)).save(out, 'TIFF')
-    for data, words in ((out.getvalue(), '32-bit'), (b'\xff\xd8\xff\xe0', ''),
-                        (images.PNG_START, ''), (b'GIF89a', '')):
+    for data, words in (
+        (out.getvalue(), '32-bit'),
+        (b'\xff\xd8\xff\xe0', ''),
+        (images.PNG_START, ''),
+        (b'GIF89a', ''),
+    ):
         with pytest.raises(images.NotAnImage, match=words):
             images.encoded_image(data)

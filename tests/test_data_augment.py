@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from scipy import stats
+import tensorflow as tf
 
 from data import augment
 from data.render import render
@@ -16,37 +16,60 @@ def key(seed, epoch, record):
 
 
 def our_crops(height, width, boxes):
-    return np.array([augment.plan('inception_v2', 224, key(7, 0, i), height, width, boxes,
-                                  True)[0] for i in range(SAMPLES)], float)
+    return np.array(
+        [
+            augment.plan('inception_v2', 224, key(7, 0, i), height, width, boxes, True)[0]
+            for i in range(SAMPLES)
+        ],
+        float,
+    )
 
 
 def tensorflow_crops(height, width, boxes):
     def sample(i, windows):
         begin, size, _ = tf.image.sample_distorted_bounding_box(
-            [height, width, 3], boxes[None], seed=3, min_object_covered=0.1,
-            aspect_ratio_range=(0.75, 1.33), area_range=(0.05, 1.0), max_attempts=100)
+            [height, width, 3],
+            boxes[None],
+            seed=3,
+            min_object_covered=0.1,
+            aspect_ratio_range=(0.75, 1.33),
+            area_range=(0.05, 1.0),
+            max_attempts=100,
+        )
         return i + 1, windows.write(i, tf.concat([begin[:2], size[:2]], 0))
 
     with tf.Graph().as_default(), tf.Session() as session:
-        windows = tf.while_loop(lambda i, _: i < SAMPLES, sample,
-                                [0, tf.TensorArray(tf.int32, SAMPLES)], back_prop=False)[1]
+        windows = tf.while_loop(
+            lambda i, _: i < SAMPLES,
+            sample,
+            [0, tf.TensorArray(tf.int32, SAMPLES)],
+            back_prop=False,
+        )[1]
         return session.run(windows.stack()).astype(float)
 
 
-@pytest.mark.parametrize('height, width, boxes', [
-    (375, 500, [[0, 0, 1, 1]]),
-    (375, 500, [[0.1, 0.6, 0.3, 0.8]]),
-    (375, 500, [[0.5, 0.5, 0.5, 0.7], [0.7, 0.0, 1.0, 0.2], [0.0, 0.9, 0.05, 1.0]]),
-    (60, 400, [[0, 0, 1, 1]]),
-    (500, 90, [[0, 0, 0.5, 1]]),
-    (9, 7, [[0, 0, 1, 1]]),
-])
+@pytest.mark.parametrize(
+    'height, width, boxes',
+    [
+        (375, 500, [[0, 0, 1, 1]]),
+        (375, 500, [[0.1, 0.6, 0.3, 0.8]]),
+        (375, 500, [[0.5, 0.5, 0.5, 0.7], [0.7, 0.0, 1.0, 0.2], [0.0, 0.9, 0.05, 1.0]]),
+        (60, 400, [[0, 0, 1, 1]]),
+        (500, 90, [[0, 0, 0.5, 1]]),
+        (9, 7, [[0, 0, 1, 1]]),
+    ],
+)
 def test_crops_have_the_distribution_of_the_op(height, width, boxes):
     boxes = np.array(boxes, np.float32)
     ours, theirs = our_crops(height, width, boxes), tensorflow_crops(height, width, boxes)
-    figures = {'area': lambda w: w[:, 2] * w[:, 3], 'aspect': lambda w: w[:, 3] / w[:, 2],
-               'y': lambda w: w[:, 0], 'x': lambda w: w[:, 1],
-               'bottom': lambda w: w[:, 0] + w[:, 2], 'right': lambda w: w[:, 1] + w[:, 3]}
+    figures = {
+        'area': lambda w: w[:, 2] * w[:, 3],
+        'aspect': lambda w: w[:, 3] / w[:, 2],
+        'y': lambda w: w[:, 0],
+        'x': lambda w: w[:, 1],
+        'bottom': lambda w: w[:, 0] + w[:, 2],
+        'right': lambda w: w[:, 1] + w[:, 3],
+    }
     for name, figure in figures.items():
         assert stats.ks_2samp(figure(ours), figure(theirs)).pvalue > 1e-3, name
     assert (ours[:, :2] >= 0).all() and (ours[:, 2:] > 0).all()
@@ -72,8 +95,9 @@ def test_no_boxes_is_the_whole_image_and_hopeless_boxes_give_the_whole_image():
 @pytest.mark.parametrize('training', [True, False])
 def test_windows_of_odd_images_lie_within_them(height, width, name, training):
     for i in range(200):
-        y, x, h, w = augment.plan(name, 224, key(0, 0, i), height, width,
-                                  np.zeros([0, 4], np.float32), training)[0]
+        y, x, h, w = augment.plan(
+            name, 224, key(0, 0, i), height, width, np.zeros([0, 4], np.float32), training
+        )[0]
         assert 0 <= y and 0 <= x and h >= 1 and w >= 1 and y + h <= height and x + w <= width
 
 
@@ -96,8 +120,7 @@ def test_colours_have_the_distribution_of_the_ops():
 def test_numbers_of_one_record_epoch_and_seed_are_independent():
     keys = {(s, e, r): key(s, e, r) for s in range(4) for e in range(20) for r in range(50)}
     assert len(set(keys.values())) == len(keys)
-    draws = np.array([[augment.uniform(value, d) for d in range(8)]
-                      for value in keys.values()])
+    draws = np.array([[augment.uniform(value, d) for d in range(8)] for value in keys.values()])
     assert stats.kstest(draws.ravel(), 'uniform').pvalue > 1e-3
     correlation = np.corrcoef(np.concatenate([draws, np.roll(draws, 1, 0)], 1).T)
     assert np.abs(correlation - np.eye(16)).max() < 0.06
@@ -114,15 +137,19 @@ def reference():
         pixels = tf.image.resize_bilinear(pixels[None], [32, 32])[0]
         pixels = tf.cond(flip, lambda: tf.image.flip_left_right(pixels), lambda: pixels)
         brightness_first = tf.image.adjust_saturation(
-            tf.image.adjust_brightness(pixels, colour[0]), colour[1])
+            tf.image.adjust_brightness(pixels, colour[0]), colour[1]
+        )
         saturation_first = tf.image.adjust_brightness(
-            tf.image.adjust_saturation(pixels, colour[1]), colour[0])
+            tf.image.adjust_saturation(pixels, colour[1]), colour[0]
+        )
         coloured = tf.cond(colour[2] > 0, lambda: brightness_first, lambda: saturation_first)
         coloured = tf.clip_by_value(coloured, 0.0, 1.0) * 2.0 - 1.0
         plain = pixels * 2.0 - 1.0
     with tf.Session(graph=graph) as session:
-        yield lambda i, f, c: session.run(plain if c is None else coloured, {
-            image: i, flip: f, colour: np.zeros(3) if c is None else c})
+        yield lambda i, f, c: session.run(
+            plain if c is None else coloured,
+            {image: i, flip: f, colour: np.zeros(3) if c is None else c},
+        )
 
 
 def odd_images():

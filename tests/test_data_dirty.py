@@ -3,9 +3,9 @@
 import os
 
 import numpy as np
+from PIL import Image
 import pytest
 import tensorflow as tf
-from PIL import Image
 
 import data
 from data import tfrecord
@@ -52,8 +52,12 @@ ODD_IMAGES = {
 
 
 def write_odd(folder, split):
-    write_shards(folder, split, [[example(encoded, i) for i, (encoded, _) in
-                                  enumerate(ODD_IMAGES.values())]], ['c'] * len(ODD_IMAGES))
+    write_shards(
+        folder,
+        split,
+        [[example(encoded, i) for i, (encoded, _) in enumerate(ODD_IMAGES.values())]],
+        ['c'] * len(ODD_IMAGES),
+    )
 
 
 @pytest.mark.parametrize('name', data.PREPROCESSING_NAMES)
@@ -79,7 +83,7 @@ def test_odd_images_train(tmp_path, name):
 
 GOOD = [jpeg(noise(40, 50, i)) for i in range(12)]
 SIZE = b'\x00\x28\x00\x32'  # 40 x 50, in a JPEG's frame header
-TRUNCATED = GOOD[3][:len(GOOD[3]) // 2]
+TRUNCATED = GOOD[3][: len(GOOD[3]) // 2]
 # Record 5 of 12 is bad: what is said of it, and whether that shows when it is read or only when it
 # is decoded.
 BAD_RECORDS = {
@@ -101,7 +105,7 @@ def write_with_bad(folder, split, bad):
     records = [example(encoded, i) for i, encoded in enumerate(GOOD)]
     records[5] = bad
     write_shards(folder, split, [records[:4], records[4:]], ['class %d' % i for i in range(12)])
-    return '%s, record 1' % os.path.join(str(folder), '%s-00001-of-00002' % split)
+    return '{}, record 1'.format(os.path.join(str(folder), f'{split}-00001-of-00002'))
 
 
 def stopped(pipeline, batches):
@@ -122,8 +126,11 @@ def test_stop_names_the_record(tmp_path, kind, monkeypatch):
             assert place in str(error) and words in str(error) and '\n' not in str(error)
             monkeypatch.setattr(data.datasets, 'LABELS_CHECKED', 1)  # a large one is not
             dataset = data.open_dataset('imagenet', str(tmp_path), split)
-        pipeline = (data.TrainPipeline(dataset, 4, 16, 'none') if split == 'train'
-                    else data.EvalPipeline(dataset, 5, 16, 'inception_v2'))
+        pipeline = (
+            data.TrainPipeline(dataset, 4, 16, 'none')
+            if split == 'train'
+            else data.EvalPipeline(dataset, 5, 16, 'inception_v2')
+        )
         found_place, reason = stopped(pipeline, 3)
         assert found_place == place and words in reason and '\n' not in reason
 
@@ -135,8 +142,9 @@ def test_skip_puts_the_next_in_its_place_and_counts(tmp_path, kind):
     dataset = data.open_dataset('imagenet', str(tmp_path), 'train', 'skip')
     streams = []
     for threads in (1, 4):
-        pipeline = data.TrainPipeline(dataset, 4, 16, 'none', on_bad_record='skip',
-                                      num_threads=threads)
+        pipeline = data.TrainPipeline(
+            dataset, 4, 16, 'none', on_bad_record='skip', num_threads=threads
+        )
         images, labels = run(pipeline.dataset, 6)
         streams.append(np.concatenate(images))
         assert list(pipeline.bad_records) == [place] and words in pipeline.bad_records[place]
@@ -146,8 +154,9 @@ def test_skip_puts_the_next_in_its_place_and_counts(tmp_path, kind):
     for epoch in range(2):
         position = order.index(5, 12 * epoch)
         assert labels[position] == order[position + 1]
-        assert sorted(np.delete(labels[12 * epoch:12 * epoch + 12], position - 12 * epoch)) == [
-            label for label in range(12) if label != 5]
+        assert sorted(np.delete(labels[12 * epoch : 12 * epoch + 12], position - 12 * epoch)) == [
+            label for label in range(12) if label != 5
+        ]
 
 
 @pytest.mark.parametrize('kind', BAD_RECORDS)
@@ -186,7 +195,9 @@ def test_truncated_file_and_empty_shard_in_both_modes(tmp_path):
     dataset = data.open_dataset('imagenet', str(tmp_path), 'train', 'skip')
     assert dataset.num_examples == 11 and len(dataset.errors) == 2
     assert [error.place.split('/')[-1] for error in dataset.errors] == [
-        'train-00001-of-00003, record 3', 'train-00002-of-00003, record 0']
+        'train-00001-of-00003, record 3',
+        'train-00002-of-00003, record 0',
+    ]
     pipeline = data.TrainPipeline(dataset, 4, 16, 'none', on_bad_record='skip')
     assert len(run(pipeline.dataset, 6)[0]) == 6
     assert len(pipeline.bad_records) == 2  # what the index left out is counted too

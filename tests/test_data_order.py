@@ -24,7 +24,7 @@ def test_every_record_once_an_epoch_over_all_ranks(world_size, num_examples, bat
 
 
 def test_epochs_and_seeds_differ_and_repeat():
-    orders = [tuple(permutation(seed, epoch, 50)) for seed in (0, 1, 2 ** 40) for epoch in range(4)]
+    orders = [tuple(permutation(seed, epoch, 50)) for seed in (0, 1, 2**40) for epoch in range(4)]
     assert len(set(orders)) == 12
     assert orders[5] == tuple(permutation(1, 1, 50))
     # Frozen: a run that is resumed with a later version must find its order again.

@@ -46,8 +46,13 @@ def run(dataset, batches=None):
 
 
 def train(folder, batches, start=0, batch_size=6, size=24, **options):
-    pipeline = data.TrainPipeline(data.open_dataset('imagenet', folder, 'train'), batch_size, size,
-                                  options.pop('name', 'inception_v2'), **options)
+    pipeline = data.TrainPipeline(
+        data.open_dataset('imagenet', folder, 'train'),
+        batch_size,
+        size,
+        options.pop('name', 'inception_v2'),
+        **options,
+    )
     images, labels = run(lambda: pipeline.dataset(start), batches)
     return np.concatenate(images), np.concatenate(labels)
 
@@ -55,7 +60,8 @@ def train(folder, batches, start=0, batch_size=6, size=24, **options):
 @pytest.mark.parametrize('on_bad_record', ['stop', 'skip'])
 def test_same_bits_for_any_number_of_threads(folder, on_bad_record):
     (images, labels), *others = [
-        train(folder, 9, num_threads=threads, on_bad_record=on_bad_record) for threads in (1, 2, 8)]
+        train(folder, 9, num_threads=threads, on_bad_record=on_bad_record) for threads in (1, 2, 8)
+    ]
     assert images.shape == (54, 24, 24, 3) and images.dtype == np.float32
     assert -1 <= images.min() < -0.5 and 0.5 < images.max() <= 1
     for other_images, other_labels in others:
@@ -78,14 +84,17 @@ def test_resuming_within_an_epoch_reads_nothing_before(folder, monkeypatch):
     read = []
     real = data.datasets.TFRecordDataset.read
     dataset = data.open_dataset('imagenet', folder, 'train')
-    monkeypatch.setattr(data.datasets.TFRecordDataset, 'read',
-                        lambda self, record: read.append(record) or real(self, record))
+    monkeypatch.setattr(
+        data.datasets.TFRecordDataset,
+        'read',
+        lambda self, record: read.append(record) or real(self, record),
+    )
     pipeline = data.TrainPipeline(dataset, 6, 24, 'inception_v2')
     for start in (1, 5):
         del read[:]
         images, labels = run(lambda: pipeline.dataset(start), 3)
-        assert (np.concatenate(images) == whole[0][start * 6:(start + 3) * 6]).all()
-        assert (np.concatenate(labels) == whole[1][start * 6:(start + 3) * 6]).all()
+        assert (np.concatenate(images) == whole[0][start * 6 : (start + 3) * 6]).all()
+        assert (np.concatenate(labels) == whole[1][start * 6 : (start + 3) * 6]).all()
         ahead = [pipeline.order(p)[1] for p in range(start * 6, start * 6 + len(read))]
         assert sorted(read) == sorted(ahead)  # from the first of batch `start` on, without a gap
 
@@ -93,11 +102,13 @@ def test_resuming_within_an_epoch_reads_nothing_before(folder, monkeypatch):
 @pytest.mark.parametrize('world_size', [1, 2, 3, 8])
 def test_every_record_once_an_epoch_over_ranks(folder, world_size):
     batches = 2 * N // (4 * world_size) + 1
-    labels = [train(folder, batches, batch_size=4, rank=rank, world_size=world_size)[1]
-              for rank in range(world_size)]
+    labels = [
+        train(folder, batches, batch_size=4, rank=rank, world_size=world_size)[1]
+        for rank in range(world_size)
+    ]
     stream = np.array(labels).reshape([world_size, batches, 4]).transpose([1, 0, 2]).ravel()
-    assert sorted(stream[:N]) == sorted(stream[N:2 * N]) == list(range(N))
-    assert (stream[:N] != stream[N:2 * N]).any()
+    assert sorted(stream[:N]) == sorted(stream[N : 2 * N]) == list(range(N))
+    assert (stream[:N] != stream[N : 2 * N]).any()
 
 
 def by_showing(folder, world_size, epochs=3):
@@ -105,8 +116,15 @@ def by_showing(folder, world_size, epochs=3):
     shown = {}
     for rank in range(world_size):
         batches = epochs * N // (5 * world_size) + 1
-        pipeline = data.TrainPipeline(data.open_dataset('imagenet', folder, 'train'), 5, 24,
-                                      'inception_v2', seed=4, rank=rank, world_size=world_size)
+        pipeline = data.TrainPipeline(
+            data.open_dataset('imagenet', folder, 'train'),
+            5,
+            24,
+            'inception_v2',
+            seed=4,
+            rank=rank,
+            world_size=world_size,
+        )
         images, _ = run(pipeline.dataset, batches)
         for batch in range(batches):
             for position, image in zip(pipeline.positions(batch), images[batch]):
@@ -127,14 +145,15 @@ def test_augmentation_is_a_function_of_seed_epoch_and_record(folder):
 
 def test_without_augmentation_the_files_order_and_evaluations_images(folder):
     images, labels = train(folder, 8, augment=False)
-    assert labels[:N + 5].tolist() == list(range(N)) + list(range(5))
+    assert labels[: N + 5].tolist() == list(range(N)) + list(range(5))
     evaluated, _, _ = run(evaluation(folder).dataset)
     assert (images[:N] == np.concatenate(evaluated)[:N]).all()
 
 
 def evaluation(folder, batch_size=6, size=24, name='inception_v2', **options):
-    return data.EvalPipeline(data.open_dataset('imagenet', folder, 'validation'), batch_size, size,
-                             name, **options)
+    return data.EvalPipeline(
+        data.open_dataset('imagenet', folder, 'validation'), batch_size, size, name, **options
+    )
 
 
 def test_evaluation_counts_every_image_once(folder):
@@ -162,8 +181,9 @@ def test_evaluation_is_slims(folder):
         encoded = tf.placeholder(tf.string, [])
         expected = reference_evaluation(encoded, 24)
         for record in range(N):
-            difference = np.abs(images[record] - session.run(
-                expected, {encoded: dataset.read(record).encoded}))
+            difference = np.abs(
+                images[record] - session.run(expected, {encoded: dataset.read(record).encoded})
+            )
             # A crop's edge lacks the neighbours that libjpeg smooths chroma with.
             assert np.median(difference) < 1e-5 and difference.mean() < 0.01
 
@@ -184,16 +204,19 @@ def test_uint8_images_are_normalized_to_the_same_to_half_a_step(folder, name):
 def test_preprocessing_none_shows_the_whole_image(folder):
     images, labels = train(folder, 4, name='none', size=8)
     again, labels_again = train(folder, 4, start=4, name='none', size=8)
-    first = {label: image for label, image in zip(labels, images)}
-    assert all((first[label] == image).all() for label, image in zip(labels_again, again)
-               if label in first)
+    first = dict(zip(labels, images))
+    assert all(
+        (first[label] == image).all() for label, image in zip(labels_again, again) if label in first
+    )
     assert len(set(labels) & set(labels_again)) > 15
 
 
 def test_shapes_are_static(folder):
     with tf.Graph().as_default():
-        for dataset in (data.open_dataset('imagenet', folder, 'train'),
-                        data.open_dataset('synthetic')):
+        for dataset in (
+            data.open_dataset('imagenet', folder, 'train'),
+            data.open_dataset('synthetic'),
+        ):
             trained = data.TrainPipeline(dataset, 6, 24, 'inception_v2').dataset(2)
             assert [s.as_list() for s in trained.output_shapes] == [[6, 24, 24, 3], [6]]
             assert trained.output_types == (tf.float32, tf.int32)
@@ -236,16 +259,20 @@ def test_folder_of_images_of_any_kind(images_folder):
     assert len(set(paths)) == 15
     images, labels = run(data.TrainPipeline(dataset, 4, 16, 'none').dataset, 3)
     assert collections.Counter(np.concatenate(labels)) == collections.Counter(
-        ['ant', 'bee', 'cat'].index(path.split('/')[-2]) for path in paths[:12])
+        ['ant', 'bee', 'cat'].index(path.split('/')[-2]) for path in paths[:12]
+    )
     assert np.isfinite(images).all()
 
 
 def test_wrong_use_is_one_line(tmp_path, folder):
-    cases = [(('imagenet', None), '--dataset_dir'),
-             (('imagenet', str(tmp_path / 'no')), 'no such folder'),
-             (('imagenet', str(tmp_path)), 'no files train-00000'),
-             (('folder', str(tmp_path)), 'class folders'),
-             (('imagenet', folder, 'test'), 'no split'), (('cifar', folder), 'no data set')]
+    cases = [
+        (('imagenet', None), '--dataset_dir'),
+        (('imagenet', str(tmp_path / 'no')), 'no such folder'),
+        (('imagenet', str(tmp_path)), 'no files train-00000'),
+        (('folder', str(tmp_path)), 'class folders'),
+        (('imagenet', folder, 'test'), 'no split'),
+        (('cifar', folder), 'no data set'),
+    ]
     for arguments, words in cases:
         with pytest.raises(UsageError) as error:
             data.open_dataset(*arguments)
@@ -255,9 +282,13 @@ def test_wrong_use_is_one_line(tmp_path, folder):
 def test_opening_a_data_set_needs_no_tensorflow(folder):
     import subprocess
     import sys
-    code = ('import sys, data; d = data.open_dataset("imagenet", sys.argv[1], "train"); '
-            'assert d.num_examples == 23 and data.PREPROCESSING_NAMES; '
-            'assert "tensorflow" not in sys.modules and "numba" not in sys.modules')
+
+    code = (
+        'import sys, data; d = data.open_dataset("imagenet", sys.argv[1], "train"); '
+        'assert d.num_examples == 23 and data.PREPROCESSING_NAMES; '
+        'assert "tensorflow" not in sys.modules and "numba" not in sys.modules'
+    )
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    subprocess.run([sys.executable, '-c', code, folder], check=True,
-                   env=dict(os.environ, PYTHONPATH=root))
+    subprocess.run(
+        [sys.executable, '-c', code, folder], check=True, env=dict(os.environ, PYTHONPATH=root)
+    )

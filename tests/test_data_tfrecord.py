@@ -79,8 +79,10 @@ def test_a_writer_that_fails_leaves_nothing(tmp_path):
     assert os.listdir(str(tmp_path)) == []
 
 
-@pytest.mark.parametrize('cut, number, words', [
-    (0, 0, 'empty'), (5, 0, 'header'), (40, 2, 'truncated'), (-1, 3, '1 bytes after')])
+@pytest.mark.parametrize(
+    'cut, number, words',
+    [(0, 0, 'empty'), (5, 0, 'header'), (40, 2, 'truncated'), (-1, 3, '1 bytes after')],
+)
 def test_truncated_files(tmp_path, cut, number, words):
     path = write(tmp_path / 'x')
     os.truncate(path, cut if cut >= 0 else os.path.getsize(path) + cut)
@@ -117,6 +119,7 @@ def test_a_file_that_shrinks_or_goes_away_while_in_use(tmp_path):
 def test_shards_have_to_be_complete(tmp_path):
     from data.datasets import shard_paths
     from mobilenet.errors import UsageError
+
     with pytest.raises(UsageError, match='no files train-00000-of'):
         shard_paths(str(tmp_path), 'train')
     write_shards(tmp_path, 'train', [[b'x']] * 3)

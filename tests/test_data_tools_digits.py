@@ -1,5 +1,5 @@
-"""scikit-learn's digits as a data set: whole, once, by any number of processes, whatever is killed.
-"""
+"""scikit-learn's digits as a data set: whole, once, by any number of processes, whatever is killed."""
+
 import os
 import signal
 import subprocess
@@ -8,8 +8,8 @@ import time
 
 import numpy as np
 import pytest
-
 import slim_records
+
 from data import digits
 from mobilenet.errors import UsageError
 
@@ -17,13 +17,15 @@ FILES = ['labels.txt', 'train-00000-of-00002', 'train-00001-of-00002', 'validati
 
 
 def start(folder, code='', **environment):
-    """A process that makes sure of the digits in `folder` (None: the cache), after running `code`.
-    """
+    """A process that makes sure of the digits in `folder` (None: the cache), after running `code`."""
     folder = folder and str(folder)
-    program = '%s\nfrom data import digits\nprint(digits.ensure(%r))' % (code, folder)
-    return subprocess.Popen([sys.executable, '-c', program], stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE,
-                            env=dict(os.environ, PYTHONPATH=slim_records.ROOT, **environment))
+    program = f'{code}\nfrom data import digits\nprint(digits.ensure({folder!r}))'
+    return subprocess.Popen(
+        [sys.executable, '-c', program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=dict(os.environ, PYTHONPATH=slim_records.ROOT, **environment),
+    )
 
 
 def contents(folder):
@@ -39,21 +41,25 @@ def written(tmp_path_factory):
 
 def test_every_digit_once_and_every_fifth_held_out(written):
     from sklearn.datasets import load_digits
+
     source = load_digits()
     assert sorted(os.listdir(str(written))) == FILES
     found = {split: slim_records.read(str(written), split) for split in ('train', 'validation')}
     assert [len(found[split]) for split in ('train', 'validation')] == [1438, 359]
     for split, examples in found.items():
         for example in examples:
-            index = int(example['image/filename'].decode()[len('digit_'):-len('.png')])
+            index = int(example['image/filename'].decode()[len('digit_') : -len('.png')])
             assert (index % 5 == 4) == (split == 'validation')
             assert example['image/class/label'] == source.target[index]
             assert example['pixels'].shape == (8, 8, 3)
-            assert np.abs(example['pixels'] * (16 / 255.0)
-                          - source.images[index][:, :, None]).max() < 0.04
-    assert len({example['image/filename']
-                for examples in found.values()
-                for example in examples}) == 1797
+            assert (
+                np.abs(example['pixels'] * (16 / 255.0) - source.images[index][:, :, None]).max()
+                < 0.04
+            )
+    assert (
+        len({example['image/filename'] for examples in found.values() for example in examples})
+        == 1797
+    )
     assert (written / 'labels.txt').read_text().splitlines()[::9] == ['0:zero', '9:nine']
 
 
@@ -63,8 +69,9 @@ def test_written_once_to_the_cache_without_tensorflow(tmp_path):
     folder = tmp_path / 'mobilenet-tf' / 'digits'
     assert process.communicate()[0].decode().strip() == str(folder)
     before = {name: (folder / name).stat().st_mtime_ns for name in FILES}
-    start(None, code + '; sys.modules["sklearn"] = None',
-          XDG_CACHE_HOME=str(tmp_path)).communicate()
+    start(
+        None, code + '; sys.modules["sklearn"] = None', XDG_CACHE_HOME=str(tmp_path)
+    ).communicate()
     assert {name: (folder / name).stat().st_mtime_ns for name in os.listdir(str(folder))} == before
 
 
@@ -72,12 +79,16 @@ def test_processes_at_once_and_killed_ones(written, tmp_path):
     """Four at a time, of which two are killed while they write; what the others leave is whole each
     time.
     """
-    slow = ('import time; from data import tfrecord; frame = tfrecord.frame\n'
-            'tfrecord.frame = lambda data: (time.sleep(0.001), frame(data))[1]')
+    slow = (
+        'import time; from data import tfrecord; frame = tfrecord.frame\n'
+        'tfrecord.frame = lambda data: (time.sleep(0.001), frame(data))[1]'
+    )
     doomed = [start(tmp_path, slow) for _ in range(2)]
     deadline = time.time() + 60
-    while len(
-        [name for name in os.listdir(str(tmp_path)) if name.startswith(digits.PARTIAL_PREFIX)]) < 2:
+    while (
+        len([name for name in os.listdir(str(tmp_path)) if name.startswith(digits.PARTIAL_PREFIX)])
+        < 2
+    ):
         assert time.time() < deadline
         time.sleep(0.01)
     for process in doomed:
@@ -88,7 +99,7 @@ def test_processes_at_once_and_killed_ones(written, tmp_path):
     for process in processes:
         _, stderr = process.communicate()
         assert process.returncode == 0, stderr.decode()
-    left = {name: data for name, data in contents_without_partial(tmp_path).items()}
+    left = dict(contents_without_partial(tmp_path).items())
     assert left == contents(written)
     old = time.time() - 2 * digits.STALE_SECONDS
     for name in os.listdir(str(tmp_path)):
@@ -100,8 +111,11 @@ def test_processes_at_once_and_killed_ones(written, tmp_path):
 
 
 def contents_without_partial(folder):
-    return {name: (folder / name).read_bytes() for name in os.listdir(str(folder))
-            if not name.startswith(digits.PARTIAL_PREFIX)}
+    return {
+        name: (folder / name).read_bytes()
+        for name in os.listdir(str(folder))
+        if not name.startswith(digits.PARTIAL_PREFIX)
+    }
 
 
 @pytest.mark.parametrize('damage', ['torn', 'empty', 'gone'])
@@ -111,7 +125,7 @@ def test_a_torn_set_is_written_anew(written, tmp_path, damage):
     if damage == 'gone':
         path.unlink()
     else:
-        path.write_bytes(path.read_bytes()[:1000 if damage == 'torn' else 0])
+        path.write_bytes(path.read_bytes()[: 1000 if damage == 'torn' else 0])
     digits.ensure(str(tmp_path))
     assert contents(tmp_path) == contents(written)
 

@@ -1,4 +1,5 @@
 """eval_loop.py: every image once, EMA or raw weights, folders in order, --follow; figures against numpy."""
+
 import csv
 import json
 import os
@@ -7,17 +8,23 @@ import time
 
 import numpy as np
 import pytest
+import runs
 import tensorflow as tf
 
-import runs
 from mobilenet import evaluation
 
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp('trained')
-    runs.train(folder, '--max_train_steps=30', '--iterations_per_loop=10', '--save_every_steps=10', '--batch_size=32',
-               env=runs.environment(**runs.PLAIN_KERNELS))
+    runs.train(
+        folder,
+        '--max_train_steps=30',
+        '--iterations_per_loop=10',
+        '--save_every_steps=10',
+        '--batch_size=32',
+        env=runs.environment(**runs.PLAIN_KERNELS),
+    )
     return folder
 
 
@@ -39,7 +46,9 @@ def test_rank_of_label_against_a_stable_sort():
 
 
 def test_a_folder_is_evaluated_in_order_of_step_and_every_image_counts_once(trained, tmp_path):
-    done = runs.evaluate('--checkpoint_path={}'.format(trained), '--eval_dir={}'.format(tmp_path), '--batch_size=50')
+    done = runs.evaluate(
+        f'--checkpoint_path={trained}', f'--eval_dir={tmp_path}', '--batch_size=50'
+    )
     assert done.returncode == 0, done.stderr
     found = lines(tmp_path)
     assert [line['step'] for line in found] == [10, 20, 30]
@@ -54,25 +63,46 @@ def test_a_folder_is_evaluated_in_order_of_step_and_every_image_counts_once(trai
 def test_figures_do_not_depend_on_the_batch_size(trained, tmp_path, batch_size):
     path = os.path.join(str(trained), 'model.ckpt-30')
     for size in (batch_size, 64):
-        done = runs.evaluate('--checkpoint_path=' + path, '--eval_dir={}'.format(tmp_path), '--batch_size={}'.format(size),
-                             '--no_ema')
+        done = runs.evaluate(
+            '--checkpoint_path=' + path,
+            f'--eval_dir={tmp_path}',
+            f'--batch_size={size}',
+            '--no_ema',
+        )
         assert done.returncode == 0, done.stderr
     one, other = lines(tmp_path)
     assert one == other and not one['ema']
 
 
 def test_per_class_files(trained, tmp_path):
-    done = runs.evaluate('--checkpoint_path={}'.format(os.path.join(str(trained), 'model.ckpt-30')),
-                         '--eval_dir={}'.format(tmp_path), '--per_class')
+    done = runs.evaluate(
+        '--checkpoint_path={}'.format(os.path.join(str(trained), 'model.ckpt-30')),
+        f'--eval_dir={tmp_path}',
+        '--per_class',
+    )
     assert done.returncode == 0, done.stderr
     with open(str(tmp_path / 'confusion-30.csv')) as f:
         table = list(csv.reader(f))
     counts = np.array([row[1:] for row in table[1:]], int)
-    assert table[0][1:] == ['zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine']
+    assert table[0][1:] == [
+        'zero',
+        'one',
+        'two',
+        'three',
+        'four',
+        'five',
+        'six',
+        'seven',
+        'eight',
+        'nine',
+    ]
     assert counts.sum() == 359
     assert np.trace(counts) / 359 == pytest.approx(lines(tmp_path)[0]['top1'])
     from sklearn import datasets
-    np.testing.assert_array_equal(counts.sum(1), np.bincount(datasets.load_digits().target[4::5], minlength=10))
+
+    np.testing.assert_array_equal(
+        counts.sum(1), np.bincount(datasets.load_digits().target[4::5], minlength=10)
+    )
     assert open(str(tmp_path / 'confusion-30.png'), 'rb').read(4) == b'\x89PNG'
 
 
@@ -80,13 +110,25 @@ def test_follow_takes_checkpoints_as_they_come(trained, tmp_path):
     watched = tmp_path / 'watched'
     watched.mkdir()
     process = subprocess.Popen(
-        runs.command('eval_loop.py', '--checkpoint_path={}'.format(watched), '--follow', '--follow_timeout=20',
-                     '--dataset_name=digits', '--preprocessing_name=none', '--image_size=32', '--model_name=mobilenet_v1_025'),
-        env=runs.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+        runs.command(
+            'eval_loop.py',
+            f'--checkpoint_path={watched}',
+            '--follow',
+            '--follow_timeout=20',
+            '--dataset_name=digits',
+            '--preprocessing_name=none',
+            '--image_size=32',
+            '--model_name=mobilenet_v1_025',
+        ),
+        env=runs.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+    )
     time.sleep(2)
     for step in (10, 30):
         for suffix in ('.data-00000-of-00001', '.index'):  # the index last, as a save does
-            name = 'model.ckpt-{}{}'.format(step, suffix)
+            name = f'model.ckpt-{step}{suffix}'
             with open(os.path.join(str(trained), name), 'rb') as source:
                 (watched / name).write_bytes(source.read())
         time.sleep(1)

@@ -1,4 +1,5 @@
 """The launcher with real processes and real signals; the ranks are small scripts."""
+
 import json
 import os
 import signal
@@ -14,22 +15,22 @@ from hccl.cores import assign_cores
 from mobilenet.errors import UsageError
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-DRIVER = textwrap.dedent('''
+DRIVER = textwrap.dedent("""
     import json, os, sys
     from hccl import launcher
     options = json.loads(sys.argv[1])
     sys.exit(launcher.launch(argv=sys.argv[2:], log_dir='logs', **options))
-''')
-PRELUDE = textwrap.dedent('''
+""")
+PRELUDE = textwrap.dedent("""
     import json, os, signal, subprocess, sys, time
     RANK = int(os.environ['RANK_ID'])
     def note(name, text=''):
         with open('%s_%d.tmp' % (name, RANK), 'w') as f:
             f.write(str(text))
         os.rename('%s_%d.tmp' % (name, RANK), '%s_%d' % (name, RANK))
-''')
+""")
 # A rank as train_loop.py is one: a stop is noted, the loop finished, the checkpoint saved.
-STOPPABLE = textwrap.dedent('''
+STOPPABLE = textwrap.dedent("""
     stops = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, frame: stops.append(number))
@@ -38,19 +39,19 @@ STOPPABLE = textwrap.dedent('''
         time.sleep(0.02)
     time.sleep(0.3)
     note('saved', stops)
-''')
+""")
 # A rank in a collective whose peer is gone: deaf, and with a helper process of its own.
-DEAF = textwrap.dedent('''
+DEAF = textwrap.dedent("""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     helper = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(300)'])
     note('helper', helper.pid)
     note('ready', os.getpid())
     time.sleep(300)
-''')
+""")
 
 
-class Launch(object):
+class Launch:
     """A launcher process under test in a folder of its own."""
 
     def __init__(self, folder, script, table='hccl_2p.json', env=None, prefix=(), **options):
@@ -58,13 +59,18 @@ class Launch(object):
         (folder / 'rank.py').write_text(PRELUDE + script)
         (folder / 'driver.py').write_text(DRIVER)
         options['table_path'] = table
-        environment = {k: v for k, v in os.environ.items()
-                       if k not in ('RANK_ID', 'JOB_ID', 'OMP_NUM_THREADS')}
+        environment = {
+            k: v for k, v in os.environ.items() if k not in ('RANK_ID', 'JOB_ID', 'OMP_NUM_THREADS')
+        }
         environment.update(env or {}, PYTHONPATH=ROOT)
         self.errors = open(os.path.join(self.folder, 'stderr'), 'wb')
         self.process = subprocess.Popen(
             list(prefix) + [sys.executable, 'driver.py', json.dumps(options), 'rank.py'],
-            cwd=self.folder, env=environment, stderr=self.errors, stdout=subprocess.PIPE)
+            cwd=self.folder,
+            env=environment,
+            stderr=self.errors,
+            stdout=subprocess.PIPE,
+        )
         self.started = []
 
     def wait_ready(self, ranks):
@@ -127,16 +133,17 @@ def start(tmp_path):
     def start_launch(script, **options):
         launches.append(Launch(tmp_path, script, **options))
         return launches[-1]
+
     yield start_launch
     for launch in launches:
         launch.close()
 
 
-ENVIRONMENT = '''
+ENVIRONMENT = """
 note('env', json.dumps(dict(os.environ, cores=sorted(os.sched_getaffinity(0)), argv=sys.argv)))
 print('out of rank %d' % RANK)
 print('err of rank %d' % RANK, file=sys.stderr)
-'''
+"""
 
 
 def test_environment_and_logs_of_eight_ranks(start):
@@ -158,9 +165,9 @@ def test_environment_and_logs_of_eight_ranks(start):
     assert envs[0]['JOB_ID'].isdigit()
     assert not os.path.exists(os.path.dirname(envs[0]['MOBILENET_ERROR_FILE']))
     assert sorted(os.listdir(os.path.join(launch.folder, 'logs'))) == [
-        'rank_%d.out' % rank for rank in range(1, 8)]
-    assert sorted(launch.read('logs/rank_5.out').splitlines()) == [
-        'err of rank 5', 'out of rank 5']
+        'rank_%d.out' % rank for rank in range(1, 8)
+    ]
+    assert sorted(launch.read('logs/rank_5.out').splitlines()) == ['err of rank 5', 'out of rank 5']
 
 
 def test_each_launch_has_a_job_id_of_its_own_unless_it_is_set(start):
@@ -173,8 +180,14 @@ def test_each_launch_has_a_job_id_of_its_own_unless_it_is_set(start):
 
 
 def two_servers(tmp_path):
-    table = rank_table.merge([rank_table.make('127.0.0.%d' % (s + 1), [
-        (d, '192.168.%d.%d' % (s, d + 1)) for d in (0, 1)]) for s in range(2)])
+    table = rank_table.merge(
+        [
+            rank_table.make(
+                '127.0.0.%d' % (s + 1), [(d, '192.168.%d.%d' % (s, d + 1)) for d in (0, 1)]
+            )
+            for s in range(2)
+        ]
+    )
     path = str(tmp_path / 'cluster.json')
     rank_table.dump(table, path)
     return path
@@ -188,19 +201,38 @@ def test_second_of_two_servers(start, tmp_path):
     assert [env['DEVICE_ID'] for env in envs] == ['0', '1']
     assert [env['RANK_SIZE'] for env in envs] == ['4', '4']
     assert envs[0]['MOBILENET_RANK_ADDRESSES'] == (
-        '127.0.0.1:3000,127.0.0.1:3001,127.0.0.2:3002,127.0.0.2:3003')
+        '127.0.0.1:3000,127.0.0.1:3001,127.0.0.2:3002,127.0.0.2:3003'
+    )
     table = rank_table.load(two_servers(tmp_path))
     assert envs[0]['JOB_ID'] == launcher.job_id(table) == launcher.job_id(table)
     assert sorted(os.listdir(os.path.join(launch.folder, 'logs'))) == ['rank_2.out', 'rank_3.out']
 
 
 def test_group_list_is_handed_on_as_version_1_0(start, tmp_path):
-    (tmp_path / 'old.json').write_text(json.dumps({
-        'status': 'completed', 'group_count': '1', 'group_list': [{
-            'instance_count': '1', 'device_count': '2', 'instance_list': [{
-                'server_id': '127.0.0.1', 'pod_name': 'p', 'devices': [
-                    {'device_id': '5', 'device_ip': '1.1.1.5'},
-                    {'device_id': '4', 'device_ip': '1.1.1.4'}]}]}]}))
+    (tmp_path / 'old.json').write_text(
+        json.dumps(
+            {
+                'status': 'completed',
+                'group_count': '1',
+                'group_list': [
+                    {
+                        'instance_count': '1',
+                        'device_count': '2',
+                        'instance_list': [
+                            {
+                                'server_id': '127.0.0.1',
+                                'pod_name': 'p',
+                                'devices': [
+                                    {'device_id': '5', 'device_ip': '1.1.1.5'},
+                                    {'device_id': '4', 'device_ip': '1.1.1.4'},
+                                ],
+                            }
+                        ],
+                    }
+                ],
+            }
+        )
+    )
     launch = start(ENVIRONMENT, table='old.json')
     assert launch.finish()[0] == 0
     env = json.loads(launch.read('env_1'))
@@ -218,7 +250,7 @@ def test_ranks_are_bound_to_cores(start):
     assert launch.finish()[0] == 0
     envs = [json.loads(launch.read('env_%d' % rank)) for rank in (0, 1)]
     share = len(mine) // 2
-    assert [env['cores'] for env in envs] == [mine[:share], mine[share:2 * share]]
+    assert [env['cores'] for env in envs] == [mine[:share], mine[share : 2 * share]]
     assert [env['OMP_NUM_THREADS'] for env in envs] == [str(share)] * 2
 
 
@@ -233,14 +265,17 @@ def test_binding_can_be_switched_off_and_threads_set(start):
     assert json.loads(launch.read('env_1'))['OMP_NUM_THREADS'] == '7'
 
 
-@pytest.mark.parametrize('bind, ranks, allowed, expected', [
-    ('auto', 2, range(2), [[0], [1]]),
-    ('auto', 2, [1, 3, 4, 6, 9], [[1, 3], [4, 6]]),
-    ('auto', 1, range(4), [[0, 1, 2, 3]]),
-    ('auto', 5, [2, 5], [[2], [5], [2], [5], [2]]),
-    ('none', 2, range(2), [None, None]),
-    ('0-1,6:2-3', 2, range(8), [[0, 1, 6], [2, 3]]),
-])
+@pytest.mark.parametrize(
+    'bind, ranks, allowed, expected',
+    [
+        ('auto', 2, range(2), [[0], [1]]),
+        ('auto', 2, [1, 3, 4, 6, 9], [[1, 3], [4, 6]]),
+        ('auto', 1, range(4), [[0, 1, 2, 3]]),
+        ('auto', 5, [2, 5], [[2], [5], [2], [5], [2]]),
+        ('none', 2, range(2), [None, None]),
+        ('0-1,6:2-3', 2, range(8), [[0, 1, 6], [2, 3]]),
+    ],
+)
 def test_shares_of_cores(bind, ranks, allowed, expected):
     assert assign_cores(bind, ranks, allowed) == expected
 
@@ -251,21 +286,31 @@ def test_wrong_cores(bind):
         assign_cores(bind, 2, range(2))
 
 
-FAILING = '''
+FAILING = (
+    """
 if RANK == %d:
     while not all(os.path.exists('ready_%%d' %% r) for r in range(4) if r != RANK):
         time.sleep(0.02)
     %s
-''' + DEAF
+"""
+    + DEAF
+)
 
 
 @pytest.mark.parametrize('failing', [0, 1, 3])
 def test_a_failing_rank_ends_the_others(start, failing):
     """The others are deaf to SIGTERM and have helpers: all gone within 10 seconds."""
-    launch = start(FAILING % (failing, '''
+    launch = start(
+        FAILING
+        % (
+            failing,
+            """
     note('ready', os.getpid())
     open(os.environ['MOBILENET_ERROR_FILE'], 'w').write('no space left on /data\\n')
-    sys.exit(1)'''), table='hccl_4p.json')
+    sys.exit(1)""",
+        ),
+        table='hccl_4p.json',
+    )
     launch.wait_ready(4)
     status, line, took = launch.finish()
     assert took < 8
@@ -275,15 +320,17 @@ def test_a_failing_rank_ends_the_others(start, failing):
 
 
 def test_the_error_is_found_in_the_output(start):
-    launch = start('''
+    launch = start("""
 if RANK == 1:
     print('one', flush=True)
     raise ValueError('this is it')
-time.sleep(300)''')
+time.sleep(300)""")
     status, line, _ = launch.finish()
     assert status == 1
-    assert line == ('rank 1 failed with exit status 1: ValueError: this is it; the other ranks '
-                    'were ended; its output is in logs/rank_1.out')
+    assert line == (
+        'rank 1 failed with exit status 1: ValueError: this is it; the other ranks '
+        'were ended; its output is in logs/rank_1.out'
+    )
 
 
 def test_a_fatal_check_inside_tensorflow_is_the_error(start):
@@ -322,13 +369,16 @@ def test_kill_9_of_a_rank(start, killed):
 
 
 def test_after_a_failure_a_rank_that_can_stop_is_not_killed(start):
-    launch = start('''
+    launch = start(
+        """
 if RANK == 1:
     while not os.path.exists('ready_0'):
         time.sleep(0.02)
     note('ready', os.getpid())
     os.abort()
-''' + STOPPABLE)
+"""
+        + STOPPABLE
+    )
     launch.wait_ready(2)
     status, line, took = launch.finish()
     assert status == 1 and took < 3
@@ -351,7 +401,7 @@ def guards_of(pid):
     found = []
     for child in filter(str.isdigit, os.listdir('/proc')):
         try:
-            with open('/proc/%s/cmdline' % child) as f, open('/proc/%s/stat' % child) as g:
+            with open(f'/proc/{child}/cmdline') as f, open(f'/proc/{child}/stat') as g:
                 if 'guard.py' in f.read() and g.read().rsplit(')', 1)[1].split()[1] == str(pid):
                     found.append(int(child))
         except OSError:
@@ -395,11 +445,14 @@ def test_a_second_stop_kills(start):
 
 
 def test_a_rank_that_ends_well_has_its_helpers_ended_too(start):
-    launch = start('''
+    launch = start(
+        """
 helper = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(300)'])
 note('helper', helper.pid)
 note('ready', os.getpid())
-time.sleep(0.5)''', table='hccl_1p.json')
+time.sleep(0.5)""",
+        table='hccl_1p.json',
+    )
     launch.wait_ready(1)
     assert launch.finish()[0] == 0
     assert len(launch.started) == 2 and launch.left(within=2) == []
@@ -414,8 +467,13 @@ def test_wrong_input_starts_nothing(tmp_path):
     with pytest.raises(UsageError, match='no such file'):
         launcher.launch('none.json', ['x.py'], log_dir=str(tmp_path / 'logs'))
     with pytest.raises(UsageError, match='--base_port'):
-        launcher.launch(two_servers(tmp_path), ['x.py'], server_id='127.0.0.1', base_port=65534,
-                        log_dir=str(tmp_path / 'logs'))
+        launcher.launch(
+            two_servers(tmp_path),
+            ['x.py'],
+            server_id='127.0.0.1',
+            base_port=65534,
+            log_dir=str(tmp_path / 'logs'),
+        )
     (tmp_path / 'file').write_text('')
     with pytest.raises(UsageError, match='another folder'):
         launcher.launch('hccl_1p.json', ['x.py'], log_dir=str(tmp_path / 'file' / 'logs'))

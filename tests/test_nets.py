@@ -1,8 +1,9 @@
 """The networks as wholes: published counts, TF-slim's names and shapes, widths, image sizes."""
+
 import collections
+import os
 import subprocess
 import sys
-import os
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 os.environ.setdefault('KMP_BLOCKTIME', '0')
@@ -53,10 +54,11 @@ def multiply_adds(graph):
 
 
 def test_names_need_no_tensorflow():
-    code = ('import sys; from mobilenet import nets; assert nets.MODEL_NAMES; '
-            'nets.scope_name("mobilenet_v1"); assert "tensorflow" not in sys.modules')
-    subprocess.run([sys.executable, '-c', code], check=True,
-                   env=dict(os.environ, PYTHONPATH=ROOT))
+    code = (
+        'import sys; from mobilenet import nets; assert nets.MODEL_NAMES; '
+        'nets.scope_name("mobilenet_v1"); assert "tensorflow" not in sys.modules'
+    )
+    subprocess.run([sys.executable, '-c', code], check=True, env=dict(os.environ, PYTHONPATH=ROOT))
 
 
 @pytest.mark.parametrize('model_name', sorted(PUBLISHED))
@@ -75,7 +77,7 @@ def test_every_v1_and_v2_width_has_counts():
 
 
 # Of mobilenet_v1_1.0_224 as published: layer, spatial kernel, channels in and out.
-V1_LAYERS = '''
+V1_LAYERS = """
 Conv2d_0 3 3 32
 Conv2d_1_depthwise 3 32 1     Conv2d_1_pointwise 1 32 64
 Conv2d_2_depthwise 3 64 1     Conv2d_2_pointwise 1 64 128
@@ -90,10 +92,10 @@ Conv2d_10_depthwise 3 512 1   Conv2d_10_pointwise 1 512 512
 Conv2d_11_depthwise 3 512 1   Conv2d_11_pointwise 1 512 512
 Conv2d_12_depthwise 3 512 1   Conv2d_12_pointwise 1 512 1024
 Conv2d_13_depthwise 3 1024 1  Conv2d_13_pointwise 1 1024 1024
-'''
+"""
 
 # Of mobilenet_v2_1.0_224: block, channels in, expanded, out.
-V2_BLOCKS = '''
+V2_BLOCKS = """
 expanded_conv 32 32 16
 expanded_conv_1 16 96 24      expanded_conv_2 24 144 24
 expanded_conv_3 24 144 32     expanded_conv_4 32 192 32     expanded_conv_5 32 192 32
@@ -101,26 +103,28 @@ expanded_conv_6 32 192 64     expanded_conv_7 64 384 64     expanded_conv_8 64 3
 expanded_conv_9 64 384 64     expanded_conv_10 64 384 96    expanded_conv_11 96 576 96
 expanded_conv_12 96 576 96    expanded_conv_13 96 576 160   expanded_conv_14 160 960 160
 expanded_conv_15 160 960 160  expanded_conv_16 160 960 320
-'''
+"""
 
 
 def rows(table, columns):
     words = table.split()
     for i in range(0, len(words), columns):
-        yield [words[i]] + [int(word) for word in words[i + 1:i + columns]]
+        yield [words[i]] + [int(word) for word in words[i + 1 : i + columns]]
 
 
 def normalised(layer, weights, shape):
     channels = shape[2] if weights == 'depthwise_weights' else shape[3]
-    entries = {'%s/%s' % (layer, weights): shape}
+    entries = {f'{layer}/{weights}': shape}
     for name in ('gamma', 'beta', 'moving_mean', 'moving_variance'):
-        entries['%s/BatchNorm/%s' % (layer, name)] = [channels]
+        entries[f'{layer}/BatchNorm/{name}'] = [channels]
     return entries
 
 
 def published_v1():
-    wanted = {'Logits/Conv2d_1c_1x1/weights': [1, 1, 1024, 1001],
-              'Logits/Conv2d_1c_1x1/biases': [1001]}
+    wanted = {
+        'Logits/Conv2d_1c_1x1/weights': [1, 1, 1024, 1001],
+        'Logits/Conv2d_1c_1x1/biases': [1001],
+    }
     for layer, kernel, inputs, outputs in rows(V1_LAYERS, 4):
         weights = 'depthwise_weights' if 'depthwise' in layer else 'weights'
         wanted.update(normalised(layer, weights, [kernel, kernel, inputs, outputs]))
@@ -128,8 +132,10 @@ def published_v1():
 
 
 def published_v2():
-    wanted = {'Logits/Conv2d_1c_1x1/weights': [1, 1, 1280, 1001],
-              'Logits/Conv2d_1c_1x1/biases': [1001]}
+    wanted = {
+        'Logits/Conv2d_1c_1x1/weights': [1, 1, 1280, 1001],
+        'Logits/Conv2d_1c_1x1/biases': [1001],
+    }
     wanted.update(normalised('Conv', 'weights', [3, 3, 3, 32]))
     wanted.update(normalised('Conv_1', 'weights', [1, 1, 320, 1280]))
     for block, inputs, expanded, outputs in rows(V2_BLOCKS, 4):
@@ -140,8 +146,9 @@ def published_v2():
     return wanted
 
 
-@pytest.mark.parametrize('model_name,published', [('mobilenet_v1', published_v1),
-                                                  ('mobilenet_v2', published_v2)])
+@pytest.mark.parametrize(
+    'model_name,published', [('mobilenet_v1', published_v1), ('mobilenet_v2', published_v2)]
+)
 def test_names_and_shapes_of_the_published_checkpoints(model_name, published):
     scope = nets.scope_name(model_name) + '/'
     with tf.Graph().as_default():
@@ -153,8 +160,10 @@ def test_names_and_shapes_of_the_published_checkpoints(model_name, published):
     assert not layers.is_decayed(scope + 'Conv2d_0/weights/Momentum')
 
 
-@pytest.mark.parametrize('model_name,height,width', [
-    ('mobilenet_v1_025', 8, 8), ('mobilenet_v1_025', 65, 40), ('mobilenet_v2_035', 9, 31)])
+@pytest.mark.parametrize(
+    'model_name,height,width',
+    [('mobilenet_v1_025', 8, 8), ('mobilenet_v1_025', 65, 40), ('mobilenet_v2_035', 9, 31)],
+)
 def test_any_image_size(model_name, height, width):
     with tf.Graph().as_default(), tf.Session() as session:
         images = tf.constant(np.random.RandomState(0).rand(3, height, width, 3), tf.float32)
@@ -176,8 +185,12 @@ def test_end_points_go_from_input_to_logits():
     assert v1[:3] == ['Conv2d_0', 'Conv2d_1_depthwise', 'Conv2d_1_pointwise']
     assert v1[-1] == 'Logits' and len(v1) == 1 + 2 * 13 + 2
     assert isinstance(v2, collections.OrderedDict)
-    assert list(v2)[:4] == ['Conv', 'expanded_conv/depthwise', 'expanded_conv/project',
-                            'expanded_conv_1/expand']
+    assert list(v2)[:4] == [
+        'Conv',
+        'expanded_conv/depthwise',
+        'expanded_conv/project',
+        'expanded_conv_1/expand',
+    ]
     # Ten of the seventeen blocks have a residual connection (table 2).
     assert len([name for name in v2 if name.endswith('/output')]) == 10
     assert v2['expanded_conv_16/project'].shape.as_list() == [1, 7, 7, 320]

@@ -6,6 +6,7 @@ by the parity of the size, as SAME does, so that 65 (65, 33, 17, 9, 5) can be co
 Sizes that end in 2x2 are of no use as a reference: oneDNN's depthwise gradient is wrong there
 (see depthwise_conv2d in mobilenet/nets/layers.py, and test_nets_layers.py).
 """
+
 import os
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
@@ -24,11 +25,13 @@ BATCH = 4
 def keras_network(model_name, size, training):
     """(pre-softmax tensor, input tensor, variables in order of creation, model)."""
     version, alpha = {
-        'mobilenet_v1': (1, 1.0), 'mobilenet_v1_025': (1, 0.25),
-        'mobilenet_v2': (2, 1.0), 'mobilenet_v2_035': (2, 0.35),
+        'mobilenet_v1': (1, 1.0),
+        'mobilenet_v1_025': (1, 0.25),
+        'mobilenet_v2': (2, 1.0),
+        'mobilenet_v2_035': (2, 0.35),
     }[model_name]
     tf.keras.backend.set_learning_phase(int(training))
-    options = dict(input_shape=(size, size, 3), alpha=alpha, weights=None, classes=CLASSES)
+    options = {'input_shape': (size, size, 3), 'alpha': alpha, 'weights': None, 'classes': CLASSES}
     if version == 1:
         model = tf.keras.applications.MobileNet(dropout=0.0, **options)
     else:
@@ -53,19 +56,25 @@ def random_value(variable, rng):
     if kind in ('beta', 'moving_mean', 'biases'):
         return rng.normal(0, 0.7, shape)
     fan_in = shape[0] * shape[1] * (1 if kind == 'depthwise_weights' else shape[2])
-    return rng.normal(0, fan_in ** -0.5, shape)
+    return rng.normal(0, fan_in**-0.5, shape)
 
 
 def assert_close(ours, keras, tolerance, name, at_least=1e-6):
     scale = max(np.abs(keras).max(), at_least)
     error = np.abs(ours.reshape(keras.shape) - keras).max() / scale
-    assert error < tolerance, '%s: relative error %g' % (name, error)
+    assert error < tolerance, f'{name}: relative error {error:g}'
 
 
-@pytest.mark.parametrize('model_name,size,training', [
-    ('mobilenet_v1_025', 96, False), ('mobilenet_v1_025', 96, True), ('mobilenet_v1', 96, True),
-    ('mobilenet_v2_035', 96, False), ('mobilenet_v2', 65, True),
-])
+@pytest.mark.parametrize(
+    'model_name,size,training',
+    [
+        ('mobilenet_v1_025', 96, False),
+        ('mobilenet_v1_025', 96, True),
+        ('mobilenet_v1', 96, True),
+        ('mobilenet_v2_035', 96, False),
+        ('mobilenet_v2', 65, True),
+    ],
+)
 def test_forward_gradients_and_statistics(model_name, size, training):
     rng = np.random.RandomState(1)
     images = rng.uniform(-1, 1, [BATCH, size, size, 3]).astype(np.float32)
@@ -80,10 +89,12 @@ def test_forward_gradients_and_statistics(model_name, size, training):
         assert len(ours) == len(theirs)
 
         pairs = [(v, w) for v, w in zip(ours, theirs) if 'moving_' not in v.op.name]
-        our_grads = tf.gradients(tf.reduce_sum(tf.nn.log_softmax(network.logits) * direction),
-                                 [v for v, _ in pairs])
-        their_grads = tf.gradients(tf.reduce_sum(tf.nn.log_softmax(keras_logits) * direction),
-                                   [w for _, w in pairs])
+        our_grads = tf.gradients(
+            tf.reduce_sum(tf.nn.log_softmax(network.logits) * direction), [v for v, _ in pairs]
+        )
+        their_grads = tf.gradients(
+            tf.reduce_sum(tf.nn.log_softmax(keras_logits) * direction), [w for _, w in pairs]
+        )
         updates = model.get_updates_for(model.inputs)
 
         values = {}
@@ -91,12 +102,22 @@ def test_forward_gradients_and_statistics(model_name, size, training):
             value = random_value(our_variable, rng)
             values[our_variable] = value
             values[their_variable] = value.reshape(their_variable.shape.as_list())
-        session.run([v.initializer for v in values],
-                    {v.initializer.inputs[1]: value for v, value in values.items()})
+        session.run(
+            [v.initializer for v in values],
+            {v.initializer.inputs[1]: value for v, value in values.items()},
+        )
         feed = {ours_input: images, model.input: images}
         a, b, our_values, their_values, statistics, end_points = session.run(
-            [network.logits, keras_logits, our_grads, their_grads,
-             [value for _, value in network.batch_norm_statistics], network.end_points], feed)
+            [
+                network.logits,
+                keras_logits,
+                our_grads,
+                their_grads,
+                [value for _, value in network.batch_norm_statistics],
+                network.end_points,
+            ],
+            feed,
+        )
 
         saturated = [name for name, value in end_points.items() if (value == 6).any()]
         assert len(saturated) > 10, 'relu6 hardly ever reached 6'
@@ -116,8 +137,9 @@ def test_forward_gradients_and_statistics(model_name, size, training):
         session.run(updates, feed)
         assert len(moving) == len(statistics)
         for (variable, _), old, new, ours_value in zip(
-                network.batch_norm_statistics, before, session.run(moving), statistics):
-            assert_close(momentum * old + (1 - momentum) * ours_value, new, 1e-5,
-                         variable.op.name)
-            assert_close(ours_value, (new - momentum * old) / (1 - momentum), 5e-3,
-                         variable.op.name)
+            network.batch_norm_statistics, before, session.run(moving), statistics
+        ):
+            assert_close(momentum * old + (1 - momentum) * ours_value, new, 1e-5, variable.op.name)
+            assert_close(
+                ours_value, (new - momentum * old) / (1 - momentum), 5e-3, variable.op.name
+            )

@@ -1,4 +1,5 @@
 """Layers: gradients against Relu6Grad and numpy, dropout, initial weights, float16, batch norm."""
+
 import os
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
@@ -14,9 +15,22 @@ from mobilenet.nets import layers
 
 
 def test_relu6_gradient_has_the_bits_of_relu6_grad():
-    borders = np.float32([0, 6, -0.0, -1, 7, 3, np.nextafter(np.float32(0), np.float32(-1)),
-                          np.nextafter(np.float32(6), np.float32(0)),
-                          np.nextafter(np.float32(6), np.float32(7)), 1e-30, 1e30, -1e30])
+    borders = np.float32(
+        [
+            0,
+            6,
+            -0.0,
+            -1,
+            7,
+            3,
+            np.nextafter(np.float32(0), np.float32(-1)),
+            np.nextafter(np.float32(6), np.float32(0)),
+            np.nextafter(np.float32(6), np.float32(7)),
+            1e-30,
+            1e30,
+            -1e30,
+        ]
+    )
     rng = np.random.RandomState(0)
     inputs = np.concatenate([borders, rng.normal(3, 4, 4084).astype(np.float32)])
     inputs = inputs.reshape(4, 8, 8, 16)
@@ -31,8 +45,9 @@ def test_relu6_gradient_has_the_bits_of_relu6_grad():
         stock = tf.gradients(layers.relu6(x, mode._replace(stock_relu6_gradient=True)), x, dy)[0]
         assert 'Relu6Grad' in {op.type for op in graph.get_operations()}
         assert y.op.type == 'Relu6'
-        got, wanted, kernel = session.run([ours, stock, gen_nn_ops.relu6_grad(dy, y)],
-                                          {x: inputs, dy: upstream})
+        got, wanted, kernel = session.run(
+            [ours, stock, gen_nn_ops.relu6_grad(dy, y)], {x: inputs, dy: upstream}
+        )
     # + 0.0 makes -0.0 (masked by a product) and 0.0 (masked by a choice) the same bits.
     assert (got + 0.0).tobytes() == (wanted + 0.0).tobytes() == (kernel + 0.0).tobytes()
     np.testing.assert_array_equal(got, np.where((inputs > 0) & (inputs < 6), upstream, 0))
@@ -62,20 +77,36 @@ def test_depthwise_weight_gradient_at_small_sizes(kernel_size, stride):
             for (inputs, dy), value, (y, weights) in zip(cases, values, results):
                 patches = padded_patches(inputs, kernel_size, stride, *dy.shape[1:3])
                 np.testing.assert_allclose(
-                    y, np.einsum('ijbhwc,ijc->bhwc', patches, weights[..., 0]), atol=1e-4)
+                    y, np.einsum('ijbhwc,ijc->bhwc', patches, weights[..., 0]), atol=1e-4
+                )
                 np.testing.assert_allclose(
-                    value[..., 0], np.einsum('ijbhwc,bhwc->ijc', patches, dy), atol=1e-4,
-                    err_msg='%s -> %s' % (inputs.shape, dy.shape))
+                    value[..., 0],
+                    np.einsum('ijbhwc,bhwc->ijc', patches, dy),
+                    atol=1e-4,
+                    err_msg=f'{inputs.shape} -> {dy.shape}',
+                )
 
 
 def padded_patches(inputs, kernel_size, stride, out_height, out_width):
     """[k, k, batch, out height, out width, channels]: inputs under each tap, padding SAME."""
-    pads = [max((out - 1) * stride + kernel_size - size, 0)
-            for out, size in zip((out_height, out_width), inputs.shape[1:3])]
+    pads = [
+        max((out - 1) * stride + kernel_size - size, 0)
+        for out, size in zip((out_height, out_width), inputs.shape[1:3])
+    ]
     padded = np.pad(inputs, [(0, 0)] + [(p // 2, p - p // 2) for p in pads] + [(0, 0)], 'constant')
-    return np.array([[padded[:, i:, j:][:, :(out_height - 1) * stride + 1:stride,
-                                        :(out_width - 1) * stride + 1:stride]
-                      for j in range(kernel_size)] for i in range(kernel_size)])
+    return np.array(
+        [
+            [
+                padded[:, i:, j:][
+                    :,
+                    : (out_height - 1) * stride + 1 : stride,
+                    : (out_width - 1) * stride + 1 : stride,
+                ]
+                for j in range(kernel_size)
+            ]
+            for i in range(kernel_size)
+        ]
+    )
 
 
 def test_dropout_is_a_function_of_its_seed():
@@ -91,8 +122,9 @@ def test_dropout_is_a_function_of_its_seed():
     assert abs((first > 0).mean((1, 2, 3)) - 0.8).max() < 0.065
 
 
-@pytest.mark.parametrize('model_name,keep_prob', [('mobilenet_v1_025', 0.999),
-                                                  ('mobilenet_v2_035', 0.8)])
+@pytest.mark.parametrize(
+    'model_name,keep_prob', [('mobilenet_v1_025', 0.999), ('mobilenet_v2_035', 0.8)]
+)
 def test_dropout_is_in_training_only_and_by_slims_rate(model_name, keep_prob):
     def has_dropout(training, seed):
         with tf.Graph().as_default() as graph:
@@ -145,8 +177,9 @@ def test_initial_weights_are_slims():
 @pytest.mark.parametrize('model_name', ['mobilenet_v1_025', 'mobilenet_v2_035'])
 def test_float16_is_for_convolutions_alone(model_name):
     with tf.Graph().as_default() as graph:
-        network = nets.build(model_name, tf.zeros([2, 32, 32, 3]), 4, True,
-                             compute_dtype=tf.float16)
+        network = nets.build(
+            model_name, tf.zeros([2, 32, 32, 3]), 4, True, compute_dtype=tf.float16
+        )
         gradients = tf.gradients(network.logits, tf.trainable_variables())
         assert network.logits.dtype == tf.float32
         assert {g.dtype for g in gradients} == {tf.float32}
@@ -160,7 +193,8 @@ def test_float16_is_for_convolutions_alone(model_name):
         assert set(dtypes[kind]) == {tf.float16}
     assert set(dtypes['Relu6']) == {tf.float32}
     assert set(sum((d for k, d in dtypes.items() if k.startswith('FusedBatchNorm')), [])) == {
-        tf.float32}
+        tf.float32
+    }
 
 
 def relative_error(value, wanted):
@@ -175,8 +209,9 @@ def test_float16_is_close_to_float32():
         tf.set_random_seed(1)
         results = []
         for dtype in (tf.float32, tf.float16):
-            network = nets.build('mobilenet_v1_025', tf.constant(images), 4, True,
-                                 compute_dtype=dtype)
+            network = nets.build(
+                'mobilenet_v1_025', tf.constant(images), 4, True, compute_dtype=dtype
+            )
             loss = tf.losses.sparse_softmax_cross_entropy(np.arange(8) % 4, network.logits)
             variables = tf.trainable_variables()
             # The gradients of two layers alone, which nothing amplifies.
@@ -190,7 +225,7 @@ def test_float16_is_close_to_float32():
         assert relative_error(half[name], wanted[name]) < 0.2, name
     for variable, value, gradient in zip(variables, half_near, wanted_near):
         error = np.abs(value - gradient).max() / np.abs(gradient).max()
-        assert error < 0.05, '%s: %g' % (variable.op.name, error)
+        assert error < 0.05, f'{variable.op.name}: {error:g}'
     flat, half_flat = [np.concatenate([g.ravel() for g in gs]) for gs in (wanted_all, half_all)]
     assert flat.dot(half_flat) / np.linalg.norm(flat) / np.linalg.norm(half_flat) > 0.7
 
@@ -198,8 +233,9 @@ def test_float16_is_close_to_float32():
 def test_float16_overflows():
     """What the loss scale is there for: a gradient too large for float16 is not finite."""
     with tf.Graph().as_default(), tf.Session() as session:
-        network = nets.build('mobilenet_v1_025', tf.ones([2, 32, 32, 3]), 4, True,
-                             compute_dtype=tf.float16)
+        network = nets.build(
+            'mobilenet_v1_025', tf.ones([2, 32, 32, 3]), 4, True, compute_dtype=tf.float16
+        )
         loss = tf.losses.sparse_softmax_cross_entropy([0, 1], network.logits) * 1e30
         gradient = tf.gradients(loss, tf.trainable_variables()[-2])[0]
         session.run(tf.global_variables_initializer())
@@ -221,7 +257,8 @@ def test_batch_norm_statistics_are_what_slim_averages():
         session.run(tf.global_variables_initializer())
         feed = {x: inputs}
         values, ours, theirs = session.run(
-            [[value for _, value in mode.batch_norm_statistics], ours, theirs], feed)
+            [[value for _, value in mode.batch_norm_statistics], ours, theirs], feed
+        )
         session.run(updates, feed)
         moving = [v for v in slim.get_model_variables() if 'moving' in v.op.name]
         averaged = {v.op.name.split('/')[-1]: session.run(v) for v in moving}

@@ -39,16 +39,29 @@ def test_session_config():
     seen = passes('device_config')
     assert seen['name'] == 'NpuOptimizer' and seen['soft'] and seen['off'] == [True, True]
     assert seen['parameters'] == {
-        'use_off_line': True, 'enable_data_pre_proc': True, 'iterations_per_loop': 100,
-        'graph_run_mode': 1, 'precision_mode': 'allow_mix_precision', 'hcom_parallel': True,
-        'enable_dump': True, 'dump_path': '/tmp', 'dump_step': '0|5', 'session_device_id': 3}
+        'use_off_line': True,
+        'enable_data_pre_proc': True,
+        'iterations_per_loop': 100,
+        'graph_run_mode': 1,
+        'precision_mode': 'allow_mix_precision',
+        'hcom_parallel': True,
+        'enable_dump': True,
+        'dump_path': '/tmp',
+        'dump_step': '0|5',
+        'session_device_id': 3,
+    }
     assert seen['plain'] == 'allow_mix_precision'
 
 
 def test_available_is_whether_the_adapter_is_on_the_path():
-    code = ('import sys; from mobilenet.devices import npu; first = npu.available(); '
-            'sys.path[:] = [p for p in sys.path if not p.endswith("npu_sim")]; '
-            'print(first, npu.available(), "npu_bridge" in sys.modules)')
-    out = subprocess.check_output([sys.executable, '-W', 'ignore', '-c', code],
-                                  env=npu_case_server.environment(), universal_newlines=True)
+    code = (
+        'import sys; from mobilenet.devices import npu; first = npu.available(); '
+        'sys.path[:] = [p for p in sys.path if not p.endswith("npu_sim")]; '
+        'print(first, npu.available(), "npu_bridge" in sys.modules)'
+    )
+    out = subprocess.check_output(
+        [sys.executable, '-W', 'ignore', '-c', code],
+        env=npu_case_server.environment(),
+        universal_newlines=True,
+    )
     assert out.split() == ['True', 'False', 'False']

@@ -4,9 +4,9 @@ import argparse
 import subprocess
 import sys
 
+import npu_case_server
 import pytest
 
-import npu_case_server
 from mobilenet.devices import npu_options
 from mobilenet.errors import UsageError
 
@@ -29,24 +29,49 @@ def test_nothing_given_sets_nothing_but_the_precision_mode():
 
 def test_all_flags(tmp_path):
     folder, cache = str(tmp_path), str(tmp_path / 'a' / 'cache')
-    profile = '{"output": "%s", "training_trace": "on", "fp_point": "", "bp_point": ""}' % folder
-    given = dict(
-        hcom_parallel='false', enable_dump='1', dump_path=folder, dump_step='0|5|7-10',
-        dump_mode='all', profiling_mode='true', profiling_options=profile, op_debug_level='2',
-        enable_exception_dump='1', op_select_implmode='high_precision',
-        variable_memory_max_size='31*1024*1024*1024', graph_memory_max_size='1024',
-        session_device_id='3', hcom_multi_mode='true', op_compiler_cache_mode='enable',
-        op_compiler_cache_dir=cache, is_tailing_optimization='True', mix_compile_mode='true')
-    parameters = dict(parse(*['--npu_%s=%s' % item for item in given.items()]).parameters)
-    changed = dict(hcom_parallel=False, enable_dump=True, profiling_mode=True, op_debug_level=2,
-                   enable_exception_dump=1, session_device_id=3, hcom_multi_mode=True,
-                   is_tailing_optimization=True, mix_compile_mode=True,
-                   precision_mode='allow_mix_precision')
+    profile = f'{{"output": "{folder}", "training_trace": "on", "fp_point": "", "bp_point": ""}}'
+    given = {
+        'hcom_parallel': 'false',
+        'enable_dump': '1',
+        'dump_path': folder,
+        'dump_step': '0|5|7-10',
+        'dump_mode': 'all',
+        'profiling_mode': 'true',
+        'profiling_options': profile,
+        'op_debug_level': '2',
+        'enable_exception_dump': '1',
+        'op_select_implmode': 'high_precision',
+        'variable_memory_max_size': '31*1024*1024*1024',
+        'graph_memory_max_size': '1024',
+        'session_device_id': '3',
+        'hcom_multi_mode': 'true',
+        'op_compiler_cache_mode': 'enable',
+        'op_compiler_cache_dir': cache,
+        'is_tailing_optimization': 'True',
+        'mix_compile_mode': 'true',
+    }
+    parameters = dict(parse(*['--npu_{}={}'.format(*item) for item in given.items()]).parameters)
+    changed = {
+        'hcom_parallel': False,
+        'enable_dump': True,
+        'profiling_mode': True,
+        'op_debug_level': 2,
+        'enable_exception_dump': 1,
+        'session_device_id': 3,
+        'hcom_multi_mode': True,
+        'is_tailing_optimization': True,
+        'mix_compile_mode': True,
+        'precision_mode': 'allow_mix_precision',
+    }
     assert parameters == dict(given, **changed)
     missing = set(npu_options.KEYS) - set(given)
     assert missing == {'enable_dump_debug', 'dump_debug_mode'}  # they exclude enable_dump
-    debug = parse('--npu_enable_dump_debug', '--npu_dump_path', folder,
-                  '--npu_dump_debug_mode=aicore_overflow').parameters
+    debug = parse(
+        '--npu_enable_dump_debug',
+        '--npu_dump_path',
+        folder,
+        '--npu_dump_debug_mode=aicore_overflow',
+    ).parameters
     assert debug['enable_dump_debug'] is True and debug['dump_debug_mode'] == 'aicore_overflow'
 
 
@@ -55,8 +80,10 @@ WRONG = [
     (['--npu_enable_dump'], '--npu_enable_dump needs --npu_dump_path'),
     (['--npu_enable_dump_debug'], '--npu_enable_dump_debug needs --npu_dump_path'),
     (['--npu_enable_dump', '--npu_dump_path=/no/such'], '--npu_dump_path=/no/such: no such folder'),
-    (['--npu_enable_dump', '--npu_enable_dump_debug', '--npu_dump_path=/tmp'],
-     'exclude each other'),
+    (
+        ['--npu_enable_dump', '--npu_enable_dump_debug', '--npu_dump_path=/tmp'],
+        'exclude each other',
+    ),
     (['--npu_dump_path=/tmp'], '--npu_dump_path does nothing without --npu_enable_dump or'),
     (['--npu_dump_step=1', '--npu_enable_dump=false'], '--npu_dump_step does nothing without'),
     (['--npu_dump_debug_mode=all'], '--npu_dump_debug_mode does nothing without'),
@@ -124,6 +151,7 @@ def test_given_flags():
 
 def test_checking_flags_does_not_import_tensorflow():
     code = 'import sys; import mobilenet.devices.npu_options; print("tensorflow" in sys.modules)'
-    out = subprocess.check_output([sys.executable, '-c', code], env=npu_case_server.environment(),
-                                  universal_newlines=True)
+    out = subprocess.check_output(
+        [sys.executable, '-c', code], env=npu_case_server.environment(), universal_newlines=True
+    )
     assert out.strip() == 'False'

@@ -2,9 +2,8 @@
 
 import json
 
-import pytest
-
 import npu_case_server
+import pytest
 
 
 def passes(case):
@@ -29,7 +28,8 @@ def test_set_iteration_per_loop():
 def test_variables_of_the_loop():
     assert passes('variables_of_the_loop') == [
         ['npu_runconfig/' + name, 'int64']
-        for name in ('iterations_per_loop', 'loop_cond', 'one', 'zero')]
+        for name in ('iterations_per_loop', 'loop_cond', 'one', 'zero')
+    ]
 
 
 def test_data_may_end_inside_a_loop():
@@ -115,8 +115,13 @@ def test_scopes_mark_their_ops():
 def test_float_status():
     # [float32 product, float16 product] is finite.
     assert passes('float_status') == {
-        'finite': [True, True], 'inf': [False, False], 'nan': [False, False],
-        'overflow': [False, False], 'float16': [True, False], 'finite again': [True, True]}
+        'finite': [True, True],
+        'inf': [False, False],
+        'nan': [False, False],
+        'overflow': [False, False],
+        'float16': [True, False],
+        'finite again': [True, True],
+    }
 
 
 def test_float_status_stays_until_it_is_cleared():

@@ -6,10 +6,9 @@ import socket
 import subprocess
 import sys
 
+import npu_case_server
 import numpy as np
 import pytest
-
-import npu_case_server
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -26,19 +25,37 @@ def free_addresses(count):
 
 
 def start_rank(rank, addresses, table, output):
-    env = dict(npu_case_server.environment(), RANK_ID=str(rank), RANK_SIZE=str(len(addresses)),
-               RANK_TABLE_FILE=str(table), MOBILENET_RANK_ADDRESSES=','.join(addresses))
+    env = dict(
+        npu_case_server.environment(),
+        RANK_ID=str(rank),
+        RANK_SIZE=str(len(addresses)),
+        RANK_TABLE_FILE=str(table),
+        MOBILENET_RANK_ADDRESSES=','.join(addresses),
+    )
     return subprocess.Popen(
         [sys.executable, '-W', 'ignore', os.path.join(HERE, 'npu_sim_ranks.py'), str(output)],
-        env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        universal_newlines=True,
+    )
 
 
 def write_table(path, status='completed'):
-    devices = [{'device_id': str(r), 'device_ip': '192.168.100.%d' % (101 + r), 'rank_id': str(r)}
-               for r in range(2)]
-    path.write_text(json.dumps({
-        'version': '1.0', 'status': status, 'server_count': '1',
-        'server_list': [{'server_id': '127.0.0.1', 'device': devices}]}))
+    devices = [
+        {'device_id': str(r), 'device_ip': '192.168.100.%d' % (101 + r), 'rank_id': str(r)}
+        for r in range(2)
+    ]
+    path.write_text(
+        json.dumps(
+            {
+                'version': '1.0',
+                'status': status,
+                'server_count': '1',
+                'server_list': [{'server_id': '127.0.0.1', 'device': devices}],
+            }
+        )
+    )
     return path
 
 
@@ -58,15 +75,17 @@ def inputs():
     return [np.random.RandomState(rank).randn(2, 1001).astype(np.float32) for rank in range(2)]
 
 
-@pytest.mark.parametrize('reduction,function', [
-    ('sum', np.add), ('prod', np.multiply), ('min', np.minimum), ('max', np.maximum)])
+@pytest.mark.parametrize(
+    'reduction,function',
+    [('sum', np.add), ('prod', np.multiply), ('min', np.minimum), ('max', np.maximum)],
+)
 def test_allreduce(results, reduction, function):
     want = function(*inputs())
     integers = function([3, 5, -7], [3, 10, -6])
     for result in results:
         np.testing.assert_array_equal(result['float32_' + reduction], want)
         for dtype in ('int8', 'int16', 'int32', 'float16'):
-            got = result['%s_%s' % (dtype, reduction)]
+            got = result[f'{dtype}_{reduction}']
             assert got.dtype == dtype and got.tolist() == integers.tolist()
 
 
@@ -77,15 +96,16 @@ def test_other_collectives(results):
         np.testing.assert_array_equal(result['broadcast_a'], second)
         assert result['broadcast_b'].tolist() == [1, 10]
         np.testing.assert_array_equal(result['allgather'], np.concatenate([first, second]))
-        np.testing.assert_array_equal(result['reduce_scatter'], (first + second)[rank:rank + 1])
+        np.testing.assert_array_equal(result['reduce_scatter'], (first + second)[rank : rank + 1])
     np.testing.assert_array_equal(results[1]['reduce'], first + second)
     np.testing.assert_array_equal(results[1]['received'], first)
 
 
 def test_ranks_are_known(results):
     for rank, result in enumerate(results):
-        assert [int(result[k]) for k in ('rank_size', 'rank_id', 'local_rank_size',
-                                         'local_rank_id')] == [2, rank, 2, rank]
+        assert [
+            int(result[k]) for k in ('rank_size', 'rank_id', 'local_rank_size', 'local_rank_id')
+        ] == [2, rank, 2, rank]
         assert result['split'].tolist() == [60, 40]
 
 

@@ -1,4 +1,5 @@
 """Rank tables: the three templates are read, what is wrong is named, what is written read again."""
+
 import copy
 import json
 import os
@@ -15,10 +16,25 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def table_1_0(servers=1, devices=8):
-    return {'version': '1.0', 'status': 'completed', 'server_count': str(servers), 'server_list': [
-        {'server_id': '10.0.0.%d' % (s + 1), 'device': [
-            {'device_id': str(d), 'device_ip': '192.168.%d.%d' % (s, d + 1),
-             'rank_id': str(s * devices + d)} for d in range(devices)]} for s in range(servers)]}
+    return {
+        'version': '1.0',
+        'status': 'completed',
+        'server_count': str(servers),
+        'server_list': [
+            {
+                'server_id': '10.0.0.%d' % (s + 1),
+                'device': [
+                    {
+                        'device_id': str(d),
+                        'device_ip': '192.168.%d.%d' % (s, d + 1),
+                        'rank_id': str(s * devices + d),
+                    }
+                    for d in range(devices)
+                ],
+            }
+            for s in range(servers)
+        ],
+    }
 
 
 def table_1_2(pods=2, servers=2, devices=4):
@@ -29,18 +45,38 @@ def table_1_2(pods=2, servers=2, devices=4):
         server.update(server_id='node_%d' % s, host_ip='172.16.0.%d' % (100 + s))
         for d, device in enumerate(server['device']):
             device.update(super_device_id=str(s % servers * devices + d), device_port='16666')
-    table['super_pod_list'] = [{'super_pod_id': str(p), 'server_list': [
-        {'server_id': 'node_%d' % (p * servers + s)} for s in range(servers)]}
-        for p in range(pods)]
+    table['super_pod_list'] = [
+        {
+            'super_pod_id': str(p),
+            'server_list': [{'server_id': 'node_%d' % (p * servers + s)} for s in range(servers)],
+        }
+        for p in range(pods)
+    ]
     return table
 
 
 def table_group_list():
-    return {'status': 'completed', 'group_count': '1', 'group_list': [{
-        'group_name': 'worker', 'device_count': '8', 'instance_count': '1', 'instance_list': [{
-            'pod_name': 'another', 'server_id': '127.0.0.1', 'devices': [
-                {'device_id': str(d), 'device_ip': '192.168.20.%d' % (d + 1)}
-                for d in (5, 6, 7, 0, 1, 2, 3, 4)]}]}]}
+    return {
+        'status': 'completed',
+        'group_count': '1',
+        'group_list': [
+            {
+                'group_name': 'worker',
+                'device_count': '8',
+                'instance_count': '1',
+                'instance_list': [
+                    {
+                        'pod_name': 'another',
+                        'server_id': '127.0.0.1',
+                        'devices': [
+                            {'device_id': str(d), 'device_ip': '192.168.20.%d' % (d + 1)}
+                            for d in (5, 6, 7, 0, 1, 2, 3, 4)
+                        ],
+                    }
+                ],
+            }
+        ],
+    }
 
 
 def load(data, tmp_path):
@@ -51,8 +87,9 @@ def load(data, tmp_path):
 
 def ranks_of(table):
     """[(server, device id, device address)] in order of rank, from the public fields alone."""
-    rows = [(d.rank_id, s.server_id, d.device_id, d.device_ip)
-            for s in table.servers for d in s.devices]
+    rows = [
+        (d.rank_id, s.server_id, d.device_id, d.device_ip) for s in table.servers for d in s.devices
+    ]
     assert [row[0] for row in rows] == list(range(table.world_size))
     return [row[1:] for row in rows]
 
@@ -90,14 +127,37 @@ def test_group_list_ranks_in_order_of_the_list(tmp_path):
 
 def test_group_list_with_an_instance_a_device(tmp_path):
     """As deploy tools wrote it for two servers: rank_id stands in the instance."""
-    instances = [{'rank_id': str(s * 2 + d), 'server_id': '10.0.0.%d' % s, 'devices': [
-        {'device_id': str(d), 'device_ip': '192.168.%d.%d' % (s, d)}]}
-                 for s in (1, 0) for d in (0, 1)]
-    table = load({'status': 'completed', 'group_count': '1', 'deploy_mode': 'lab', 'group_list': [
-        {'device_num': '4', 'instance_count': '4', 'group_name': '', 'instance_list': instances}]},
-                 tmp_path)
+    instances = [
+        {
+            'rank_id': str(s * 2 + d),
+            'server_id': '10.0.0.%d' % s,
+            'devices': [{'device_id': str(d), 'device_ip': '192.168.%d.%d' % (s, d)}],
+        }
+        for s in (1, 0)
+        for d in (0, 1)
+    ]
+    table = load(
+        {
+            'status': 'completed',
+            'group_count': '1',
+            'deploy_mode': 'lab',
+            'group_list': [
+                {
+                    'device_num': '4',
+                    'instance_count': '4',
+                    'group_name': '',
+                    'instance_list': instances,
+                }
+            ],
+        },
+        tmp_path,
+    )
     assert [row[:2] for row in ranks_of(table)] == [
-        ('10.0.0.0', 0), ('10.0.0.0', 1), ('10.0.0.1', 0), ('10.0.0.1', 1)]
+        ('10.0.0.0', 0),
+        ('10.0.0.0', 1),
+        ('10.0.0.1', 0),
+        ('10.0.0.1', 1),
+    ]
 
 
 @pytest.mark.parametrize('devices', [1, 2, 4, 8])
@@ -105,7 +165,8 @@ def test_ready_tables_by_bare_name(devices, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     table = rank_table.load('hccl_%dp.json' % devices)
     assert ranks_of(table) == [
-        ('127.0.0.1', d, '192.168.100.%d' % (101 + d)) for d in range(devices)]
+        ('127.0.0.1', d, '192.168.100.%d' % (101 + d)) for d in range(devices)
+    ]
     assert rank_table.find_server(table).server_id == '127.0.0.1'
 
 
@@ -147,8 +208,13 @@ WRONG = [
     (table_1_0(), 'server_count', '2', 'server_count', '"1"'),
     (table_1_0(), 'server_count', None, 'server_count', 'missing'),
     (table_1_0(), 'server_list[0].server_id', None, 'server_list[0].server_id', 'missing'),
-    (table_1_0(), 'server_list[0].server_id', '10.0.0.999', 'server_list[0].server_id',
-     'IP address'),
+    (
+        table_1_0(),
+        'server_list[0].server_id',
+        '10.0.0.999',
+        'server_list[0].server_id',
+        'IP address',
+    ),
     (table_1_0(), 'server_list[0].server_id', 'a b', 'server_list[0].server_id', 'name'),
     (table_1_0(), 'server_list[0].device', None, 'server_list[0].device', 'missing'),
     (table_1_0(), 'server_list[0].device', {}, 'server_list[0].device', 'list'),
@@ -163,35 +229,74 @@ WRONG = [
     (table_1_0(), DEVICE + '.device_id', None, DEVICE + '.device_id', 'missing'),
     (table_1_0(), DEVICE + '.device_id', '2', DEVICE + '.device_id', 'server_list[0].device[2]'),
     (table_1_0(), DEVICE + '.device_id', '8', DEVICE + '.device_id', '0 to 7'),
-    (table_1_0(), DEVICE + '.device_ip', '192.168.0.1', DEVICE + '.device_ip',
-     'server_list[0].device[0]'),
+    (
+        table_1_0(),
+        DEVICE + '.device_ip',
+        '192.168.0.1',
+        DEVICE + '.device_ip',
+        'server_list[0].device[0]',
+    ),
     (table_1_0(), DEVICE + '.device_ip', '192.168.0', DEVICE + '.device_ip', 'IP address'),
     (table_1_0(2, 2), FIRST + '.device_ip', None, FIRST + '.device_ip', 'missing'),
-    (table_1_0(2, 2), FIRST + '.device_ip', '192.168.0.1', FIRST + '.device_ip',
-     'server_list[0].device[0]'),
-    (table_1_0(2, 2), 'server_list[1].server_id', '10.0.0.1', 'server_list[1].server_id',
-     'server_list[0]'),
-    (table_1_2(), 'server_list[1].host_ip', '172.16.0.100', 'server_list[1].host_ip',
-     'server_list[0]'),
+    (
+        table_1_0(2, 2),
+        FIRST + '.device_ip',
+        '192.168.0.1',
+        FIRST + '.device_ip',
+        'server_list[0].device[0]',
+    ),
+    (
+        table_1_0(2, 2),
+        'server_list[1].server_id',
+        '10.0.0.1',
+        'server_list[1].server_id',
+        'server_list[0]',
+    ),
+    (
+        table_1_2(),
+        'server_list[1].host_ip',
+        '172.16.0.100',
+        'server_list[1].host_ip',
+        'server_list[0]',
+    ),
     (table_1_2(), FIRST + '.super_device_id', None, FIRST + '.super_device_id', 'missing'),
-    (table_1_2(), FIRST + '.super_device_id', '2', FIRST + '.super_device_id',
-     'server_list[0].device[2]'),
+    (
+        table_1_2(),
+        FIRST + '.super_device_id',
+        '2',
+        FIRST + '.super_device_id',
+        'server_list[0].device[2]',
+    ),
     (table_1_2(), MEMBER + '.server_id', 'node_9', MEMBER + '.server_id', 'node_9'),
     (table_1_2(), MEMBER + '.server_id', 'node_0', MEMBER + '.server_id', 'already'),
-    (table_1_2(), 'super_pod_list[1].super_pod_id', '0', 'super_pod_list[1].super_pod_id',
-     'second time'),
-    (table_1_2(), 'super_pod_list[1].server_list', [{'server_id': 'node_3'}], 'super_pod_list',
-     'node_2'),
+    (
+        table_1_2(),
+        'super_pod_list[1].super_pod_id',
+        '0',
+        'super_pod_list[1].super_pod_id',
+        'second time',
+    ),
+    (
+        table_1_2(),
+        'super_pod_list[1].server_list',
+        [{'server_id': 'node_3'}],
+        'super_pod_list',
+        'node_2',
+    ),
     (table_1_2(), FIRST + '.device_ip', None, FIRST + '.device_ip', 'missing'),
     (table_1_2(1, 1, 16), 'server_list[0].device', NINE, 'server_list[0].device', '9 devices'),
     (table_group_list(), 'group_count', '2', 'group_count', '"1"'),
     (table_group_list(), 'group_count', None, 'group_count', 'missing'),
     (table_group_list(), GROUP + '.instance_count', '8', GROUP + '.instance_count', '"1"'),
     (table_group_list(), GROUP + '.device_count', '4', GROUP + '.device_count', '"8"'),
-    (table_group_list(), GROUP + '.instance_list[0].devices[2].device_id', '5',
-     GROUP + '.instance_list[0].devices[2].device_id', 'devices[0]'),
-    (table_group_list(), GROUP + '.instance_list[0].devices', NINE, GROUP + '.device_count',
-     '"9"'),
+    (
+        table_group_list(),
+        GROUP + '.instance_list[0].devices[2].device_id',
+        '5',
+        GROUP + '.instance_list[0].devices[2].device_id',
+        'devices[0]',
+    ),
+    (table_group_list(), GROUP + '.instance_list[0].devices', NINE, GROUP + '.device_count', '"9"'),
     (table_group_list(), 'version', '1.2', 'version', '1.0'),
 ]
 
@@ -203,7 +308,7 @@ def test_what_is_wrong_is_named(data, place, value, named, word, tmp_path):
         load(change(data, place, value), tmp_path)
     message = str(error.value)
     assert '\n' not in message
-    assert message.startswith('rank table %s: %s ' % (tmp_path / 'table.json', named)), message
+    assert message.startswith('rank table {}: {} '.format(tmp_path / 'table.json', named)), message
     assert word in message, message
 
 
@@ -214,10 +319,18 @@ def test_ranks_of_servers_must_not_interleave(tmp_path):
         load(data, tmp_path)
 
 
-@pytest.mark.parametrize('text, word', [
-    ('', 'not JSON'), ('{"version": "1.0", // x', 'not JSON'), ('[' * 100000, 'not JSON'),
-    ('[]', 'JSON object'), ('3', 'JSON object'), ('{}', 'status')],
-    ids=['empty', 'comment', 'deep', 'list', 'number', 'object'])
+@pytest.mark.parametrize(
+    'text, word',
+    [
+        ('', 'not JSON'),
+        ('{"version": "1.0", // x', 'not JSON'),
+        ('[' * 100000, 'not JSON'),
+        ('[]', 'JSON object'),
+        ('3', 'JSON object'),
+        ('{}', 'status'),
+    ],
+    ids=['empty', 'comment', 'deep', 'list', 'number', 'object'],
+)
 def test_not_a_table(text, word, tmp_path):
     with pytest.raises(UsageError, match=word):
         load(text, tmp_path)
@@ -270,15 +383,16 @@ def test_vendor_package_of_the_same_name_still_imports(tmp_path):
         folder = tmp_path / 'site' / 'hccl' / part
         folder.mkdir(parents=True)
         (folder / '__init__.py').write_text('')
-        (folder / 'api.py').write_text('WHO = "vendor %s"\n' % part)
+        (folder / 'api.py').write_text(f'WHO = "vendor {part}"\n')
     (tmp_path / 'site' / 'hccl' / '__init__.py').write_text('raise RuntimeError("not ours")\n')
-    script = textwrap.dedent('''
+    script = textwrap.dedent("""
         import hccl.manage.api, hccl.split.api
         from hccl.manage.api import WHO
         import hccl.rank_table
-        print(WHO, hccl.split.api.WHO, hccl.rank_table.__file__)''')
+        print(WHO, hccl.split.api.WHO, hccl.rank_table.__file__)""")
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join([ROOT, str(tmp_path / 'site')]))
-    output = subprocess.check_output([sys.executable, '-c', script], env=environment,
-                                     cwd=str(tmp_path))
+    output = subprocess.check_output(
+        [sys.executable, '-c', script], env=environment, cwd=str(tmp_path)
+    )
     expected = os.path.join(ROOT, 'hccl', 'rank_table.py')
     assert output.decode().strip() == 'vendor manage vendor split ' + expected

@@ -1,4 +1,5 @@
 """train_loop.py --step on the digits: the same text twice, the same bits as without, and what each command shows against numpy."""
+
 import os
 import pty
 import re
@@ -9,7 +10,6 @@ import time
 
 import numpy as np
 import pytest
-
 import runs
 
 SCRIPT = """\
@@ -55,9 +55,20 @@ def step(folder, script, *arguments, env=None):
     with open(path, 'w') as f:
         f.write(script)
     done = subprocess.run(
-        runs.command('train_loop.py', *runs.SMALL, '--train_dir=run', '--max_train_steps=12', '--step_script=commands.txt', *arguments),
-        env=env or runs.environment(), cwd=str(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        universal_newlines=True, timeout=500)
+        runs.command(
+            'train_loop.py',
+            *runs.SMALL,
+            '--train_dir=run',
+            '--max_train_steps=12',
+            '--step_script=commands.txt',
+            *arguments,
+        ),
+        env=env or runs.environment(),
+        cwd=str(folder),
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
     assert done.returncode == 0, done.stderr
     return done
 
@@ -68,15 +79,26 @@ def test_stepping_on_the_host_and_on_the_simulated_npu(tmp_path):
     for folder in folders:
         folder.mkdir()
     done = step(folders[0], SCRIPT)
-    on_npu = step(folders[1], SCRIPT, '--device=npu', '--precision_mode=must_keep_origin_dtype',
-                  env=runs.environment(PYTHONPATH=runs.NPU_SIM))
+    on_npu = step(
+        folders[1],
+        SCRIPT,
+        '--device=npu',
+        '--precision_mode=must_keep_origin_dtype',
+        env=runs.environment(PYTHONPATH=runs.NPU_SIM),
+    )
     runs.train(folders[2], '--max_train_steps=12', '--iterations_per_loop=12')
     unstepped = runs.weights(folders[2], 12)
     runs.assert_same_bits(runs.weights(folders[0] / 'run', 12), unstepped)
     runs.assert_same_bits(runs.weights(folders[1] / 'run', 12), unstepped)
     assert on_npu.stdout == done.stdout  # the same text twice, and more: from another device
-    for check in (repeats_give_the_same_loss, losses_are_those_of_the_metrics, a_printed_weight_is_that_of_the_checkpoint,
-                  a_printed_activation_is_that_of_the_dump, errors_are_one_line_each, until_runs_single_steps):
+    for check in (
+        repeats_give_the_same_loss,
+        losses_are_those_of_the_metrics,
+        a_printed_weight_is_that_of_the_checkpoint,
+        a_printed_activation_is_that_of_the_dump,
+        errors_are_one_line_each,
+        until_runs_single_steps,
+    ):
         check(done.stdout, folders[0])
     assert 'Traceback' not in done.stderr
 
@@ -99,7 +121,7 @@ def losses_are_those_of_the_metrics(text, folder):
 
 def figures_after(text, name):
     """{figure: value} of what `print` says of a tensor."""
-    line = re.search(r'^{} .*\n    (.*)$'.format(re.escape(name)), text, re.M).group(1)
+    line = re.search(rf'^{re.escape(name)} .*\n    (.*)$', text, re.M).group(1)
     return {k: float(v) for k, v in re.findall(r'(mean|std|min|max) (\S+)', line)}
 
 
@@ -107,17 +129,22 @@ def a_printed_weight_is_that_of_the_checkpoint(text, folder):
     saved = runs.weights(folder / 'run', 10)
     value = saved['MobilenetV1/Conv2d_1_pointwise/weights'].astype(np.float64)
     shown = figures_after(text, 'weight:Conv2d_1_pointwise/weights')
-    assert shown == pytest.approx({'mean': value.mean(), 'std': value.std(), 'min': value.min(), 'max': value.max()}, rel=1e-5)
+    assert shown == pytest.approx(
+        {'mean': value.mean(), 'std': value.std(), 'min': value.min(), 'max': value.max()}, rel=1e-5
+    )
     average = saved['MobilenetV1/Conv2d_0/BatchNorm/gamma/ExponentialMovingAverage']
-    assert figures_after(text, 'ema:Conv2d_0/BatchNorm/gamma')['mean'] == pytest.approx(average.mean(), rel=1e-5)
+    assert figures_after(text, 'ema:Conv2d_0/BatchNorm/gamma')['mean'] == pytest.approx(
+        average.mean(), rel=1e-5
+    )
 
 
 def a_printed_activation_is_that_of_the_dump(text, folder):
     """act:Conv2d_0 after `loop 5`, against the .npy that `dump` wrote, read by numpy."""
-    path, = (folder / 'dumped').glob('MobilenetV1_Conv2d_0_Relu6.0.*.npy')
+    (path,) = (folder / 'dumped').glob('MobilenetV1_Conv2d_0_Relu6.0.*.npy')
     value = np.load(str(path)).astype(np.float64)
     assert figures_after(text, 'act:Conv2d_0') == pytest.approx(
-        {'mean': value.mean(), 'std': value.std(), 'min': value.min(), 'max': value.max()}, rel=1e-5)
+        {'mean': value.mean(), 'std': value.std(), 'min': value.min(), 'max': value.max()}, rel=1e-5
+    )
 
 
 def errors_are_one_line_each(text, folder):
@@ -131,10 +158,26 @@ def errors_are_one_line_each(text, folder):
 
 def test_set(tmp_path):
     """A rate of 0 keeps the weights; a factor is a factor; what is set stays set in a repeat; the end without `save` keeps nothing."""
-    done = step(tmp_path, '\n'.join([
-        'next', 'save', 'set learning_rate 0', 'set loss_scale 256', 'next', 'print weight:Conv2d_0/weights', 'set weight:Conv2d_0/weights *2',
-        'print weight:Conv2d_0/weights', 'set learning_rate schedule', 'repeat', 'next']) + '\n',
-                env=runs.environment(**runs.PLAIN_KERNELS))
+    done = step(
+        tmp_path,
+        '\n'.join(
+            [
+                'next',
+                'save',
+                'set learning_rate 0',
+                'set loss_scale 256',
+                'next',
+                'print weight:Conv2d_0/weights',
+                'set weight:Conv2d_0/weights *2',
+                'print weight:Conv2d_0/weights',
+                'set learning_rate schedule',
+                'repeat',
+                'next',
+            ]
+        )
+        + '\n',
+        env=runs.environment(**runs.PLAIN_KERNELS),
+    )
     text = done.stdout
     before, after = re.findall(r'^weight:Conv2d_0/weights .*\n.* std (\S+)', text, re.M)
     saved = runs.weights(tmp_path / 'run', 1)['MobilenetV1/Conv2d_0/weights'].astype(np.float64)
@@ -144,7 +187,9 @@ def test_set(tmp_path):
     assert [rate == '0' for rate, _ in lines] == [False, True, False, False]
     assert [scale for _, scale in lines] == ['1', '256', '256', '256']
     assert 'another loss' in text  # batch norm takes the factor away, but for its epsilon
-    assert 'end of the commands' in text and not os.path.exists(str(tmp_path / 'run' / 'model.ckpt-3.index'))
+    assert 'end of the commands' in text and not os.path.exists(
+        str(tmp_path / 'run' / 'model.ckpt-3.index')
+    )
 
 
 def until_runs_single_steps(text, folder):
@@ -155,9 +200,23 @@ def until_runs_single_steps(text, folder):
 def test_a_terminal_has_completion_and_ctrl_c_comes_back_to_the_prompt(tmp_path):
     master, slave = pty.openpty()
     process = subprocess.Popen(
-        runs.command('train_loop.py', *runs.SMALL, '--train_dir=run', '--max_train_steps=4000', '--step', '--iterations_per_loop=5'),
-        env=runs.environment(TERM='dumb', XDG_CACHE_HOME=os.path.join(str(tmp_path), 'cache'), **runs.PLAIN_KERNELS), cwd=str(tmp_path),
-        stdin=slave, stdout=slave, stderr=subprocess.DEVNULL, close_fds=True)
+        runs.command(
+            'train_loop.py',
+            *runs.SMALL,
+            '--train_dir=run',
+            '--max_train_steps=4000',
+            '--step',
+            '--iterations_per_loop=5',
+        ),
+        env=runs.environment(
+            TERM='dumb', XDG_CACHE_HOME=os.path.join(str(tmp_path), 'cache'), **runs.PLAIN_KERNELS
+        ),
+        cwd=str(tmp_path),
+        stdin=slave,
+        stdout=slave,
+        stderr=subprocess.DEVNULL,
+        close_fds=True,
+    )
     os.close(slave)
     seen = ['']
 
@@ -178,7 +237,9 @@ def test_a_terminal_has_completion_and_ctrl_c_comes_back_to_the_prompt(tmp_path)
 
     expect(r'\(step\) ')
     send('print weight:Conv2d_13_pointwise/w\t\n')
-    assert 'weight:Conv2d_13_pointwise/weights' in expect(r'float16: .*\(step\) |underflow[^$]*\(step\) ')
+    assert 'weight:Conv2d_13_pointwise/weights' in expect(
+        r'float16: .*\(step\) |underflow[^$]*\(step\) '
+    )
     send('continue\n')
     metrics = tmp_path / 'run' / 'metrics.jsonl'
     end = time.time() + 300
@@ -188,6 +249,8 @@ def test_a_terminal_has_completion_and_ctrl_c_comes_back_to_the_prompt(tmp_path)
     process.send_signal(signal.SIGINT)
     assert 'interrupted' in expect(r'batch \d+[^$]*\(step\) ')
     # Python looks at signals where readline's wait is interrupted: one that comes just before the wait is seen with the next.
-    assert 'terminated; saved' in expect(r'saved \S+ckpt-\d+', meanwhile=lambda: process.send_signal(signal.SIGTERM))
+    assert 'terminated; saved' in expect(
+        r'saved \S+ckpt-\d+', meanwhile=lambda: process.send_signal(signal.SIGTERM)
+    )
     assert process.wait(60) == 0
     os.close(master)

@@ -1,4 +1,5 @@
 """The stepper's commands. A docstring is the command's help; its first line is the usage."""
+
 import collections
 import fnmatch
 import os
@@ -6,15 +7,9 @@ import tempfile
 
 import numpy as np
 
-from mobilenet.debug import comparison
-from mobilenet.debug import comparison_report
-from mobilenet.debug import dumps
-from mobilenet.debug import expressions
-from mobilenet.debug import figures
-from mobilenet.debug import tables
+from mobilenet.debug import comparison, comparison_report, dumps, expressions, figures, tables
 from mobilenet.debug.names import VARIABLE_KINDS
 from mobilenet.errors import UsageError
-
 
 # What runs without asking. left: steps (None: no limit); single: one session run each; until: an Expression or None.
 Plan = collections.namedtuple('Plan', ['left', 'single', 'until'])
@@ -53,8 +48,11 @@ class Commands:
         self.repeat()
         self.say(self.line())
         loss, again = before['loss'], self.entry['loss']
-        self.say('the same loss, bit for bit' if again == loss or again != again and loss != loss
-                 else 'another loss: {:+.9g}'.format(again - loss))
+        self.say(
+            'the same loss, bit for bit'
+            if again == loss or again != again and loss != loss
+            else f'another loss: {again - loss:+.9g}'
+        )
         self.show_watches()
 
     def do_continue(self, text):
@@ -65,13 +63,13 @@ class Commands:
     def do_quit(self, text):
         """quit: ends the run here; what was not saved is lost."""
         _nothing(text)
-        self.say('quit after {} of {} steps'.format(self.batch, self.tools.total_steps))
+        self.say(f'quit after {self.batch} of {self.tools.total_steps} steps')
         return self.quit()
 
     def do_save(self, text):
         """save: writes a checkpoint."""
         _nothing(text)
-        self.say('saved {}'.format(self.tools.save()))
+        self.say(f'saved {self.tools.save()}')
 
     # ---- looking
 
@@ -83,7 +81,7 @@ class Commands:
         fetched by running the last step again; nothing changes by it."""
         for name in _words(text):
             if self.is_scalar(name):
-                self.say('{} = {:.9g}'.format(name, self.scalar(name)))
+                self.say(f'{name} = {self.scalar(name):.9g}')
                 continue
             items = self.inspection.names.select(name.strip('"'))
             for item, array in zip(items, self.arrays(items)):
@@ -105,7 +103,9 @@ class Commands:
         values = {i.name: a for i, a in zip(items, self.arrays(items))}
         weights = None
         if kind == 'grad':
-            own = self.inspection.names.select_all(['weight:' + i.name.partition(':')[2] for i in items])
+            own = self.inspection.names.select_all(
+                ['weight:' + i.name.partition(':')[2] for i in items]
+            )
             before = self.inspection.before(own)
             weights = {i.name: before[o.name] for i, o in zip(items, own)}
         self.say(tables.top(values, weights, count))
@@ -120,7 +120,7 @@ class Commands:
         """unwatch [N]: drops watch N, or all of them."""
         number = _count(text, 0)
         if number > len(self.watches):
-            raise UsageError('there are {} watches'.format(len(self.watches)))
+            raise UsageError(f'there are {len(self.watches)} watches')
         self.watches = [w for i, w in enumerate(self.watches, 1) if number and i != number]
 
     def do_names(self, text):
@@ -134,10 +134,10 @@ class Commands:
     def do_batch(self, text):
         """batch [FILE.png]: labels and records of the last batch, and its images as a contact sheet (default in --train_dir)."""
         number = self.entry['batch'] if self.entry else self.batch
-        path = text or os.path.join(self.tools.train_dir, 'batch_{:06d}.png'.format(number))
+        path = text or os.path.join(self.tools.train_dir, f'batch_{number:06d}.png')
         for line in self.tools.draw_batch(number, path):
             self.say(line)
-        self.say('batch {}: {}'.format(number, path))
+        self.say(f'batch {number}: {path}')
 
     # ---- changing
 
@@ -157,7 +157,7 @@ class Commands:
         for variable, shown in self._settable(name):
             change = _change(variable, name, value)
             self.inspection.edit(variable, change)
-            self.say('{} set to {}'.format(shown, value))
+            self.say(f'{shown} set to {value}')
 
     def _settable(self, name):
         """[(variable, what it is called)]."""
@@ -167,7 +167,9 @@ class Commands:
         items = self.inspection.names.select(name)
         wrong = [i.name for i in items if i.kind not in VARIABLE_KINDS]
         if wrong:
-            raise UsageError('{} is computed: set loss_scale, learning_rate or a weight:, ema: or slot:'.format(wrong[0]))
+            raise UsageError(
+                f'{wrong[0]} is computed: set loss_scale, learning_rate or a weight:, ema: or slot:'
+            )
         return [(i.source, i.name) for i in items]
 
     # ---- comparing
@@ -182,7 +184,7 @@ class Commands:
 
     def do_compare(self, text):
         """compare DIR: the last step (A) against a dump of this step (B), from here or from another device."""
-        other, = _words(text, 1)
+        (other,) = _words(text, 1)
         self.need_a_step()
         of_step = dumps.folder_of(other, self.entry['batch'])
         other = of_step if os.path.isdir(of_step) else other
@@ -218,7 +220,13 @@ class Commands:
         return expression
 
 
-_KINDS = {'grads': 'grad', 'gradients': 'grad', 'weights': 'weight', 'activations': 'act', 'acts': 'act'}
+_KINDS = {
+    'grads': 'grad',
+    'gradients': 'grad',
+    'weights': 'weight',
+    'activations': 'act',
+    'acts': 'act',
+}
 
 
 def _change(variable, name, text):
@@ -229,13 +237,19 @@ def _change(variable, name, text):
     if text.endswith('.npy'):
         new = np.load(text, allow_pickle=False) if os.path.isfile(text) else None
         if new is None or list(new.shape) != shape:
-            raise UsageError('{}: {}'.format(text, 'no such file' if new is None else 'shape {}, {} has {}'.format(
-                list(new.shape), name, shape)))
+            raise UsageError(
+                '{}: {}'.format(
+                    text,
+                    'no such file'
+                    if new is None
+                    else f'shape {list(new.shape)}, {name} has {shape}',
+                )
+            )
         return lambda old: new.astype(old.dtype)
     try:
         number = float(text.lstrip('*'))
     except ValueError:
-        raise UsageError('{} is no number: set NAME 0.5, NAME *1.01 or NAME file.npy'.format(text))
+        raise UsageError(f'{text} is no number: set NAME 0.5, NAME *1.01 or NAME file.npy')
     if name == 'loss_scale' and not number > 0:
         raise UsageError('loss_scale must be above 0')
     if text.startswith('*'):
@@ -254,10 +268,12 @@ def _count(text, default=None):
 def _words(text, most=None):
     words = text.split()
     if not words or most and len(words) > most:
-        raise UsageError('give {}: help tells more'.format('one name' if most == 1 else 'at least one name'))
+        raise UsageError(
+            'give {}: help tells more'.format('one name' if most == 1 else 'at least one name')
+        )
     return words
 
 
 def _nothing(text):
     if text:
-        raise UsageError('nothing is to follow, and there is {}'.format(text))
+        raise UsageError(f'nothing is to follow, and there is {text}')

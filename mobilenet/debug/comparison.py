@@ -1,12 +1,12 @@
 """Two dumps compared, tensor by tensor in the order of the graph: where does one first depart from the other?"""
+
 import collections
 import fnmatch
 import os
 
 import numpy as np
 
-from mobilenet.debug import dump_files
-from mobilenet.debug import figures
+from mobilenet.debug import dump_files, figures
 from mobilenet.errors import UsageError
 
 TOLERANCE = 1e-4
@@ -33,8 +33,16 @@ class Result:
     @property
     def agrees(self):
         """Whether all tensors are on both sides, could be read and are within the tolerance."""
-        return self.first is None and not any((self.only_in_a, self.only_in_b, self.other_shape, self.steps_only_in_a,
-                                               self.steps_only_in_b, self.problems))
+        return self.first is None and not any(
+            (
+                self.only_in_a,
+                self.only_in_b,
+                self.other_shape,
+                self.steps_only_in_a,
+                self.steps_only_in_b,
+                self.problems,
+            )
+        )
 
 
 class Row:
@@ -46,13 +54,17 @@ class Row:
 
     def __init__(self, step, a, b, tolerance):
         self.step, self.a, self.b = step, a, b
-        self.known = b if b.indexed and not a.indexed else a  # the side that tells where in the graph this is
+        self.known = (
+            b if b.indexed and not a.indexed else a
+        )  # the side that tells where in the graph this is
         array, golden = a.load(), b.load()
         self.figures = figures.compare(array, golden)
         zero = figures.all_zero(golden)
         self.distance = self.figures['MaxAbsoluteError' if zero else 'RelativeEuclideanDistance']
         self.equal = array.dtype == golden.dtype and _same_bits(array, golden)
-        self.departs = not self.equal and _departs(array, golden, self.figures, self.distance, tolerance)
+        self.departs = not self.equal and _departs(
+            array, golden, self.figures, self.distance, tolerance
+        )
 
     @property
     def verdict(self):
@@ -82,14 +94,21 @@ def compare(a_folder, b_folder, tolerance=TOLERANCE, pattern=None):
     a_steps, b_steps = (dump_files.read(folder, result.problems) for folder in (a_folder, b_folder))
     pairs = _step_pairs(a_folder, b_folder, a_steps, b_steps, result.notes)
     if not pairs:
-        raise UsageError('no step is in both: {} has {}, {} has {} (give the folders of the two steps)'.format(
-            a_folder, _listed(a_steps), b_folder, _listed(b_steps)))
+        raise UsageError(
+            f'no step is in both: {a_folder} has {_listed(a_steps)}, {b_folder} has {_listed(b_steps)} (give the folders of the two steps)'
+        )
     result.steps_only_in_a = _others(a_steps, [a for a, _ in pairs])
     result.steps_only_in_b = _others(b_steps, [b for _, b in pairs])
     for a_step, b_step in pairs:
-        _compare_step(a_steps[a_step], b_steps[b_step], a_step if a_step is not None else b_step, pattern, result)
+        _compare_step(
+            a_steps[a_step],
+            b_steps[b_step],
+            a_step if a_step is not None else b_step,
+            pattern,
+            result,
+        )
     if pattern and not any((result.rows, result.only_in_a, result.only_in_b, result.other_shape)):
-        raise UsageError('no tensor is of a layer, name or op that matches {!r}'.format(pattern))
+        raise UsageError(f'no tensor is of a layer, name or op that matches {pattern!r}')
     return result
 
 
@@ -101,7 +120,7 @@ def _step_pairs(a_folder, b_folder, a_steps, b_steps, notes):
     if a is not None and b is not None:
         if not (_directly_in(a_folder, a_entries) and _directly_in(b_folder, b_entries)):
             return []
-        notes.append('step {} of the one is compared with step {} of the other'.format(a, b))
+        notes.append(f'step {a} of the one is compared with step {b} of the other')
     return [(a, b)]
 
 
@@ -118,9 +137,11 @@ def _others(steps, paired):
 
 
 def _listed(steps):
-    known = [step for step in sorted(steps, key=_step_order)]
+    known = sorted(steps, key=_step_order)
     text = ', '.join('one without a number' if step is None else str(step) for step in known[:10])
-    return 'step{} {}{}'.format('s' if len(known) > 1 else '', text, ', ...' if len(known) > 10 else '')
+    return 'step{} {}{}'.format(
+        's' if len(known) > 1 else '', text, ', ...' if len(known) > 10 else ''
+    )
 
 
 def _compare_step(a_entries, b_entries, step, pattern, result):
@@ -137,27 +158,34 @@ def _compare_step(a_entries, b_entries, step, pattern, result):
         try:
             result.rows.append(Row(step, a, b, result.tolerance))
         except ValueError as error:  # changed since its head was read
-            result.problems.append('{} or {}: {}'.format(a.path, b.path, error))
+            result.problems.append(f'{a.path} or {b.path}: {error}')
 
 
 def _matches(pattern, *entries):
-    return not pattern or any(fnmatch.fnmatchcase(text, pattern) for entry in entries
-                              for text in (entry.layer, entry.name, entry.op))
+    return not pattern or any(
+        fnmatch.fnmatchcase(text, pattern)
+        for entry in entries
+        for text in (entry.layer, entry.name, entry.op)
+    )
 
 
 def _pair(a_entries, b_entries):
     """([(a, b)] in order of the graph, [a without a partner], [b without a partner])."""
-    by_name = all(entry.indexed for entry in a_entries) and all(entry.indexed for entry in b_entries)
+    by_name = all(entry.indexed for entry in a_entries) and all(
+        entry.indexed for entry in b_entries
+    )
     a_groups, b_groups = _grouped(a_entries, by_name), _grouped(b_entries, by_name)
     pairs, only_in_a, only_in_b = [], [], []
     for key, group in a_groups.items():
         partners = b_groups.get(key, [])
         pairs += zip(group, partners)
-        only_in_a += group[len(partners):]
+        only_in_a += group[len(partners) :]
     for key, group in b_groups.items():
-        only_in_b += group[len(a_groups.get(key, [])):]
+        only_in_b += group[len(a_groups.get(key, [])) :]
     # Without an index only times tell the order, and one dump of golden files has the same time in all its names.
-    by_a = len({entry.timestamp for entry in a_entries}) >= len({entry.timestamp for entry in b_entries})
+    by_a = len({entry.timestamp for entry in a_entries}) >= len(
+        {entry.timestamp for entry in b_entries}
+    )
     pairs.sort(key=lambda pair: _order(*(pair if by_a else pair[::-1])))
     return pairs, only_in_a, only_in_b
 
@@ -165,7 +193,11 @@ def _pair(a_entries, b_entries):
 def _grouped(entries, by_name):
     groups = collections.OrderedDict()
     for entry in entries:
-        key = entry.name if by_name else (entry.direction, dump_files.file_op_name(entry.op), entry.output)
+        key = (
+            entry.name
+            if by_name
+            else (entry.direction, dump_files.file_op_name(entry.op), entry.output)
+        )
         groups.setdefault(key, []).append(entry)
     return groups  # of the same key in order of time, as they are read
 

@@ -1,10 +1,9 @@
 """A comparison of dumps as one HTML file that needs nothing else: plots along the network, a table, what is missing."""
+
 import html
 import itertools
 
-from mobilenet.debug import comparison_plot
-from mobilenet.debug import comparison_report
-from mobilenet.debug import figures
+from mobilenet.debug import comparison_plot, comparison_report, figures
 
 _STYLE = """
 body { font: 14px/1.45 system-ui, sans-serif; color: #111827; margin: 2rem auto; max-width: 1500px; padding: 0 1.5rem; }
@@ -46,19 +45,29 @@ _TEXT_COLUMNS = ('tensor', 'layer', 'op', 'shape', 'verdict')
 
 def write(path, result, a_folder, b_folder):
     """Writes the page of a comparison.Result to `path`."""
-    steps = [(step, list(rows)) for step, rows in itertools.groupby(result.rows, key=lambda row: row.step)]
-    parts = ['<!DOCTYPE html>', '<html lang="en"><head><meta charset="utf-8"><title>Dumps compared: {}</title>'.format(
-        _escape(_headline(result))), '<style>{}</style></head><body>'.format(_STYLE), '<h1>Two dumps compared</h1>',
-             '<p class="folders">A: {} &middot; B (golden): {}</p>'.format(_escape(a_folder), _escape(b_folder)),
-             '<p>{}</p>'.format(_escape(comparison_report.summary(result)))]
+    steps = [
+        (step, list(rows))
+        for step, rows in itertools.groupby(result.rows, key=lambda row: row.step)
+    ]
+    parts = [
+        '<!DOCTYPE html>',
+        f'<html lang="en"><head><meta charset="utf-8"><title>Dumps compared: {_escape(_headline(result))}</title>',
+        f'<style>{_STYLE}</style></head><body>',
+        '<h1>Two dumps compared</h1>',
+        f'<p class="folders">A: {_escape(a_folder)} &middot; B (golden): {_escape(b_folder)}</p>',
+        f'<p>{_escape(comparison_report.summary(result))}</p>',
+    ]
     first = '\n'.join(comparison_report.first_lines(result))
-    parts.append('<pre class="first_to_depart">{}</pre>'.format(_escape(first)))
-    parts += ['<p>{}</p>'.format(_escape(note)) for note in result.notes] + _step_choice(steps, result.first)
+    parts.append(f'<pre class="first_to_depart">{_escape(first)}</pre>')
+    parts += [f'<p>{_escape(note)}</p>' for note in result.notes] + _step_choice(
+        steps, result.first
+    )
     for step, rows in steps:
-        title = 'Differences along the network' + (', step {}'.format(step) if step is not None else '')
-        parts.append('<section data-step="{}"><h2>{}</h2><div class="wide">{}</div></section>'.format(
-            _number(step), title, comparison_plot.svg(rows, result.tolerance, title)))
-    parts += _missing(result) + _table(result.rows) + ['<script>{}</script></body></html>'.format(_SCRIPT)]
+        title = 'Differences along the network' + (f', step {step}' if step is not None else '')
+        parts.append(
+            f'<section data-step="{_number(step)}"><h2>{title}</h2><div class="wide">{comparison_plot.svg(rows, result.tolerance, title)}</div></section>'
+        )
+    parts += _missing(result) + _table(result.rows) + [f'<script>{_SCRIPT}</script></body></html>']
     with open(path, 'w', encoding='utf-8') as file:
         file.write('\n'.join(parts) + '\n')
 
@@ -73,7 +82,7 @@ def _number(step):
 
 def _headline(result):
     if result.first is not None:
-        return '{} departs first'.format(result.first.known.name)
+        return f'{result.first.known.name} departs first'
     return 'no tensor departs' if result.rows else 'no tensor is on both sides'
 
 
@@ -82,40 +91,68 @@ def _step_choice(steps, first):
     if len(steps) < 2:
         return []
     chosen = first.step if first is not None else steps[0][0]
-    options = ['<option value="">all steps</option>'] + ['<option value="{0}"{1}>step {0}</option>'.format(
-        _number(step), ' selected' if step == chosen else '') for step, _ in steps]
+    options = ['<option value="">all steps</option>'] + [
+        '<option value="{0}"{1}>step {0}</option>'.format(
+            _number(step), ' selected' if step == chosen else ''
+        )
+        for step, _ in steps
+    ]
     return ['<p><label>Show <select id="step">{}</select></label></p>'.format(''.join(options))]
 
 
 def _missing(result):
     parts = []
     for title, texts in comparison_report.missing(result):
-        items = ''.join('<li>{}</li>'.format(_escape(text)) for text in texts)
-        parts.append('<h2>{} ({})</h2><ul class="missing">{}</ul>'.format(title.capitalize(), len(texts), items))
+        items = ''.join(f'<li>{_escape(text)}</li>' for text in texts)
+        parts.append(
+            f'<h2>{title.capitalize()} ({len(texts)})</h2><ul class="missing">{items}</ul>'
+        )
     return parts
 
 
 def _table(rows):
     heads = _FACTS + figures.NAMES + ('NonFiniteA', 'NonFiniteB')
-    parts = ['<h2>All pairs</h2><p><label><input type="checkbox" id="departing"> only those that depart</label> '
-             '(a click on a head sorts)</p>', '<div class="table"><table><thead><tr>', ''.join(
-                 '<th{}>{}</th>'.format(_class(head), head) for head in heads), '</tr></thead><tbody>']
+    parts = [
+        '<h2>All pairs</h2><p><label><input type="checkbox" id="departing"> only those that depart</label> '
+        '(a click on a head sorts)</p>',
+        '<div class="table"><table><thead><tr>',
+        ''.join(f'<th{_class(head)}>{head}</th>' for head in heads),
+        '</tr></thead><tbody>',
+    ]
     for number, row in enumerate(rows):
         known = row.known
-        cells = [(number, number), (_number(row.step), _number(row.step)), known.name, known.layer, known.op,
-                 comparison_report.shape_text(row.a.shape), row.verdict]
-        cells += [(repr(value), '{:.9f}'.format(value) if name == 'CosineSimilarity' else '{:.3g}'.format(value))
-                  for name, value in row.figures.items()]
-        parts.append('<tr class="{}" data-step="{}">{}</tr>'.format(
-            row.verdict, _number(row.step), ''.join(_cell(head, cell) for head, cell in zip(heads, cells))))
+        cells = [
+            (number, number),
+            (_number(row.step), _number(row.step)),
+            known.name,
+            known.layer,
+            known.op,
+            comparison_report.shape_text(row.a.shape),
+            row.verdict,
+        ]
+        cells += [
+            (repr(value), f'{value:.9f}' if name == 'CosineSimilarity' else f'{value:.3g}')
+            for name, value in row.figures.items()
+        ]
+        parts.append(
+            '<tr class="{}" data-step="{}">{}</tr>'.format(
+                row.verdict,
+                _number(row.step),
+                ''.join(_cell(head, cell) for head, cell in zip(heads, cells)),
+            )
+        )
     return parts + ['</tbody></table></div>']
 
 
 def _class(head):
-    return ' class="text{}"'.format(' verdict' if head == 'verdict' else '') if head in _TEXT_COLUMNS else ''
+    return (
+        ' class="text{}"'.format(' verdict' if head == 'verdict' else '')
+        if head in _TEXT_COLUMNS
+        else ''
+    )
 
 
 def _cell(head, cell):
     if isinstance(cell, tuple):
         return '<td data-v="{}">{}</td>'.format(*cell)
-    return '<td{}>{}</td>'.format(_class(head), _escape(cell))
+    return f'<td{_class(head)}>{_escape(cell)}</td>'

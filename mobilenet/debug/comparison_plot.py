@@ -4,6 +4,7 @@ x: the tensors of one step in order of the graph, with the names of the layers. 
 of 1 - CosineSimilarity (triangles). Two lines of their own are for what has no logarithm: 0 at the bottom, and at the
 top NaN and infinities that are not the same on both sides. The colours (Okabe and Ito's) keep apart with any eyes.
 """
+
 import collections
 import itertools
 import math
@@ -12,7 +13,13 @@ from xml.sax.saxutils import escape, quoteattr
 LEFT, RIGHT, TOP, BOTTOM = 78, 24, 58, 172
 DECADE_HEIGHT, LEAST_WIDTH, WIDEST = 26, 760, 4000
 TICK_WIDTH, POINT_WIDTH = 13, 4  # least pixels between names of layers, and between points
-KINDS = {'act': 'activations', 'grad': 'gradients', 'weight': 'variables', 'ema': 'averages', 'slot': 'slots'}
+KINDS = {
+    'act': 'activations',
+    'grad': 'gradients',
+    'weight': 'variables',
+    'ema': 'averages',
+    'slot': 'slots',
+}
 NOISE = 1e-15  # 1 - CosineSimilarity below that is float64's own rounding
 BLUE, ORANGE, RED, GREY = '#0072b2', '#e69f00', '#d55e00', '#6b7280'
 
@@ -23,13 +30,17 @@ _Frame = collections.namedtuple('_Frame', 'x ticks width low high height not_fin
 def svg(rows, tolerance, title):
     """An <svg> element of the Rows of one step, at least one; the first that departs is marked."""
     frame = _frame(rows, tolerance)
-    parts = ['<svg xmlns="http://www.w3.org/2000/svg" class="plot" width="{0:.0f}" height="{1:.0f}" '
-             'viewBox="0 0 {0:.0f} {1:.0f}" font-family="system-ui, sans-serif" font-size="11" role="img">'.format(
-                 frame.width, frame.height + TOP + BOTTOM), '<title>{}</title>'.format(escape(title)),
-             '<rect width="100%" height="100%" fill="#fff"/>']
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="plot" width="{frame.width:.0f}" height="{frame.height + TOP + BOTTOM:.0f}" '
+        f'viewBox="0 0 {frame.width:.0f} {frame.height + TOP + BOTTOM:.0f}" font-family="system-ui, sans-serif" font-size="11" role="img">',
+        f'<title>{escape(title)}</title>',
+        '<rect width="100%" height="100%" fill="#fff"/>',
+    ]
     parts += _phases(rows, frame) + _y_axis(frame) + _x_axis(frame)
     y = _y(tolerance, frame)
-    parts.append(_line(LEFT, y, frame.width - RIGHT, y, RED, 'class="tolerance" stroke-dasharray="6 4"'))
+    parts.append(
+        _line(LEFT, y, frame.width - RIGHT, y, RED, 'class="tolerance" stroke-dasharray="6 4"')
+    )
     first = next((row for row in rows if row.departs), None)
     if first is not None:
         parts += _mark(frame.x[rows.index(first)], first.known.name, frame)
@@ -47,11 +58,15 @@ def _distance(row):
 
 
 def _frame(rows, tolerance):
-    values = [v for row in rows for v in (_distance(row), _cosine_distance(row)) if 0 < v < math.inf] + [tolerance]
+    values = [
+        v for row in rows for v in (_distance(row), _cosine_distance(row)) if 0 < v < math.inf
+    ] + [tolerance]
     low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)) + 0.5)
     not_finite = any(_is_not_finite(row) for row in rows)
     x, ticks, width = _columns(rows)
-    return _Frame(x, ticks, width, low, high, (high - low + 1 + not_finite) * DECADE_HEIGHT, not_finite)
+    return _Frame(
+        x, ticks, width, low, high, (high - low + 1 + not_finite) * DECADE_HEIGHT, not_finite
+    )
 
 
 def _is_not_finite(row):
@@ -81,24 +96,39 @@ def _columns(rows):
 
 def _y(value, frame):
     """Pixels from the top. 0 has a line below the decades; what is not finite has one above."""
-    decades = frame.high - math.log10(value) if 0 < value < math.inf else \
-        frame.high - frame.low + 1 if value == 0 else -1
+    decades = (
+        frame.high - math.log10(value)
+        if 0 < value < math.inf
+        else frame.high - frame.low + 1
+        if value == 0
+        else -1
+    )
     return TOP + (decades + frame.not_finite) * DECADE_HEIGHT
 
 
 def _y_axis(frame):
-    lines = [(float('1e{}'.format(d)), '1e{}'.format(d)) for d in range(frame.low, frame.high + 1)] + [(0.0, '0')]
+    lines = [(float(f'1e{d}'), f'1e{d}') for d in range(frame.low, frame.high + 1)] + [(0.0, '0')]
     if frame.not_finite:
         lines.append((math.inf, 'not finite'))
     parts = []
     for value, name in lines:
         y = _y(value, frame)
-        parts += [_line(LEFT, y, frame.width - RIGHT, y, '#d1d5db' if 0 < value < math.inf else '#9ca3af',
-                        'class="decade" data-value="{!r}"'.format(value)),
-                  _text(LEFT - 8, y + 4, name, 'end', '#374151')]
+        parts += [
+            _line(
+                LEFT,
+                y,
+                frame.width - RIGHT,
+                y,
+                '#d1d5db' if 0 < value < math.inf else '#9ca3af',
+                f'class="decade" data-value="{value!r}"',
+            ),
+            _text(LEFT - 8, y + 4, name, 'end', '#374151'),
+        ]
     middle = TOP + frame.height / 2
-    return parts + ['<text transform="translate(16 {:.1f}) rotate(-90)" text-anchor="middle" fill="#111827">'
-                    'difference of A from B (log scale)</text>'.format(middle)]
+    return parts + [
+        f'<text transform="translate(16 {middle:.1f}) rotate(-90)" text-anchor="middle" fill="#111827">'
+        'difference of A from B (log scale)</text>'
+    ]
 
 
 def _x_axis(frame):
@@ -106,9 +136,11 @@ def _x_axis(frame):
     parts = []
     for x, name in frame.ticks:
         short = name if len(name) <= 22 else '\u2026' + name[-21:]
-        parts += [_line(x, bottom, x, bottom + 5, GREY),
-                  '<text transform="translate({:.1f} {:.1f}) rotate(-90)" text-anchor="end" font-size="10" '
-                  'fill="#374151">{}</text>'.format(x + 3.5, bottom + 9, escape(short))]
+        parts += [
+            _line(x, bottom, x, bottom + 5, GREY),
+            f'<text transform="translate({x + 3.5:.1f} {bottom + 9:.1f}) rotate(-90)" text-anchor="end" font-size="10" '
+            f'fill="#374151">{escape(short)}</text>',
+        ]
     label = 'tensors in order of the graph, by layer \u2192'
     return parts + [_text(LEFT, bottom + BOTTOM - 8, label, 'start', '#111827')]
 
@@ -120,8 +152,9 @@ def _phases(rows, frame):
         run = list(run)
         left, right = frame.x[run[0]] - 5, frame.x[run[-1]] + 5
         if kind == 'grad':
-            parts.append('<rect x="{:.1f}" y="{}" width="{:.1f}" height="{:.1f}" fill="#eef2f7"/>'.format(
-                left, TOP - 18, right - left, frame.height + 18))
+            parts.append(
+                f'<rect x="{left:.1f}" y="{TOP - 18}" width="{right - left:.1f}" height="{frame.height + 18:.1f}" fill="#eef2f7"/>'
+            )
         if kind and right - left > 70:
             parts.append(_text(left + 4, TOP - 7, KINDS[kind], 'start', GREY))
     return parts
@@ -134,8 +167,10 @@ def _kind(row):
 
 def _mark(x, name, frame):
     anchor, shift = ('end', -6) if x > frame.width * 0.6 else ('start', 6)
-    return [_line(x, TOP - 18, x, TOP + frame.height, RED, 'class="first" stroke-width="1.5"'),
-            _text(x + shift, TOP - 22, 'first to depart: ' + name, anchor, RED, 'font-weight="bold"')]
+    return [
+        _line(x, TOP - 18, x, TOP + frame.height, RED, 'class="first" stroke-width="1.5"'),
+        _text(x + shift, TOP - 22, 'first to depart: ' + name, anchor, RED, 'font-weight="bold"'),
+    ]
 
 
 def _paths(rows, frame):
@@ -143,45 +178,62 @@ def _paths(rows, frame):
     parts = []
     for kind in ('act', 'grad'):
         for measure, colour in ((_distance, BLUE), (_cosine_distance, ORANGE)):
-            points = ' '.join('{:.1f},{:.1f}'.format(x, _y(measure(row), frame)) for x, row in zip(frame.x, rows)
-                              if _kind(row) == kind and measure(row) < math.inf)
-            parts.append('<polyline points="{}" fill="none" stroke="{}" stroke-opacity="0.35"/>'.format(points, colour))
+            points = ' '.join(
+                f'{x:.1f},{_y(measure(row), frame):.1f}'
+                for x, row in zip(frame.x, rows)
+                if _kind(row) == kind and measure(row) < math.inf
+            )
+            parts.append(
+                f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-opacity="0.35"/>'
+            )
     return parts
 
 
 def _points(rows, frame):
     parts = []
     for x, row in zip(frame.x, rows):
-        title = '<title>{}</title>'.format(escape('{}: distance {:.3g}, 1 - cosine {:.3g}, {}'.format(
-            row.known.name, _distance(row), _cosine_distance(row), row.verdict)))
-        name = 'data-name={} '.format(quoteattr(row.known.name))
+        title = '<title>{}</title>'.format(
+            escape(
+                f'{row.known.name}: distance {_distance(row):.3g}, 1 - cosine {_cosine_distance(row):.3g}, {row.verdict}'
+            )
+        )
+        name = f'data-name={quoteattr(row.known.name)} '
         shade = 1 if row.departs else 0.35
         if _cosine_distance(row) < math.inf:  # none where one side is all zero
-            parts.append('<path {}class="cosine" d="M{:.1f} {:.1f}l3.6 6.4h-7.2z" fill="{}" fill-opacity="{}">{}'
-                         '</path>'.format(name, x, _y(_cosine_distance(row), frame) - 4.2, ORANGE, shade, title))
-        parts.append('<circle {}class="distance" cx="{:.1f}" cy="{:.1f}" r="3" fill="{}" fill-opacity="{}">{}'
-                     '</circle>'.format(name, x, _y(_distance(row), frame), BLUE, shade, title))
+            parts.append(
+                f'<path {name}class="cosine" d="M{x:.1f} {_y(_cosine_distance(row), frame) - 4.2:.1f}l3.6 6.4h-7.2z" fill="{ORANGE}" fill-opacity="{shade}">{title}'
+                '</path>'
+            )
+        parts.append(
+            f'<circle {name}class="distance" cx="{x:.1f}" cy="{_y(_distance(row), frame):.1f}" r="3" fill="{BLUE}" fill-opacity="{shade}">{title}'
+            '</circle>'
+        )
         if _is_not_finite(row):
-            parts.append('<path {}class="not_finite" d="M{:.1f} {:.1f}l7 7m0 -7l-7 7" stroke="#111827" '
-                         'stroke-width="1.8">{}</path>'.format(name, x - 3.5, _y(math.inf, frame) - 3.5, title))
+            parts.append(
+                f'<path {name}class="not_finite" d="M{x - 3.5:.1f} {_y(math.inf, frame) - 3.5:.1f}l7 7m0 -7l-7 7" stroke="#111827" '
+                f'stroke-width="1.8">{title}</path>'
+            )
     return parts
 
 
 def _legend(tolerance):
     y = 14
-    return ['<circle cx="{}" cy="{}" r="4" fill="{}"/>'.format(LEFT + 4, y, BLUE),
-            _text(LEFT + 14, y + 4, 'RelativeEuclideanDistance', 'start', '#111827'),
-            '<path d="M{} {}l4 7h-8z" fill="{}"/>'.format(LEFT + 184, y - 4, ORANGE),
-            _text(LEFT + 194, y + 4, '1 - CosineSimilarity', 'start', '#111827'),
-            _line(LEFT + 328, y, LEFT + 350, y, RED, 'stroke-dasharray="6 4"'),
-            _text(LEFT + 356, y + 4, 'tolerance {:g}'.format(tolerance), 'start', '#111827'),
-            _text(LEFT + 460, y + 4, 'pale: within it; 0: equal', 'start', GREY)]
+    return [
+        f'<circle cx="{LEFT + 4}" cy="{y}" r="4" fill="{BLUE}"/>',
+        _text(LEFT + 14, y + 4, 'RelativeEuclideanDistance', 'start', '#111827'),
+        f'<path d="M{LEFT + 184} {y - 4}l4 7h-8z" fill="{ORANGE}"/>',
+        _text(LEFT + 194, y + 4, '1 - CosineSimilarity', 'start', '#111827'),
+        _line(LEFT + 328, y, LEFT + 350, y, RED, 'stroke-dasharray="6 4"'),
+        _text(LEFT + 356, y + 4, f'tolerance {tolerance:g}', 'start', '#111827'),
+        _text(LEFT + 460, y + 4, 'pale: within it; 0: equal', 'start', GREY),
+    ]
 
 
 def _line(x1, y1, x2, y2, colour, more=''):
-    return '<line x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}" stroke="{}" {}/>'.format(x1, y1, x2, y2, colour, more)
+    return (
+        f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" {more}/>'
+    )
 
 
 def _text(x, y, text, anchor, colour, more=''):
-    return '<text x="{:.1f}" y="{:.1f}" text-anchor="{}" fill="{}" {}>{}</text>'.format(
-        x, y, anchor, colour, more, escape(text))
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}" {more}>{escape(text)}</text>'

@@ -1,4 +1,5 @@
 """What --step, --dump_steps, --profile_steps and the summaries put around the loop of train_loop.py."""
+
 from tensorflow.core.protobuf import config_pb2
 
 
@@ -33,8 +34,14 @@ class Debugger:
         observers = self._at(batch)
         options = next((o.options for o in observers if o.options), None)
         metadata = config_pb2.RunMetadata() if options else None
-        before = sess.run({i.name: i.source for o in observers for i in o.variables}) if observers else {}
-        items = [i for o in observers for i in o.items] + (self._stepper.items() if self._stepper else [])
+        before = (
+            sess.run({i.name: i.source for o in observers for i in o.variables})
+            if observers
+            else {}
+        )
+        items = [i for o in observers for i in o.items] + (
+            self._stepper.items() if self._stepper else []
+        )
         values = self._inspection.run(batch, n, items, options, metadata)
         arrays = dict(self._inspection.arrays, **before)
         for observer in observers:

@@ -7,6 +7,7 @@ both its kinds of names. numpy only.
 In a name `/`, `.`, `\\` and spaces of the op name are `_`; a timestamp is in microseconds, 16 digits. Our dumps have an
 index (`index.jsonl`, a line a tensor, in order of the graph): it keeps the true names and what a file name cannot hold.
 """
+
 import collections
 import json
 import math
@@ -40,13 +41,13 @@ def write(folder, step, tensors, timestamp=None):
     timestamp: in microseconds, default now.
     """
     os.makedirs(folder, exist_ok=True)
-    timestamp = '{:016d}'.format(int(time.time() * 1e6) if timestamp is None else timestamp)
+    timestamp = f'{int(time.time() * 1e6) if timestamp is None else timestamp:016d}'
     old = _indexed_files(folder)
     used, lines = set(), []
     for tensor in sorted(tensors, key=lambda t: t.position):
         value = np.asarray(tensor.value)
         if value.dtype.kind not in 'biuf':
-            raise UsageError('{}: a dump holds numbers, not {}'.format(tensor.name, value.dtype))
+            raise UsageError(f'{tensor.name}: a dump holds numbers, not {value.dtype}')
         name = _file_name(tensor, timestamp, used)
         np.save(os.path.join(folder, name), value, allow_pickle=False)
         lines.append(_index_line(step, tensor, value, name))
@@ -61,22 +62,38 @@ def _file_name(tensor, timestamp, used):
     stem = file_op_name(tensor.op)[-_LONGEST_OP:]
     number, suffix = 1, ''
     while True:
-        name = '{}{}.{}.{}.npy'.format(stem, suffix, tensor.output, timestamp)
+        name = f'{stem}{suffix}.{tensor.output}.{timestamp}.npy'
         if name not in used:
             used.add(name)
             return name
         number += 1
-        suffix = '_{}'.format(number)
+        suffix = f'_{number}'
 
 
 def _index_line(step, tensor, value, file_name):
     described = figures.describe(value)
-    line = collections.OrderedDict([
-        ('step', int(step)), ('name', tensor.name), ('op', tensor.op), ('output', int(tensor.output)),
-        ('type', tensor.type), ('layer', tensor.layer), ('position', int(tensor.position)), ('file', file_name),
-        ('shape', list(value.shape)), ('dtype', value.dtype.name),
-        ('figures', collections.OrderedDict((k, v if math.isfinite(v) else None) for k, v in described.items())),
-        ('source', tensor.source), ('ops', list(tensor.ops))])
+    line = collections.OrderedDict(
+        [
+            ('step', int(step)),
+            ('name', tensor.name),
+            ('op', tensor.op),
+            ('output', int(tensor.output)),
+            ('type', tensor.type),
+            ('layer', tensor.layer),
+            ('position', int(tensor.position)),
+            ('file', file_name),
+            ('shape', list(value.shape)),
+            ('dtype', value.dtype.name),
+            (
+                'figures',
+                collections.OrderedDict(
+                    (k, v if math.isfinite(v) else None) for k, v in described.items()
+                ),
+            ),
+            ('source', tensor.source),
+            ('ops', list(tensor.ops)),
+        ]
+    )
     return json.dumps(line, allow_nan=False) + '\n'
 
 
@@ -108,9 +125,17 @@ def _parse(line):
     """A line of an index as a dict; None if it is not one."""
     try:
         found = json.loads(line)
-        good = all(isinstance(found[key], str) for key in ('name', 'op', 'type', 'layer', 'file', 'source', 'dtype'))
-        good &= all(isinstance(found[key], int) and found[key] >= 0 for key in ('step', 'output', 'position'))
-        good &= all(isinstance(op[key], str) for op in found['ops'] for key in ('op', 'type', 'source'))
+        good = all(
+            isinstance(found[key], str)
+            for key in ('name', 'op', 'type', 'layer', 'file', 'source', 'dtype')
+        )
+        good &= all(
+            isinstance(found[key], int) and found[key] >= 0
+            for key in ('step', 'output', 'position')
+        )
+        good &= all(
+            isinstance(op[key], str) for op in found['ops'] for key in ('op', 'type', 'source')
+        )
     except (ValueError, TypeError, KeyError):
         return None
     return found if good and os.path.basename(found['file']) == found['file'] else None
@@ -125,19 +150,32 @@ class Entry:
     """
 
     def __init__(self, path, step, op, output, direction='output', type='', timestamp=0, line=None):
-        self.path, self.step, self.op, self.output, self.direction = path, step, op, output, direction
+        self.path, self.step, self.op, self.output, self.direction = (
+            path,
+            step,
+            op,
+            output,
+            direction,
+        )
         self.type, self.timestamp, self.indexed = type, timestamp, line is not None
         line = line or {}
-        self.name = line.get('name') or '{}:{}{}'.format(op, '' if direction == 'output' else 'input.', output)
+        self.name = line.get('name') or '{}:{}{}'.format(
+            op, '' if direction == 'output' else 'input.', output
+        )
         self.layer, self.position = line.get('layer', ''), line.get('position')
         self.source, self.ops = line.get('source', ''), line.get('ops') or []
-        header = np.lib.format.open_memmap(path, 'r')  # reads the head; a short file or one of objects is refused
+        header = np.lib.format.open_memmap(
+            path, 'r'
+        )  # reads the head; a short file or one of objects is refused
         self.shape, self.dtype = header.shape, header.dtype
         if self.dtype.kind not in 'biuf':
-            raise ValueError('holds {}, not numbers'.format(self.dtype))
+            raise ValueError(f'holds {self.dtype}, not numbers')
         if line and (list(self.shape), self.dtype.name) != (line.get('shape'), line['dtype']):
-            raise ValueError('is {} {}, the index says {} {}'.format(
-                self.dtype.name, list(self.shape), line['dtype'], line.get('shape')))
+            raise ValueError(
+                'is {} {}, the index says {} {}'.format(
+                    self.dtype.name, list(self.shape), line['dtype'], line.get('shape')
+                )
+            )
 
     def load(self):
         """The array. Raises OSError or ValueError where the file has changed since."""
@@ -146,8 +184,10 @@ class Entry:
 
 # The op name is what lies between the first dot and the last three numbers; older tools write no stream_id. Conversion
 # to another layout puts the shape behind, as 1x3x224x224.
-_DEVICE_NAME = re.compile(r'(?P<type>[^.]+)\.(?P<op>.+?)\.\d+(?:\.\d+)?\.(?P<time>\d+)\.(?P<direction>output|input)'
-                          r'\.(?P<output>\d+)(?:\.[\dx]+)?\.npy')
+_DEVICE_NAME = re.compile(
+    r'(?P<type>[^.]+)\.(?P<op>.+?)\.\d+(?:\.\d+)?\.(?P<time>\d+)\.(?P<direction>output|input)'
+    r'\.(?P<output>\d+)(?:\.[\dx]+)?\.npy'
+)
 _GOLDEN_NAME = re.compile(r'(?P<op>.+)\.(?P<output>\d+)\.(?P<time>\d+)\.npy')
 _STEP_FOLDER = re.compile(r'(?:step_)?(\d+)')
 
@@ -163,7 +203,7 @@ def read(folder, problems=None):
     """
     problems = [] if problems is None else problems
     if not os.path.isdir(folder):
-        raise UsageError('no such folder: {}'.format(folder))
+        raise UsageError(f'no such folder: {folder}')
     root = os.path.abspath(folder)
     found = []
     for place, folders, files in os.walk(root):
@@ -172,11 +212,24 @@ def read(folder, problems=None):
             found += _read_indexed(place, files, problems)
         else:
             step = _step_of(place, root)
-            found += _opened(((name, _read_name(os.path.join(place, name), step)) for name in sorted(files)
-                              if name.endswith('.npy')), place, problems)
+            found += _opened(
+                (
+                    (name, _read_name(os.path.join(place, name), step))
+                    for name in sorted(files)
+                    if name.endswith('.npy')
+                ),
+                place,
+                problems,
+            )
     if not found:
-        raise UsageError('{}: no tensors in it{}'.format(folder, ': ' + problems[0] if problems else
-                                                         ' (.npy files of a dump, converted if they are of an NPU)'))
+        raise UsageError(
+            '{}: no tensors in it{}'.format(
+                folder,
+                ': ' + problems[0]
+                if problems
+                else ' (.npy files of a dump, converted if they are of an NPU)',
+            )
+        )
     return _by_step(found)
 
 
@@ -199,8 +252,16 @@ def _read_name(path, step):
         if not match:
             raise ValueError('is not named like a dump')
         parts = match.groupdict()
-        return Entry(path, step, parts['op'], int(parts['output']), parts.get('direction', 'output'),
-                     parts.get('type', ''), int(parts['time']))
+        return Entry(
+            path,
+            step,
+            parts['op'],
+            int(parts['output']),
+            parts.get('direction', 'output'),
+            parts.get('type', ''),
+            int(parts['time']),
+        )
+
     return make
 
 
@@ -211,19 +272,24 @@ def _read_indexed(place, files, problems):
         for number, text in enumerate(index, 1):
             line = _parse(text)
             if line is None:
-                problems.append('{}: line {} is not of an index'.format(os.path.join(place, INDEX), number))
+                problems.append(f'{os.path.join(place, INDEX)}: line {number} is not of an index')
                 continue
             known.add(line['file'])
             makers.append((line['file'], _of_index(os.path.join(place, line['file']), line)))
-    problems += ['{}: not in the index, left out'.format(os.path.join(place, name)) for name in sorted(files)
-                 if name.endswith('.npy') and name not in known]
+    problems += [
+        f'{os.path.join(place, name)}: not in the index, left out'
+        for name in sorted(files)
+        if name.endswith('.npy') and name not in known
+    ]
     return _opened(makers, place, problems)
 
 
 def _of_index(path, line):
     match = _GOLDEN_NAME.fullmatch(os.path.basename(path))
     time_of_file = int(match.group('time')) if match else 0
-    return lambda: Entry(path, line['step'], line['op'], line['output'], 'output', line['type'], time_of_file, line)
+    return lambda: Entry(
+        path, line['step'], line['op'], line['output'], 'output', line['type'], time_of_file, line
+    )
 
 
 def _opened(makers, place, problems):
@@ -232,9 +298,19 @@ def _opened(makers, place, problems):
     for name, make in makers:
         try:
             found.append(make())
-        except (OSError, ValueError, EOFError, SyntaxError, TypeError) as error:  # the last: numpy, of a damaged head
+        except (
+            OSError,
+            ValueError,
+            EOFError,
+            SyntaxError,
+            TypeError,
+        ) as error:  # the last: numpy, of a damaged head
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            problems.append('{}: {}'.format(os.path.join(place, name), ' '.join((reason or 'cannot be read').split())))
+            problems.append(
+                '{}: {}'.format(
+                    os.path.join(place, name), ' '.join((reason or 'cannot be read').split())
+                )
+            )
     return found
 
 

@@ -1,8 +1,8 @@
 """Tensors of a step as files that compare: what belongs to a dump, in order, with its place in the graph."""
+
 import os
 
-from mobilenet.debug import dump_files
-from mobilenet.debug import graph_walk
+from mobilenet.debug import dump_files, graph_walk
 from mobilenet.debug.names import VARIABLE_KINDS
 
 DEFAULT_PATTERNS = ('images', 'labels', 'weight:*', 'act:*', 'loss', 'total_loss', 'grad:*')
@@ -10,7 +10,7 @@ DEFAULT_PATTERNS = ('images', 'labels', 'weight:*', 'act:*', 'loss', 'total_loss
 
 def folder_of(parent, step):
     """Where the dump of a step is, among those of a run."""
-    return os.path.join(parent, 'step_{:06d}'.format(step))
+    return os.path.join(parent, f'step_{step:06d}')
 
 
 def write(folder, step, items, arrays):
@@ -19,21 +19,36 @@ def write(folder, step, items, arrays):
     arrays: {item name: array}. Those of variables are from before the step: what the step computed with.
     """
     boundary = {item.source.op for item in items}
-    return dump_files.write(folder, step, [
-        _tensor(item, arrays[item.name], position, boundary) for position, item in enumerate(in_order(items))])
+    return dump_files.write(
+        folder,
+        step,
+        [
+            _tensor(item, arrays[item.name], position, boundary)
+            for position, item in enumerate(in_order(items))
+        ],
+    )
 
 
 def in_order(items):
     """Items in order of computation: forward as created, then gradients from the last layer to the first."""
+
     def order(numbered):
         number, item = numbered
         return (1, -number) if item.kind == 'grad' else (0, item.source.op._id)
+
     return [item for _, item in sorted(enumerate(items), key=order)]
 
 
 def _tensor(item, value, position, boundary):
     op, variable = item.source.op, item.kind in VARIABLE_KINDS
     return dump_files.Tensor(
-        name=item.name, op=op.name, output=0 if variable else item.source.value_index, type=op.type, layer=item.layer,
-        position=position, source=graph_walk.source_of(op),
-        ops=[] if variable else graph_walk.ops_before(op, boundary - {op}), value=value)
+        name=item.name,
+        op=op.name,
+        output=0 if variable else item.source.value_index,
+        type=op.type,
+        layer=item.layer,
+        position=position,
+        source=graph_walk.source_of(op),
+        ops=[] if variable else graph_walk.ops_before(op, boundary - {op}),
+        value=value,
+    )

@@ -14,6 +14,7 @@ A name that stands for several tensors (a layer has several gradients) is all th
 computed in float64; a division by zero gives inf or nan. A comparison with a NaN is false, and max of a row with a NaN
 in it is NaN: ask `not finite(…)` for those. numpy only.
 """
+
 import ast
 import collections
 import keyword
@@ -25,7 +26,10 @@ from mobilenet.errors import UsageError
 
 PREFIXES = ('act', 'grad', 'weight', 'ema', 'slot')
 CONSTANTS = {'True': True, 'False': False, 'nan': np.nan, 'inf': np.inf}
-LONGEST, DEEPEST = 2000, 50  # characters, nested operators: no formula is so long, and Python's parser has its limits
+LONGEST, DEEPEST = (
+    2000,
+    50,
+)  # characters, nested operators: no formula is so long, and Python's parser has its limits
 
 
 def _or_nan(function):
@@ -52,21 +56,41 @@ FUNCTIONS = {
     'log10': np.log10,
 }
 _OPERATORS = {
-    ast.Add: np.add, ast.Sub: np.subtract, ast.Mult: np.multiply, ast.Div: np.true_divide, ast.Mod: np.mod,
-    ast.Pow: np.power, ast.USub: np.negative, ast.UAdd: np.positive,
-    ast.Lt: np.less, ast.LtE: np.less_equal, ast.Gt: np.greater, ast.GtE: np.greater_equal, ast.Eq: np.equal,
+    ast.Add: np.add,
+    ast.Sub: np.subtract,
+    ast.Mult: np.multiply,
+    ast.Div: np.true_divide,
+    ast.Mod: np.mod,
+    ast.Pow: np.power,
+    ast.USub: np.negative,
+    ast.UAdd: np.positive,
+    ast.Lt: np.less,
+    ast.LtE: np.less_equal,
+    ast.Gt: np.greater,
+    ast.GtE: np.greater_equal,
+    ast.Eq: np.equal,
     ast.NotEq: np.not_equal,
 }
 _NAME = r'(?:{}):[A-Za-z0-9_./*?-]*'.format('|'.join(PREFIXES))
-_TOKENS = re.compile(r'''\s*(?:(?P<quoted>"[^"]*"|'[^']*')|(?P<name>{})|(?P<word>[A-Za-z_][A-Za-z0-9_]*)|'''
-                     r'''(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|'''
-                     r'''(?P<operator>\*\*|==|!=|<=|>=|[-+*/%<>(),])|(?P<odd>\S))'''.format(_NAME))
+_TOKENS = re.compile(
+    rf"""\s*(?:(?P<quoted>"[^"]*"|'[^']*')|(?P<name>{_NAME})|(?P<word>[A-Za-z_][A-Za-z0-9_]*)|"""
+    r"""(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|"""
+    r"""(?P<operator>\*\*|==|!=|<=|>=|[-+*/%<>(),])|(?P<odd>\S))"""
+)
 _ENDS_ODDLY = re.compile(r'(?:[/.:-]|\*\*.*|[/*-]\d+\.?\d*(?:[eE]-?\d+)?)$')
 _DIVIDE = ' (leave a space before a -, * or / that is an operator, or put the name in quotes)'
-_INSTEAD = {'=': ': == compares', '&': ': it is `and`', '|': ': it is `or`', '!': ': it is `not`', '^': ': it is `**`',
-            '[': ': functions look at all elements', '.': ': names with dots go in quotes',
-            '"': ': the quote is not closed', "'": ': the quote is not closed',
-            ':': ': names are act:… grad:… weight:… ema:… slot:…, and tensors of the graph go in quotes'}
+_INSTEAD = {
+    '=': ': == compares',
+    '&': ': it is `and`',
+    '|': ': it is `or`',
+    '!': ': it is `not`',
+    '^': ': it is `**`',
+    '[': ': functions look at all elements',
+    '.': ': names with dots go in quotes',
+    '"': ': the quote is not closed',
+    "'": ': the quote is not closed',
+    ':': ': names are act:… grad:… weight:… ema:… slot:…, and tensors of the graph go in quotes',
+}
 
 
 class Expression:
@@ -93,7 +117,7 @@ def parse(text):
     if not text:
         raise _unreadable(text, 'it is empty')
     if len(text) > LONGEST:
-        raise _unreadable(text, 'it is longer than {} characters'.format(LONGEST))
+        raise _unreadable(text, f'it is longer than {LONGEST} characters')
     tokens, names = _tokens(text)
     tree = _tree(text, tokens)
     _check(tree, text)
@@ -102,13 +126,14 @@ def parse(text):
 
 def text_of(value):
     """A value as it is shown: True, 12, 0.123456789."""
-    return '{:.9g}'.format(value) if isinstance(value, float) else str(value)
+    return f'{value:.9g}' if isinstance(value, float) else str(value)
 
 
 def _unreadable(text, reason):
     shown = text if len(text) <= 100 else text[:97] + '…'
-    return UsageError('cannot read the expression `{}`: {}; for instance: loss > 9 or not finite(grad:Conv2d_0)'
-                      .format(shown, reason))
+    return UsageError(
+        f'cannot read the expression `{shown}`: {reason}; for instance: loss > 9 or not finite(grad:Conv2d_0)'
+    )
 
 
 # ---- from text to Python's tree
@@ -124,13 +149,15 @@ def _tokens(text):
         if kind == 'odd':
             raise _unreadable(text, 'unexpected {}{}'.format(token, _INSTEAD.get(token, '')))
         if kind == 'name' and (_ENDS_ODDLY.search(token) or called):
-            raise _unreadable(text, '{}{} is no name{}'.format(token, '(' if called else '', _DIVIDE))
+            raise _unreadable(
+                text, '{}{} is no name{}'.format(token, '(' if called else '', _DIVIDE)
+            )
         if kind == 'quoted':
             kind, token = 'name', token[1:-1].strip()
         elif kind == 'word':
             kind = _kind_of_word(text, token, called)
         if kind == 'name':
-            token = names.setdefault(token, '__{}'.format(len(names)))
+            token = names.setdefault(token, f'__{len(names)}')
         tokens.append(token)
     return tokens, names
 
@@ -141,12 +168,14 @@ def _kind_of_word(text, word, called):
         return 'word'
     if called:
         if word not in FUNCTIONS:
-            raise _unreadable(text, 'no function {}; there are {}'.format(word, ', '.join(sorted(FUNCTIONS))))
+            raise _unreadable(
+                text, 'no function {}; there are {}'.format(word, ', '.join(sorted(FUNCTIONS)))
+            )
         return 'word'
     if word in FUNCTIONS:
-        raise _unreadable(text, '{0} is a function: {0}(…)'.format(word))
+        raise _unreadable(text, f'{word} is a function: {word}(…)')
     if keyword.iskeyword(word) or word.startswith('__'):
-        raise _unreadable(text, '{} is not of this language'.format(word))
+        raise _unreadable(text, f'{word} is not of this language')
     return 'name'
 
 
@@ -157,19 +186,19 @@ def _tree(text, tokens):
         return ast.parse(' '.join(tokens), mode='eval').body
     except SyntaxError as error:
         # Python says where the token ends that it did not expect, and of an early end: where the last token ends.
-        before = len(' '.join(tokens)[:error.offset or 1].split()) - 1
+        before = len(' '.join(tokens)[: error.offset or 1].split()) - 1
         if tokens[-1] in ('and', 'or', 'not') or not re.search(r'[\w.)]$', tokens[-1]):
             where = 'at the end'
         else:
-            where = 'after `{}`'.format(_beginning(text, before)) if before else 'at its start'
-        raise _unreadable(text, 'something is missing or too much {}'.format(where))
+            where = f'after `{_beginning(text, before)}`' if before else 'at its start'
+        raise _unreadable(text, f'something is missing or too much {where}')
     except (ValueError, MemoryError, RecursionError, OverflowError):
         raise _unreadable(text, 'it is nested too deeply')
 
 
 def _beginning(text, count):
     """The text's first `count` tokens."""
-    return text[:list(_TOKENS.finditer(text))[count - 1].end()].strip()
+    return text[: list(_TOKENS.finditer(text))[count - 1].end()].strip()
 
 
 def _check(node, text, depth=0):
@@ -184,14 +213,16 @@ def _check(node, text, depth=0):
         parts = [node.left, node.right]
     elif isinstance(node, ast.Compare) and all(type(op) in _OPERATORS for op in node.ops):
         parts = [node.left] + node.comparators
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS:
+    elif (
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS
+    ):
         if len(node.args) != 1 or node.keywords:
-            raise _unreadable(text, '{} takes one argument'.format(node.func.id))
+            raise _unreadable(text, f'{node.func.id} takes one argument')
         parts = node.args
     elif isinstance(node, ast.Name) or isinstance(_constant(node), (int, float)):
         parts = []
     else:
-        raise _unreadable(text, '{} is not of this language'.format(type(node).__name__.lower()))
+        raise _unreadable(text, f'{type(node).__name__.lower()} is not of this language')
     for part in parts:
         _check(part, text, depth + 1)
 
@@ -224,7 +255,11 @@ class _Evaluation:
         if isinstance(node, ast.Call):
             return FUNCTIONS[node.func.id](_float64(self.of(node.args[0])))
         if isinstance(node, ast.Name):
-            return CONSTANTS[node.id] if node.id in CONSTANTS else self._named(self._expression.names[int(node.id[2:])])
+            return (
+                CONSTANTS[node.id]
+                if node.id in CONSTANTS
+                else self._named(self._expression.names[int(node.id[2:])])
+            )
         return _constant(node)
 
     def _bool_op(self, node):
@@ -239,7 +274,11 @@ class _Evaluation:
         operands = [_float64(operand) for operand in operands]
         sizes = [operand.size for operand in operands if operand.ndim]
         if len(set(sizes)) > 1:
-            raise UsageError('`{}` puts together rows of {} and {} elements'.format(self._expression.text, *sizes))
+            raise UsageError(
+                '`{}` puts together rows of {} and {} elements'.format(
+                    self._expression.text, *sizes
+                )
+            )
         return _OPERATORS[type(op)](*operands)
 
     def _compare(self, node):
@@ -255,7 +294,7 @@ class _Evaluation:
 
 def _row(name, arrays):
     if not arrays or any(array.dtype.kind not in 'bfiu' for array in arrays):
-        raise UsageError('{} is nothing that can be computed with: it has no numbers'.format(name))
+        raise UsageError(f'{name} is nothing that can be computed with: it has no numbers')
     if len(arrays) == 1 and not arrays[0].ndim:
         return arrays[0].item()
     return np.concatenate([array.reshape(-1).astype(np.float64) for array in arrays])
@@ -271,6 +310,8 @@ def _float64(value):
 
 def _scalar(value, text):
     if np.ndim(value):
-        raise UsageError('`{}` has a value of {} elements where one is needed: use a function, such as any(…), all(…), '
-                         'max(…) or norm(…)'.format(text, np.size(value)))
+        raise UsageError(
+            f'`{text}` has a value of {np.size(value)} elements where one is needed: use a function, such as any(…), all(…), '
+            'max(…) or norm(…)'
+        )
     return value.item() if isinstance(value, (np.generic, np.ndarray)) else value

@@ -2,6 +2,7 @@
 
 All sums are float64 and run over pieces of a tensor, so that one of 100 MB needs a few MB more.
 """
+
 import collections
 import math
 
@@ -9,20 +10,28 @@ import numpy as np
 
 PIECE = 1 << 18  # elements: 2 MB in float64
 EPSILON = float(np.finfo(np.float64).eps)  # what the vendor takes for zero
-NAMES = ('CosineSimilarity', 'MaxAbsoluteError', 'AccumulatedRelativeError', 'RelativeEuclideanDistance',
-         'MeanAbsoluteError', 'RootMeanSquareError', 'MaxRelativeError', 'MeanRelativeError')
+NAMES = (
+    'CosineSimilarity',
+    'MaxAbsoluteError',
+    'AccumulatedRelativeError',
+    'RelativeEuclideanDistance',
+    'MeanAbsoluteError',
+    'RootMeanSquareError',
+    'MaxRelativeError',
+    'MeanRelativeError',
+)
 
 
 def pieces(*arrays):
     """Float64 copies of the same piece of each array, one piece after the other."""
     flat = [np.asarray(array).reshape(-1) for array in arrays]
     for start in range(0, flat[0].size, PIECE):
-        yield [array[start:start + PIECE].astype(np.float64) for array in flat]
+        yield [array[start : start + PIECE].astype(np.float64) for array in flat]
 
 
 def norm(array):
     """The Euclidean norm; NaN or inf where an element is."""
-    return float(np.sqrt(sum(np.dot(piece, piece) for piece, in pieces(array))))
+    return float(np.sqrt(sum(np.dot(piece, piece) for (piece,) in pieces(array))))
 
 
 def describe(array):
@@ -36,7 +45,7 @@ def describe(array):
     """
     finite_count = total = zeros = underflow = overflow = 0
     low, high = math.inf, -math.inf
-    for values, in pieces(array):
+    for (values,) in pieces(array):
         values = values[np.isfinite(values)]
         if not values.size:
             continue
@@ -50,11 +59,19 @@ def describe(array):
         overflow += np.count_nonzero(np.isinf(half))
     size = np.asarray(array).size
     mean = total / finite_count if finite_count else math.nan
-    return collections.OrderedDict((name, float(value)) for name, value in (
-        ('mean', mean), ('std', _std(array, mean, finite_count)),
-        ('min', low if finite_count else math.nan), ('max', high if finite_count else math.nan),
-        ('zeros', _share(zeros, size)), ('non_finite', _share(size - finite_count, size)),
-        ('fp16_underflow', _share(underflow, finite_count - zeros)), ('fp16_overflow', _share(overflow, finite_count))))
+    return collections.OrderedDict(
+        (name, float(value))
+        for name, value in (
+            ('mean', mean),
+            ('std', _std(array, mean, finite_count)),
+            ('min', low if finite_count else math.nan),
+            ('max', high if finite_count else math.nan),
+            ('zeros', _share(zeros, size)),
+            ('non_finite', _share(size - finite_count, size)),
+            ('fp16_underflow', _share(underflow, finite_count - zeros)),
+            ('fp16_overflow', _share(overflow, finite_count)),
+        )
+    )
 
 
 def _share(count, of):
@@ -66,7 +83,7 @@ def _std(array, mean, finite_count):
     if not finite_count:
         return math.nan
     total = 0.0
-    for values, in pieces(array):
+    for (values,) in pieces(array):
         total += np.square(values[np.isfinite(values)] - mean).sum()
     return math.sqrt(total / finite_count)
 
@@ -108,23 +125,39 @@ def compare(a, b):
         relative = error[not_zero] / size[not_zero]
         max_absolute = max(max_absolute, error.max())
         max_relative = max(max_relative, relative.max() if relative.size else 0.0)
-        for name, value in (('count', x.size), ('ab', np.dot(x, y)), ('aa', np.dot(x, x)), ('bb', np.dot(y, y)),
-                            ('error', error.sum()), ('square', np.dot(error, error)), ('relative', relative.sum())):
+        for name, value in (
+            ('count', x.size),
+            ('ab', np.dot(x, y)),
+            ('aa', np.dot(x, x)),
+            ('bb', np.dot(y, y)),
+            ('error', error.sum()),
+            ('square', np.dot(error, error)),
+            ('relative', relative.sum()),
+        ):
             sums[name] += value
     count, norm_b = max(sums['count'], 1), math.sqrt(sums['bb'])
-    values = (_cosine(sums['ab'], sums['aa'], sums['bb']), max_absolute, sums['relative'],
-              math.sqrt(sums['square']) / norm_b if norm_b > EPSILON else 0.0, sums['error'] / count,
-              math.sqrt(sums['square'] / count), max_relative, sums['relative'] / count)
+    values = (
+        _cosine(sums['ab'], sums['aa'], sums['bb']),
+        max_absolute,
+        sums['relative'],
+        math.sqrt(sums['square']) / norm_b if norm_b > EPSILON else 0.0,
+        sums['error'] / count,
+        math.sqrt(sums['square'] / count),
+        max_relative,
+        sums['relative'] / count,
+    )
     found = collections.OrderedDict((name, float(value)) for name, value in zip(NAMES, values))
     found.update(NonFiniteA=int(sums['bad_a']), NonFiniteB=int(sums['bad_b']))
     return found
 
 
 def _cosine(dot, square_a, square_b):
-    zero_a, zero_b = square_a <= EPSILON ** 2, square_b <= EPSILON ** 2
+    zero_a, zero_b = square_a <= EPSILON**2, square_b <= EPSILON**2
     if zero_a or zero_b:
         return 1.0 if zero_a and zero_b else math.nan
-    return max(-1.0, min(1.0, dot / math.sqrt(square_a * square_b)))  # one root: exactly 1 where a is b
+    return max(
+        -1.0, min(1.0, dot / math.sqrt(square_a * square_b))
+    )  # one root: exactly 1 where a is b
 
 
 def same_non_finite(a, b):
@@ -139,7 +172,7 @@ def same_non_finite(a, b):
 def all_zero(array):
     """Whether `compare` takes a golden for all zero."""
     total = 0.0
-    for values, in pieces(array):
+    for (values,) in pieces(array):
         values = values[np.isfinite(values)]
         total += np.dot(values, values)
     return math.sqrt(total) <= EPSILON

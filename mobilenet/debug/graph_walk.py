@@ -1,10 +1,20 @@
 """Where an op comes from: the line of our code that made it, and the ops that lead to it."""
+
 import os
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MOST = 12
 # Not worth a line: they compute nothing.
-_SILENT = ('Const', 'Identity', 'VarHandleOp', 'ReadVariableOp', 'Placeholder', 'NoOp', 'Shape', 'BroadcastGradientArgs')
+_SILENT = (
+    'Const',
+    'Identity',
+    'VarHandleOp',
+    'ReadVariableOp',
+    'Placeholder',
+    'NoOp',
+    'Shape',
+    'BroadcastGradientArgs',
+)
 
 
 def source_of(op):
@@ -12,7 +22,7 @@ def source_of(op):
     for frame in reversed(_forward(op).traceback):
         path = os.path.abspath(frame[0])
         if path.startswith(ROOT + os.sep) and 'site-packages' not in path:
-            return '{}:{} {}'.format(os.path.relpath(path, ROOT), frame[1], frame[2])
+            return f'{os.path.relpath(path, ROOT)}:{frame[1]} {frame[2]}'
     return ''
 
 

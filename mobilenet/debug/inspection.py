@@ -4,6 +4,7 @@ A session run gives what it was told to fetch, and each set of fetches is a grap
 So a loop runs as ever, and what somebody wants to see of it afterwards is fetched by running it again: from the variables of
 before, on the same batch, in one of a few sets. That gives the same numbers, or says something about the device.
 """
+
 from mobilenet.debug.names import VARIABLE_KINDS
 
 
@@ -27,7 +28,11 @@ class Inspection:
 
     def run(self, batch, n, items=(), options=None, run_metadata=None):
         """Runs n steps, whose first takes `batch`; `items` are fetched of the last. Gives the loop's values."""
-        self._before, self._last, self._edits = self._graph.read(self._sess) if self.keep else None, (batch, n), []
+        self._before, self._last, self._edits = (
+            self._graph.read(self._sess) if self.keep else None,
+            (batch, n),
+            [],
+        )
         return self._run_last(items, options, run_metadata)
 
     def _run_last(self, items, options=None, run_metadata=None):
@@ -57,7 +62,9 @@ class Inspection:
         if missing:
             self._run_again(missing)
         variables = self._sess.run({i.name: i.source for i in items if i.kind in VARIABLE_KINDS})
-        return {i.name: variables[i.name] if i.name in variables else self.arrays[i.name] for i in items}
+        return {
+            i.name: variables[i.name] if i.name in variables else self.arrays[i.name] for i in items
+        }
 
     def before(self, items):
         """{name: array} of variables as they were before the last step."""
@@ -90,7 +97,8 @@ class Inspection:
 
     def _step(self, items, options=None, run_metadata=None):
         values, arrays = self._graph.loop.run_step(
-            self._sess, {i.name: i.source for i in self._whole_set(items)}, options, run_metadata)
+            self._sess, {i.name: i.source for i in self._whole_set(items)}, options, run_metadata
+        )
         self.arrays.update(arrays)
         return values
 

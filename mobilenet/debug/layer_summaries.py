@@ -2,6 +2,7 @@
 
 In numpy rather than as summary ops, so that a run that is not looked at has not one op more in its graph.
 """
+
 import numpy as np
 import tensorflow as tf
 
@@ -21,11 +22,11 @@ def norms(weights, gradients):
     gradient_norms = {name: figures.norm(array) for name, array in gradients.items()}
     for tag, found in (('weight_norm', weight_norms), ('gradient_norm', gradient_norms)):
         for name, norm in found.items():
-            summary.value.add(tag='{}/{}'.format(tag, name), simple_value=_float32(norm))
+            summary.value.add(tag=f'{tag}/{name}', simple_value=_float32(norm))
     for name, norm in gradient_norms.items():
         if weight_norms.get(name, 0) != 0:
             ratio = norm / weight_norms[name]
-            summary.value.add(tag='gradient_to_weight/{}'.format(name), simple_value=_float32(ratio))
+            summary.value.add(tag=f'gradient_to_weight/{name}', simple_value=_float32(ratio))
     return summary
 
 
@@ -42,7 +43,7 @@ def histograms(values):
         if histogram.num:
             summary.value.add(tag=tag, histo=histogram)
         if non_finite:
-            summary.value.add(tag='non_finite/{}'.format(tag), simple_value=non_finite)
+            summary.value.add(tag=f'non_finite/{tag}', simple_value=non_finite)
     return summary
 
 
@@ -70,12 +71,14 @@ def _histogram(array):
     """(tf.HistogramProto of the finite values, number of the others). Bucket i: limit i - 1 <= value < limit i."""
     counts = np.zeros(len(LIMITS), np.int64)
     low, high, total, squares = np.inf, -np.inf, 0.0, 0.0
-    for piece, in figures.pieces(array):
+    for (piece,) in figures.pieces(array):
         piece = piece[np.isfinite(piece)]
         if not piece.size:
             continue
         index = np.searchsorted(LIMITS, piece, side='right')
-        index = np.minimum(index, len(LIMITS) - 1)  # the largest float64, which TensorFlow counts out of bounds
+        index = np.minimum(
+            index, len(LIMITS) - 1
+        )  # the largest float64, which TensorFlow counts out of bounds
         counts += np.bincount(index, minlength=len(LIMITS))
         low, high = min(low, piece.min()), max(high, piece.max())
         total, squares = total + piece.sum(), squares + np.dot(piece, piece)

@@ -10,6 +10,7 @@
 A layer stands for all that is in it (`grad:Conv2d_0`: three gradients); `*` and `?` match as in file names; `BatchNorm/` may
 be left out.
 """
+
 import collections
 import difflib
 import fnmatch
@@ -36,20 +37,27 @@ class Names:
         with self._graph.as_default():
             variables = [v for v in tf.global_variables() if v.op.name.startswith(self._scope)]
             trained = {v.op.name for v in tf.trainable_variables()}
-        found = [Item('act:' + layer, 'act', layer, tensor) for layer, tensor in step.end_points.items()]
+        found = [
+            Item('act:' + layer, 'act', layer, tensor) for layer, tensor in step.end_points.items()
+        ]
         found += [self._of_variable('grad', v, g) for v, g in zip(step.variables, step.gradients)]
         found += [self._of_variable(_kind(v, trained), v, v) for v in variables]
-        found += [Item(name, 'step', '', getattr(step, name)) for name in ('images', 'labels', 'loss', 'total_loss')]
+        found += [
+            Item(name, 'step', '', getattr(step, name))
+            for name in ('images', 'labels', 'loss', 'total_loss')
+        ]
         self._items = collections.OrderedDict((item.name, item) for item in found)
 
     def _of_variable(self, kind, variable, source):
-        short = variable.op.name[len(self._scope):]
+        short = variable.op.name[len(self._scope) :]
         if kind == 'ema':
-            short = short[:-len(EMA_SUFFIX)]
-        return Item('{}:{}'.format(kind, short), kind, self._layer_of(short) or short.split('/')[0], source)
+            short = short[: -len(EMA_SUFFIX)]
+        return Item(f'{kind}:{short}', kind, self._layer_of(short) or short.split('/')[0], source)
 
     def _layer_of(self, short):
-        return max([layer for layer in self._layers if short.startswith(layer + '/')], key=len, default='')
+        return max(
+            [layer for layer in self._layers if short.startswith(layer + '/')], key=len, default=''
+        )
 
     def all(self, kind):
         """Items of a kind, in the order of the network."""
@@ -65,40 +73,59 @@ class Names:
             return [self._items[pattern]]
         prefix, colon, rest = pattern.partition(':')
         if colon and prefix in PREFIXES:
-            found = [item for item in self.all(prefix) if _matches(item.name[len(prefix) + 1:], rest)]
+            found = [
+                item for item in self.all(prefix) if _matches(item.name[len(prefix) + 1 :], rest)
+            ]
         else:
             found = self._of_graph(pattern)
         if not found:
-            raise UsageError('nothing is named {}{}'.format(pattern, self._suggestion(pattern)))
+            raise UsageError(f'nothing is named {pattern}{self._suggestion(pattern)}')
         return found
 
     def select_all(self, patterns):
         """Items of several patterns, each once."""
-        return list(collections.OrderedDict((item.name, item) for p in patterns for item in self.select(p)).values())
+        return list(
+            collections.OrderedDict(
+                (item.name, item) for p in patterns for item in self.select(p)
+            ).values()
+        )
 
     def _of_graph(self, pattern):
         """Tensors, and variables of the network by their whole names."""
-        by_variable = [item for item in self._items.values()
-                       if item.kind in VARIABLE_KINDS and fnmatch.fnmatchcase(item.source.op.name, pattern)]
+        by_variable = [
+            item
+            for item in self._items.values()
+            if item.kind in VARIABLE_KINDS and fnmatch.fnmatchcase(item.source.op.name, pattern)
+        ]
         if by_variable:
             return by_variable
         if not any(c in pattern for c in '*?['):
             return self._one_tensor(pattern)
-        return [self._of_tensor(t) for op in self._graph.get_operations() if op.type not in _UNSEEN_TYPES for t in op.outputs
-                if _can_be_fetched(t) and (fnmatch.fnmatchcase(t.name, pattern) or fnmatch.fnmatchcase(op.name, pattern))]
+        return [
+            self._of_tensor(t)
+            for op in self._graph.get_operations()
+            if op.type not in _UNSEEN_TYPES
+            for t in op.outputs
+            if _can_be_fetched(t)
+            and (fnmatch.fnmatchcase(t.name, pattern) or fnmatch.fnmatchcase(op.name, pattern))
+        ]
 
     def _one_tensor(self, name):
         try:
-            tensor = self._graph.get_tensor_by_name(name if re.search(r':\d+$', name) else name + ':0')
+            tensor = self._graph.get_tensor_by_name(
+                name if re.search(r':\d+$', name) else name + ':0'
+            )
         except (KeyError, ValueError):
             return []
         if not _can_be_fetched(tensor):
-            raise UsageError('{} cannot be looked at: it is inside a loop or a branch, or is no array'.format(name))
+            raise UsageError(
+                f'{name} cannot be looked at: it is inside a loop or a branch, or is no array'
+            )
         return [self._of_tensor(tensor)]
 
     def _of_tensor(self, tensor):
         name = tensor.op.name
-        layer = self._layer_of(name[len(self._scope):]) if name.startswith(self._scope) else ''
+        layer = self._layer_of(name[len(self._scope) :]) if name.startswith(self._scope) else ''
         return Item(tensor.name, 'tensor', layer, tensor)
 
     def _suggestion(self, pattern):
@@ -116,9 +143,14 @@ def _kind(variable, trained):
 
 def _matches(name, pattern):
     """Whether the pattern is the name, or a layer that it is in; BatchNorm/ may be left out."""
-    return any(candidate.startswith(pattern.rstrip('/') + '/') or fnmatch.fnmatchcase(candidate, pattern)
-               for candidate in (name, name.replace('BatchNorm/', '')))
+    return any(
+        candidate.startswith(pattern.rstrip('/') + '/') or fnmatch.fnmatchcase(candidate, pattern)
+        for candidate in (name, name.replace('BatchNorm/', ''))
+    )
 
 
 def _can_be_fetched(tensor):
-    return tensor.op._get_control_flow_context() is None and tensor.dtype not in (tf.resource, tf.variant)
+    return tensor.op._get_control_flow_context() is None and tensor.dtype not in (
+        tf.resource,
+        tf.variant,
+    )

@@ -3,9 +3,8 @@
 An observer has `looks_at(batch)`, `items` (fetched of that step), `variables` (read before it), `options` (tf.RunOptions or
 None) and `see(batch, arrays, run_metadata)`. Steps are counted in batches from 0, skipped ones included.
 """
-from mobilenet.debug import dumps
-from mobilenet.debug import layer_summaries
-from mobilenet.debug import profile
+
+from mobilenet.debug import dumps, layer_summaries, profile
 from mobilenet.debug.names import VARIABLE_KINDS
 
 LINES_SHOWN = 14  # of a profile's table
@@ -13,6 +12,7 @@ LINES_SHOWN = 14  # of a profile's table
 
 class Observer:
     """What the observers share. steps: a container of batch numbers."""
+
     items, variables, options = (), (), None
 
     def __init__(self, steps):
@@ -57,7 +57,7 @@ class Dump(Observer):
 
     def see(self, batch, arrays, run_metadata):
         folder = dumps.write(dumps.folder_of(self._folder, batch), batch, self._all, arrays)
-        self._say('dumped {} tensors of step {} to {}'.format(len(self._all), batch, folder))
+        self._say(f'dumped {len(self._all)} tensors of step {batch} to {folder}')
 
 
 class Profile(Observer):
@@ -69,7 +69,9 @@ class Profile(Observer):
 
     def see(self, batch, arrays, run_metadata):
         table = profile.write(self._folder, batch, run_metadata).splitlines()
-        self._say('\n'.join(['profile of step {}, whole in {}'.format(batch, self._folder)] + table[:LINES_SHOWN]))
+        self._say(
+            '\n'.join([f'profile of step {batch}, whole in {self._folder}'] + table[:LINES_SHOWN])
+        )
 
 
 class Norms(Observer):
@@ -84,7 +86,9 @@ class Norms(Observer):
     def see(self, batch, arrays, run_metadata):
         if self._events is None:
             return
-        self._events.add_summary(layer_summaries.norms(_short(self.variables, arrays), _short(self.items, arrays)), batch)
+        self._events.add_summary(
+            layer_summaries.norms(_short(self.variables, arrays), _short(self.items, arrays)), batch
+        )
         self._events.flush()
 
 
@@ -100,7 +104,10 @@ class Histograms(Observer):
         if self._events is None:
             return
         groups = {'act': 'activations/', 'grad': 'gradients/', 'weight': 'weights/'}
-        values = {groups[i.kind] + i.name.partition(':')[2]: arrays[i.name] for i in self.items + self.variables}
+        values = {
+            groups[i.kind] + i.name.partition(':')[2]: arrays[i.name]
+            for i in self.items + self.variables
+        }
         self._events.add_summary(layer_summaries.histograms(values), batch)
         self._events.flush()
 

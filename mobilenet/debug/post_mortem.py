@@ -1,14 +1,13 @@
 """After a step whose loss or gradient was not finite: which image, which tensor, and files to look at."""
+
 import json
 import os
 
 import numpy as np
 
 from mobilenet import nets
-from mobilenet.debug import dumps
-from mobilenet.debug import graph_walk
-from mobilenet.debug.names import Names
-from mobilenet.debug.names import VARIABLE_KINDS
+from mobilenet.debug import dumps, graph_walk
+from mobilenet.debug.names import VARIABLE_KINDS, Names
 
 
 def look(args, pipeline, graph, sess, batch, draw):
@@ -24,31 +23,40 @@ def look(args, pipeline, graph, sess, batch, draw):
     graph.seek(sess, batch)
     graph.state.begin_loop(sess)
     arrays = sess.run({i.name: i.source for i in items if i.kind in VARIABLE_KINDS})
-    _, computed = graph.loop.run_step(sess, {i.name: i.source for i in items if i.kind not in VARIABLE_KINDS})
+    _, computed = graph.loop.run_step(
+        sess, {i.name: i.source for i in items if i.kind not in VARIABLE_KINDS}
+    )
     arrays.update(computed)
 
     broken = [i for i in items if not np.isfinite(arrays[i.name]).all()]
     places = [pipeline.describe(record) for record in pipeline.records(batch)]
-    start = 'loss or gradient not finite at batch {}: '.format(batch)
+    start = f'loss or gradient not finite at batch {batch}: '
     end = 'the weights are as before it, and saved; --nan_policy=skip goes on'
     if not broken:
-        return start + 'this rank\'s part of it, run again, is finite ({} … {}); {}'.format(places[0], places[-1], end), False
-    folder = os.path.join(args.train_dir, 'nan_step_{:06d}'.format(batch) +
-                          ('_rank_{}'.format(pipeline.rank) if pipeline.world_size > 1 else ''))
+        return (
+            start
+            + f"this rank's part of it, run again, is finite ({places[0]} … {places[-1]}); {end}",
+            False,
+        )
+    folder = os.path.join(
+        args.train_dir,
+        f'nan_step_{batch:06d}' + (f'_rank_{pipeline.rank}' if pipeline.world_size > 1 else ''),
+    )
     dumps.write(folder, batch, broken, arrays)
-    write_batch(folder, arrays['images'], arrays['labels'], places, draw, 'batch {}'.format(batch))
-    return start + '{}; dump in {}; {}'.format(cause(broken, arrays['images'], places), folder, end), True
+    write_batch(folder, arrays['images'], arrays['labels'], places, draw, f'batch {batch}')
+    return start + '{}; dump in {}; {}'.format(
+        cause(broken, arrays['images'], places), folder, end
+    ), True
 
 
 def cause(broken, images, places):
     """The records whose images are not finite, or the first tensor that is not."""
     bad = [i for i in range(len(images)) if not np.isfinite(images[i]).all()]
     if bad:
-        more = ' and {} more'.format(len(bad) - 1) if bad[1:] else ''
-        return 'image {} has pixels that are not finite: {}{}'.format(bad[0], places[bad[0]], more)
+        more = f' and {len(bad) - 1} more' if bad[1:] else ''
+        return f'image {bad[0]} has pixels that are not finite: {places[bad[0]]}{more}'
     first = dumps.in_order(broken)[0]
-    return 'the images are finite, {} is the first that is not ({}); batch of {} … {}'.format(
-        first.name, graph_walk.source_of(first.source.op), places[0], places[-1])
+    return f'the images are finite, {first.name} is the first that is not ({graph_walk.source_of(first.source.op)}); batch of {places[0]} … {places[-1]}'
 
 
 def write_batch(folder, images, labels, places, draw, title):
@@ -56,8 +64,19 @@ def write_batch(folder, images, labels, places, draw, title):
     np.save(os.path.join(folder, 'labels.npy'), labels)
     with open(os.path.join(folder, 'records.jsonl'), 'w') as f:
         for number, (label, place) in enumerate(zip(labels, places)):
-            f.write(json.dumps({'image': number, 'label': int(label), 'record': place,
-                                'finite': bool(np.isfinite(images[number]).all())}) + '\n')
-    captions = ['{}: label {}{}'.format(i, label, '' if np.isfinite(images[i]).all() else ' NaN')
-                for i, label in enumerate(labels)]
+            f.write(
+                json.dumps(
+                    {
+                        'image': number,
+                        'label': int(label),
+                        'record': place,
+                        'finite': bool(np.isfinite(images[number]).all()),
+                    }
+                )
+                + '\n'
+            )
+    captions = [
+        '{}: label {}{}'.format(i, label, '' if np.isfinite(images[i]).all() else ' NaN')
+        for i, label in enumerate(labels)
+    ]
     draw(os.path.join(folder, 'batch.png'), images, captions, title)

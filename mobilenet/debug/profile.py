@@ -9,6 +9,7 @@ What TensorFlow 1.15's own Timeline gets wrong of such step stats, and what is d
     (Identity, Reshape, in-place ops) counts again, and a tensor lives until its last reader ends. TensorFlow records
     each allocation and its end: the counter is made of those.
 """
+
 import collections
 import json
 import os
@@ -21,13 +22,17 @@ from mobilenet.errors import UsageError
 
 TOP = 10
 MEGABYTE = 1e6
-_LABEL = re.compile(r'(?:^|\] )\S+ = (\w+)\(')  # '[mklcpu 3.8MB 3.8MB] Conv2d_0/Conv2D = _MklConv2D(a, b)'
+_LABEL = re.compile(
+    r'(?:^|\] )\S+ = (\w+)\('
+)  # '[mklcpu 3.8MB 3.8MB] Conv2d_0/Conv2D = _MklConv2D(a, b)'
 _BOUNDS = ('_SOURCE', '_SINK')  # of the executor: no ops
 
 # One run of an op. start, time: microseconds; time: of its computation, for an op that waits (IteratorGetNext, a
 # collective) with the waiting. output: bytes of its outputs, whoever allocated them; allocated: bytes that it
 # allocated, for outputs and temporaries; peak: most of those at once.
-Run = collections.namedtuple('Run', ['name', 'type', 'start', 'time', 'output', 'allocated', 'peak'])
+Run = collections.namedtuple(
+    'Run', ['name', 'type', 'start', 'time', 'output', 'allocated', 'peak']
+)
 
 
 def run_options():
@@ -42,9 +47,9 @@ def write(folder, step, run_metadata):
     """
     text = table(run_metadata)
     os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(folder, 'timeline_step_{:06d}.json'.format(step)), 'w') as file:
+    with open(os.path.join(folder, f'timeline_step_{step:06d}.json'), 'w') as file:
         json.dump(chrome_trace(run_metadata), file, separators=(',', ':'))
-    with open(os.path.join(folder, 'ops_step_{:06d}.txt'.format(step)), 'w') as file:
+    with open(os.path.join(folder, f'ops_step_{step:06d}.txt'), 'w') as file:
         file.write(text + '\n')
     return text
 
@@ -54,8 +59,13 @@ def write(folder, step, run_metadata):
 
 def _nodes(step_stats):
     """The NodeExecStats of ops, each run once: not the threads' and streams' view of the same runs."""
-    return [node for device in step_stats.dev_stats if _is_device(device.device)
-            for node in device.node_stats if node.node_name not in _BOUNDS]
+    return [
+        node
+        for device in step_stats.dev_stats
+        if _is_device(device.device)
+        for node in device.node_stats
+        if node.node_name not in _BOUNDS
+    ]
 
 
 def _is_device(name):
@@ -79,22 +89,37 @@ def _types(run_metadata):
 def _run(node, types):
     label = _LABEL.search(node.timeline_label)
     nanoseconds = node.op_end_rel_nanos - node.op_start_rel_nanos
-    micros = nanoseconds / 1000 if nanoseconds > 0 else float(node.op_end_rel_micros - node.op_start_rel_micros)
-    return Run(node.node_name, label.group(1) if label else types.get(node.node_name, node.node_name),
-               node.all_start_micros, max(micros, 0.0),
-               sum(o.tensor_description.allocation_description.requested_bytes for o in node.output),
-               sum(memory.total_bytes for memory in node.memory), sum(memory.peak_bytes for memory in node.memory))
+    micros = (
+        nanoseconds / 1000
+        if nanoseconds > 0
+        else float(node.op_end_rel_micros - node.op_start_rel_micros)
+    )
+    return Run(
+        node.node_name,
+        label.group(1) if label else types.get(node.node_name, node.node_name),
+        node.all_start_micros,
+        max(micros, 0.0),
+        sum(o.tensor_description.allocation_description.requested_bytes for o in node.output),
+        sum(memory.total_bytes for memory in node.memory),
+        sum(memory.peak_bytes for memory in node.memory),
+    )
 
 
 def _wall_micros(step_stats):
     nodes = _nodes(step_stats)
-    return max(n.all_start_micros + n.all_end_rel_micros for n in nodes) - min(n.all_start_micros for n in nodes)
+    return max(n.all_start_micros + n.all_end_rel_micros for n in nodes) - min(
+        n.all_start_micros for n in nodes
+    )
 
 
 def _memory(step_stats):
     """[(microseconds, bytes)]: what the step's own allocations take, at each change; it begins and may end above 0."""
-    records = sorted((record.alloc_micros, -record.alloc_bytes) for node in _nodes(step_stats)
-                     for memory in node.memory for record in memory.allocation_records)
+    records = sorted(
+        (record.alloc_micros, -record.alloc_bytes)
+        for node in _nodes(step_stats)
+        for memory in node.memory
+        for record in memory.allocation_records
+    )
     found, total = [], 0
     for micros, minus in records:
         total -= minus
@@ -117,12 +142,16 @@ def table(run_metadata):
     wall = _wall_micros(run_metadata.step_stats)
     peak = max([size for _, size in _memory(run_metadata.step_stats)], default=0)
     types, names = _groups(found, 'type'), _groups(found, 'name')
-    lines = ['wall time {:.3f} ms, {} ops run, {:.2f} at a time; tensors that the step allocated: {:.3f} MB at the most'
-             .format(wall / 1e3, total.count, total.time / max(wall, 1), peak / MEGABYTE), '']
+    lines = [
+        f'wall time {wall / 1e3:.3f} ms, {total.count} ops run, {total.time / max(wall, 1):.2f} at a time; tensors that the step allocated: {peak / MEGABYTE:.3f} MB at the most',
+        '',
+    ]
     lines += _rows('op type', types, total) + [_row('total', total, total), '']
     top = collections.OrderedDict(list(names.items())[:TOP])
-    lines += ['top {} single ops by time'.format(len(top))]
-    lines += _rows('op', collections.OrderedDict(('{} = {}'.format(n, s.type), s) for n, s in top.items()), total)
+    lines += [f'top {len(top)} single ops by time']
+    lines += _rows(
+        'op', collections.OrderedDict((f'{n} = {s.type}', s) for n, s in top.items()), total
+    )
     return '\n'.join(lines)
 
 
@@ -130,8 +159,14 @@ _Sum = collections.namedtuple('_Sum', ['type', 'count', 'time', 'output', 'alloc
 
 
 def _sum(found):
-    return _Sum(found[0].type, len(found), sum(r.time for r in found), sum(r.output for r in found),
-                sum(r.allocated for r in found), max(r.peak for r in found))
+    return _Sum(
+        found[0].type,
+        len(found),
+        sum(r.time for r in found),
+        sum(r.output for r in found),
+        sum(r.allocated for r in found),
+        max(r.peak for r in found),
+    )
 
 
 def _groups(found, field):
@@ -145,15 +180,14 @@ def _groups(found, field):
 
 def _rows(title, groups, total):
     head = '{:>6}  {:>10}  {:>6}  {:>10}  {:>10}  {:>12}  {:>10}  {}'.format(
-        'count', 'total ms', 'share', 'mean us', 'output MB', 'allocated MB', 'peak MB', title)
+        'count', 'total ms', 'share', 'mean us', 'output MB', 'allocated MB', 'peak MB', title
+    )
     return [head] + [_row(name, s, total) for name, s in groups.items()]
 
 
 def _row(name, s, total):
     """Names come last, as those of ops are long."""
-    return '{:6d}  {:10.3f}  {:6.1%}  {:10.1f}  {:10.3f}  {:12.3f}  {:10.3f}  {}'.format(
-        s.count, s.time / 1e3, s.time / max(total.time, 1e-9), s.time / s.count, s.output / MEGABYTE,
-        s.allocated / MEGABYTE, s.peak / MEGABYTE, name)
+    return f'{s.count:6d}  {s.time / 1e3:10.3f}  {s.time / max(total.time, 1e-9):6.1%}  {s.time / s.count:10.1f}  {s.output / MEGABYTE:10.3f}  {s.allocated / MEGABYTE:12.3f}  {s.peak / MEGABYTE:10.3f}  {name}'
 
 
 # ---- the trace
@@ -170,9 +204,25 @@ def chrome_trace(run_metadata):
     trace = json.loads(timeline.Timeline(stats).generate_chrome_trace_format(show_memory=False))
     events = trace['traceEvents']
     pid = 1 + max(event['pid'] for event in events)
-    events.append({'name': 'process_name', 'ph': 'M', 'pid': pid, 'args': {'name': 'Memory allocated by the step'}})
-    events += [{'name': 'Memory', 'cat': 'Memory', 'ph': 'C', 'pid': pid, 'ts': micros, 'args': {'bytes': size}}
-               for micros, size in _memory(run_metadata.step_stats)]
+    events.append(
+        {
+            'name': 'process_name',
+            'ph': 'M',
+            'pid': pid,
+            'args': {'name': 'Memory allocated by the step'},
+        }
+    )
+    events += [
+        {
+            'name': 'Memory',
+            'cat': 'Memory',
+            'ph': 'C',
+            'pid': pid,
+            'ts': micros,
+            'args': {'bytes': size},
+        }
+        for micros, size in _memory(run_metadata.step_stats)
+    ]
     return trace
 
 
@@ -186,6 +236,8 @@ def _shown(device, types):
         copy = type(node)()
         copy.CopyFrom(node)
         if stage or not _LABEL.search(node.timeline_label):
-            copy.timeline_label = '{} = {}()'.format(node.node_name, types.get(node.node_name, node.node_name))
+            copy.timeline_label = (
+                f'{node.node_name} = {types.get(node.node_name, node.node_name)}()'
+            )
         chosen.append(copy)
     return sorted(chosen, key=lambda node: node.all_start_micros)

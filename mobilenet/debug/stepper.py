@@ -3,23 +3,33 @@
 `Stepper.stop` is called before each loop and after the last one. It either lets the loop go on or takes commands until one of
 them runs steps. Everything is printed on stdout as plain text without times, so that a script gives the same text twice.
 """
+
 import cmd
 import collections
 import inspect
 import os
 import signal
 
-from mobilenet.debug import commands
-from mobilenet.debug import expressions
-from mobilenet.debug.commands import CONTINUE
-from mobilenet.debug.commands import Plan
+from mobilenet.debug import commands, expressions
+from mobilenet.debug.commands import CONTINUE, Plan
 from mobilenet.debug.names import VARIABLE_KINDS
 from mobilenet.errors import UsageError
 
 # What the run does for the stepper. longest_loop: steps that one session run may take; draw_batch(batch, path): writes a contact
 # sheet, gives lines of text; save(): gives the checkpoint's path; entry(values, batch): a loop's values as a line of metrics.jsonl.
-Tools = collections.namedtuple('Tools', ['total_steps', 'longest_loop', 'train_dir', 'draw_batch', 'save', 'entry'])
-SCALARS = ('loss', 'total_loss', 'accuracy', 'learning_rate', 'loss_scale', 'skipped_steps', 'global_step', 'batch')
+Tools = collections.namedtuple(
+    'Tools', ['total_steps', 'longest_loop', 'train_dir', 'draw_batch', 'save', 'entry']
+)
+SCALARS = (
+    'loss',
+    'total_loss',
+    'accuracy',
+    'learning_rate',
+    'loss_scale',
+    'skipped_steps',
+    'global_step',
+    'batch',
+)
 
 
 class Interrupted(Exception):
@@ -28,6 +38,7 @@ class Interrupted(Exception):
 
 class Stepper(commands.Commands, cmd.Cmd):
     """inspection: runs the steps; tools: Tools; script: a text file of commands, or None for the terminal."""
+
     prompt = '(step) '
 
     def __init__(self, inspection, tools, script=None):
@@ -36,7 +47,12 @@ class Stepper(commands.Commands, cmd.Cmd):
         self.inspection, self.tools = inspection, tools
         self.watches = []
         self.batch, self.halted, self.entry = 0, False, None
-        self._plan, self._quit, self._reading, self._interrupted = Plan(0, True, None), False, False, False
+        self._plan, self._quit, self._reading, self._interrupted = (
+            Plan(0, True, None),
+            False,
+            False,
+            False,
+        )
         self._stop_signal = None
 
     # ---- between the loops
@@ -64,7 +80,13 @@ class Stepper(commands.Commands, cmd.Cmd):
         plan = self._plan
         if plan.left is not None:
             self._plan = plan = plan._replace(left=plan.left - done)
-        if self._interrupted or self.halted or self.batch >= self.tools.total_steps or plan.left is not None and plan.left <= 0:
+        if (
+            self._interrupted
+            or self.halted
+            or self.batch >= self.tools.total_steps
+            or plan.left is not None
+            and plan.left <= 0
+        ):
             return False
         if plan.until is not None and self.entry is not None and done and self._holds(plan.until):
             return False
@@ -76,20 +98,28 @@ class Stepper(commands.Commands, cmd.Cmd):
         try:
             return bool(expression.value(self.lookup))
         except UsageError as error:
-            self.say('error: {}'.format(error))
+            self.say(f'error: {error}')
             return True
 
     def _show_stop(self):
         if self._interrupted:
             self.say('interrupted')
         self._interrupted = False
-        self.say(self.line() if self.entry is not None else 'before step {} of {}'.format(self.batch, self.tools.total_steps))
+        self.say(
+            self.line()
+            if self.entry is not None
+            else f'before step {self.batch} of {self.tools.total_steps}'
+        )
         if self.halted:
-            self.say('the loss or a gradient of batch {} is not finite: the step has changed nothing'.format(self.batch))
+            self.say(
+                f'the loss or a gradient of batch {self.batch} is not finite: the step has changed nothing'
+            )
         if self.inspection.departed:
-            self.say('note: run again to be looked at, the step gave another loss: the device does not repeat itself')
+            self.say(
+                'note: run again to be looked at, the step gave another loss: the device does not repeat itself'
+            )
         if self.batch >= self.tools.total_steps:
-            self.say('the run\'s {} steps are done: quit or continue ends it'.format(self.tools.total_steps))
+            self.say(f"the run's {self.tools.total_steps} steps are done: quit or continue ends it")
         self.show_watches()
 
     def _ask(self):
@@ -101,7 +131,7 @@ class Stepper(commands.Commands, cmd.Cmd):
                 break
             except Interrupted as interrupt:
                 if interrupt.args[0] == signal.SIGTERM:
-                    self.say('terminated; saved {}'.format(self.tools.save()))
+                    self.say(f'terminated; saved {self.tools.save()}')
                     self._quit = self._stop_signal.agreed = True
                     break
                 self.say('')
@@ -122,7 +152,9 @@ class Stepper(commands.Commands, cmd.Cmd):
         """How many of n steps the next loop takes."""
         if self._plan.single:
             return 1
-        return n if self._plan.left is None else max(1, min(self._plan.left, self.tools.longest_loop))
+        return (
+            n if self._plan.left is None else max(1, min(self._plan.left, self.tools.longest_loop))
+        )
 
     def items(self):
         """What the next run is to fetch: for `watch` and `until`."""
@@ -133,7 +165,9 @@ class Stepper(commands.Commands, cmd.Cmd):
     def go(self, plan):
         """Ends the prompt: `plan` runs."""
         if self.batch >= self.tools.total_steps and plan != CONTINUE:
-            raise UsageError('the run has no steps left: it was told to end after {}'.format(self.tools.total_steps))
+            raise UsageError(
+                f'the run has no steps left: it was told to end after {self.tools.total_steps}'
+            )
         if self.halted and plan != CONTINUE:
             self.inspection.rewind(self.batch)
             self.halted = False
@@ -164,16 +198,18 @@ class Stepper(commands.Commands, cmd.Cmd):
 
     def line(self):
         """The last loop in one line."""
-        return ('batch {batch}  global_step {global_step}  loss {loss:.9g}  total_loss {total_loss:.9g}  accuracy {accuracy:.4f}  '
-                'learning_rate {learning_rate:.6g}  loss_scale {loss_scale:g}  skipped_steps {skipped_steps}').format(**self.entry)
+        return (
+            'batch {batch}  global_step {global_step}  loss {loss:.9g}  total_loss {total_loss:.9g}  accuracy {accuracy:.4f}  '
+            'learning_rate {learning_rate:.6g}  loss_scale {loss_scale:g}  skipped_steps {skipped_steps}'
+        ).format(**self.entry)
 
     def show_watches(self):
         for number, expression in enumerate(self.watches, 1):
             try:
                 value = expressions.text_of(expression.value(self.lookup))
             except UsageError as error:
-                value = '({})'.format(error)
-            self.say('watch {}: {} = {}'.format(number, expression.text, value))
+                value = f'({error})'
+            self.say(f'watch {number}: {expression.text} = {value}')
 
     def is_scalar(self, name):
         return name in SCALARS
@@ -181,7 +217,7 @@ class Stepper(commands.Commands, cmd.Cmd):
     def scalar(self, name):
         """A figure of the last loop. Raises UsageError before the first."""
         if self.entry is None:
-            raise UsageError('no step has run yet: there is no {}'.format(name))
+            raise UsageError(f'no step has run yet: there is no {name}')
         return self.entry[name]
 
     def lookup(self, name):
@@ -214,6 +250,7 @@ class Stepper(commands.Commands, cmd.Cmd):
     def onecmd(self, line):
         """A command that cannot be carried out says why in one line and leaves the run as it was."""
         import tensorflow as tf
+
         try:
             return cmd.Cmd.onecmd(self, line)
         except (UsageError, OSError, tf.errors.OpError) as error:
@@ -224,17 +261,19 @@ class Stepper(commands.Commands, cmd.Cmd):
         """Enter alone does nothing: in a script it would run steps unseen."""
 
     def default(self, line):
-        raise UsageError('no command {}: help lists them'.format(line.split()[0]))
+        raise UsageError(f'no command {line.split()[0]}: help lists them')
 
     def do_help(self, text):
         """help [COMMAND]: the commands, or one in full."""
         if not text:
-            for name in sorted(n for n in self.get_names() if n.startswith('do_') and n != 'do_EOF'):
+            for name in sorted(
+                n for n in self.get_names() if n.startswith('do_') and n != 'do_EOF'
+            ):
                 self.say('  ' + inspect.getdoc(getattr(self, name)).splitlines()[0])
             return
         command = getattr(self, 'do_' + text, None)
         if command is None:
-            raise UsageError('no command {}: help lists them'.format(text))
+            raise UsageError(f'no command {text}: help lists them')
         self.say(inspect.getdoc(command))
 
     def do_EOF(self, _):
@@ -256,7 +295,9 @@ class Stepper(commands.Commands, cmd.Cmd):
     def complete_name(self, text, line, begin, end):
         """Completion of names after a command that takes them."""
         del line, begin, end
-        return [name for name in self.inspection.names.known() + list(SCALARS) if name.startswith(text)]
+        return [
+            name for name in self.inspection.names.known() + list(SCALARS) if name.startswith(text)
+        ]
 
     complete_print = complete_watch = complete_until = complete_set = complete_names = complete_name
 
@@ -268,7 +309,11 @@ def history(stepper, what):
     except ImportError:
         return
     readline.set_completer_delims(' \t\n()<>=!,')
-    path = os.path.join(os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'mobilenet-tf', 'step_history')
+    path = os.path.join(
+        os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'),
+        'mobilenet-tf',
+        'step_history',
+    )
     try:
         if what == 'read' and not readline.get_current_history_length():
             readline.read_history_file(path)

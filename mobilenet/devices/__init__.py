@@ -2,6 +2,7 @@
 
 Importing this package does not import TensorFlow.
 """
+
 import importlib.util
 import os
 
@@ -14,7 +15,9 @@ def choose(name):
     """`--device` -> 'host' or 'npu'. Raises UsageError for npu where the adapter is not installed."""
     there = importlib.util.find_spec('npu_bridge') is not None
     if name == 'npu' and not there:
-        raise UsageError('--device=npu: npu_bridge is not on the Python path: source the CANN set_env.sh, or use --device=host')
+        raise UsageError(
+            '--device=npu: npu_bridge is not on the Python path: source the CANN set_env.sh, or use --device=host'
+        )
     return name if name != 'auto' else 'npu' if there else 'host'
 
 
@@ -22,8 +25,10 @@ def create(args, addresses=None, rank=0):
     """The device of args.device. addresses: 'host:port' of every rank, for the host's servers."""
     if args.device == 'npu':
         from mobilenet.devices import npu, npu_options
+
         return npu.NpuDevice(npu_options.from_flags(args))
     from mobilenet.devices import host
+
     return host.HostDevice(addresses, rank)
 
 
@@ -35,10 +40,12 @@ def cores():
 def import_tensorflow():
     """TensorFlow 1.15 without its start-up warnings, the oneDNN build with a thread a core. What the caller has set stays."""
     import warnings
+
     os.environ.setdefault('OMP_NUM_THREADS', str(cores()))
     os.environ.setdefault('KMP_BLOCKTIME', '0')
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
     warnings.filterwarnings('ignore', category=FutureWarning)
     import tensorflow as tf
+
     tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.ERROR)
     return tf

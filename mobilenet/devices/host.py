@@ -1,4 +1,5 @@
 """The host CPU as a device: sinking is a while loop around the step, overflow is a gradient that is not finite."""
+
 import tensorflow as tf
 
 from mobilenet.devices import cores
@@ -6,8 +7,11 @@ from mobilenet.devices import cores
 
 class HostDevice:
     """One process on a CPU. Several ranks talk over TensorFlow's own gRPC servers."""
+
     name = 'host'
-    fetchable_step = False  # unless it is sunk `to_inspect`: tensors inside the loop cannot be fetched
+    fetchable_step = (
+        False  # unless it is sunk `to_inspect`: tensors inside the loop cannot be fetched
+    )
 
     def __init__(self, addresses=None, rank=0):
         self._addresses, self._rank = addresses, rank
@@ -16,13 +20,21 @@ class HostDevice:
     def session_config(self, iterations_per_loop, world_size):
         """tf.ConfigProto; with several ranks also starts this rank's server and points `target` at it."""
         del iterations_per_loop
-        config = tf.ConfigProto(allow_soft_placement=True, intra_op_parallelism_threads=cores(),
-                                inter_op_parallelism_threads=min(2, cores()))
+        config = tf.ConfigProto(
+            allow_soft_placement=True,
+            intra_op_parallelism_threads=cores(),
+            inter_op_parallelism_threads=min(2, cores()),
+        )
         if world_size > 1:
             config.inter_op_parallelism_threads = 2
             config.experimental.collective_group_leader = '/job:worker/replica:0/task:0'
-            config.device_filters.append('/job:worker/task:{}'.format(self._rank))
-            server = tf.train.Server(tf.train.ClusterSpec({'worker': self._addresses}), 'worker', self._rank, config=config)
+            config.device_filters.append(f'/job:worker/task:{self._rank}')
+            server = tf.train.Server(
+                tf.train.ClusterSpec({'worker': self._addresses}),
+                'worker',
+                self._rank,
+                config=config,
+            )
             self._server, self.target = server, server.target
         return config
 
@@ -43,7 +55,10 @@ class HostDevice:
         def body(i):
             with tf.control_dependencies([build_step()]):
                 return i + 1
-        done = tf.while_loop(lambda i: i < count, body, [tf.constant(0)], parallel_iterations=1, back_prop=False)
+
+        done = tf.while_loop(
+            lambda i: i < count, body, [tf.constant(0)], parallel_iterations=1, back_prop=False
+        )
         return Loop(after(done.op, read_values), count, single)
 
     def initialize(self, sess):

@@ -39,6 +39,7 @@ def apply_gradient_split(options):
     if split is None:
         return
     from hccl.split.api import set_split_strategy_by_idx, set_split_strategy_by_size
+
     if split.by == 'idx':
         set_split_strategy_by_idx(list(split.values))
     else:
@@ -47,12 +48,14 @@ def apply_gradient_split(options):
 
 class NpuDevice:
     """One Ascend device. `options` is the `NpuOptions` of `mobilenet.devices.npu_options`."""
+
     name = 'npu'
     fetchable_step = True  # a sunk step's tensors can be fetched beside IterationOp
     target = ''  # for tf.Session: the adapter works in the process itself
 
     def __init__(self, options):
         import npu_bridge  # noqa: F401  Registers the adapter's graph passes with TensorFlow.
+
         self.options = options
         self._iterations_per_loop = 1
         self._world_size = 1
@@ -100,7 +103,7 @@ class NpuDevice:
         _system_ops(tf.get_default_graph())
         step = build_step()
         if not isinstance(step, tf.Operation):
-            raise TypeError('the training step must be a tf.Operation, not %s' % type(step))
+            raise TypeError(f'the training step must be a tf.Operation, not {type(step)}')
         with tf.control_dependencies([step]):
             values = tf.nest.map_structure(tf.identity, read_values())
         return Loop(self, step, values)
@@ -157,6 +160,7 @@ class Loop:
 
     def __init__(self, device, step, values):
         from npu_bridge.estimator.npu.util import IterationPerLoop
+
         self.values = values
         self._device = device
         self._step = step
@@ -165,8 +169,10 @@ class Loop:
         with tf.name_scope(None):
             self.op = self._iteration.create_iteration_per_loop_var(step)
         if self.op.name != ITERATION_OP:
-            raise ValueError('the graph has a sunk step already: a second one would be named %s, '
-                             'and the adapter looks for %s' % (self.op.name, ITERATION_OP))
+            raise ValueError(
+                f'the graph has a sunk step already: a second one would be named {self.op.name}, '
+                f'and the adapter looks for {ITERATION_OP}'
+            )
         self._session = None  # the one that `_loaded` is loaded in
         self._loaded = None
 
@@ -178,8 +184,9 @@ class Loop:
         """
         longest = self._device._iterations_per_loop
         if not 1 <= n <= longest:
-            raise ValueError('a loop of %d steps in a session configured for 1 to %d'
-                             % (n, longest))
+            raise ValueError(
+                'a loop of %d steps in a session configured for 1 to %d' % (n, longest)
+            )
         return self._run(sess, n, longest, [])[0]
 
     def run_step(self, sess, fetches, options=None, run_metadata=None):
@@ -207,14 +214,18 @@ class Loop:
 
 def _gen_ops():
     from npu_bridge.helper import helper
+
     return helper.get_gen_ops()
 
 
 def _system_ops(graph):
     """(start, stop) ops of the graph, made at the first call: before the graph is finalized."""
     from npu_bridge.estimator import npu_ops
-    makers = (('npu_initialize_system', npu_ops.initialize_system),
-              ('npu_shutdown_system', npu_ops.shutdown_system))
+
+    makers = (
+        ('npu_initialize_system', npu_ops.initialize_system),
+        ('npu_shutdown_system', npu_ops.shutdown_system),
+    )
     try:
         return tuple(graph.get_operation_by_name(name) for name, _ in makers)
     except KeyError:

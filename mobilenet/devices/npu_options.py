@@ -13,18 +13,48 @@ import re
 
 from mobilenet.errors import UsageError
 
-PRECISION_MODES = ('allow_fp32_to_fp16', 'force_fp16', 'must_keep_origin_dtype',
-                   'allow_mix_precision')
+PRECISION_MODES = (
+    'allow_fp32_to_fp16',
+    'force_fp16',
+    'must_keep_origin_dtype',
+    'allow_mix_precision',
+)
 DUMP_MODES = ('input', 'output', 'all')
 DUMP_DEBUG_MODES = ('aicore_overflow', 'atomic_overflow', 'all')
-OP_IMPL_MODES = ('high_performance', 'high_precision', 'high_performance_for_all',
-                 'high_precision_for_all')
+OP_IMPL_MODES = (
+    'high_performance',
+    'high_precision',
+    'high_performance_for_all',
+    'high_precision_for_all',
+)
 CACHE_MODES = ('enable', 'disable', 'force')
-PROFILING_KEYS = frozenset((
-    'output', 'storage_limit', 'training_trace', 'task_trace', 'task_time', 'hccl', 'aicpu',
-    'fp_point', 'bp_point', 'aic_metrics', 'l2', 'msproftx', 'runtime_api', 'sys_hardware_mem_freq',
-    'llc_profiling', 'sys_io_sampling_freq', 'sys_interconnection_freq', 'dvpp_freq',
-    'instr_profiling_freq', 'host_sys', 'host_sys_usage', 'host_sys_usage_freq', 'power'))
+PROFILING_KEYS = frozenset(
+    (
+        'output',
+        'storage_limit',
+        'training_trace',
+        'task_trace',
+        'task_time',
+        'hccl',
+        'aicpu',
+        'fp_point',
+        'bp_point',
+        'aic_metrics',
+        'l2',
+        'msproftx',
+        'runtime_api',
+        'sys_hardware_mem_freq',
+        'llc_profiling',
+        'sys_io_sampling_freq',
+        'sys_interconnection_freq',
+        'dvpp_freq',
+        'instr_profiling_freq',
+        'host_sys',
+        'host_sys_usage',
+        'host_sys_usage_freq',
+        'power',
+    )
+)
 MAX_DUMP_SETS = 100
 MAX_GRADIENT_PIECES = 8
 
@@ -46,8 +76,11 @@ _FLAGS = (
     ('enable_dump_debug', 'bool', 'dump the ops that overflow to --npu_dump_path'),
     ('dump_debug_mode', DUMP_DEBUG_MODES, 'which overflows to dump'),
     ('profiling_mode', 'bool', 'profile, as --npu_profiling_options says'),
-    ('profiling_options', 'profiling_options',
-     'a JSON object, such as {"output": "/tmp/prof", "task_trace": "on"}'),
+    (
+        'profiling_options',
+        'profiling_options',
+        'a JSON object, such as {"output": "/tmp/prof", "task_trace": "on"}',
+    ),
     ('op_debug_level', (0, 1, 2, 3, 4), 'how much to keep of the compilation of ops'),
     ('enable_exception_dump', (0, 1, 2), 'dump the op that raised an exception'),
     ('op_select_implmode', OP_IMPL_MODES, 'favour speed or precision in the choice of kernels'),
@@ -63,10 +96,13 @@ _FLAGS = (
 KEYS = tuple(key for key, _, _ in _FLAGS)
 
 # A key that does something only where another one is on.
-_NEEDS = (('dump_step', ('enable_dump',)), ('dump_mode', ('enable_dump',)),
-          ('dump_debug_mode', ('enable_dump_debug',)),
-          ('dump_path', ('enable_dump', 'enable_dump_debug')),
-          ('profiling_options', ('profiling_mode',)))
+_NEEDS = (
+    ('dump_step', ('enable_dump',)),
+    ('dump_mode', ('enable_dump',)),
+    ('dump_debug_mode', ('enable_dump_debug',)),
+    ('dump_path', ('enable_dump', 'enable_dump_debug')),
+    ('profiling_options', ('profiling_mode',)),
+)
 
 
 def add_flags(parser):
@@ -76,15 +112,18 @@ def add_flags(parser):
         text = 'NPU only: ' + text
         if kind == 'bool':
             # A bare --npu_enable_dump is true, too.
-            group.add_argument('--npu_' + key, nargs='?', const='true', metavar='true|false',
-                               help=text)
+            group.add_argument(
+                '--npu_' + key, nargs='?', const='true', metavar='true|false', help=text
+            )
         else:
             names = '|'.join(str(k) for k in kind) if isinstance(kind, tuple) else None
             group.add_argument('--npu_' + key, metavar=names, help=text)
     group.add_argument(
-        '--gradient_split', metavar='PIECES',
+        '--gradient_split',
+        metavar='PIECES',
         help='NPU only: pieces in which gradients are all-reduced; "96.54,3.46" by size in per '
-             'cent, or "idx:10,20,82" by the index of the last gradient of each piece')
+        'cent, or "idx:10,20,82" by the index of the last gradient of each piece',
+    )
 
 
 def given_flags(args):
@@ -112,7 +151,7 @@ def from_flags(args):
 
 def parse_gradient_split(text):
     """'96.54,3.46' or 'idx:10,20,82' -> GradientSplit; raises UsageError."""
-    flag = '--gradient_split=%s: ' % text
+    flag = f'--gradient_split={text}: '
     by, pieces = ('idx', text[4:]) if text.startswith('idx:') else ('size', text)
     try:
         values = [int(p) if by == 'idx' else float(p) for p in pieces.split(',')]
@@ -124,8 +163,9 @@ def parse_gradient_split(text):
         if values[0] < 0 or any(b <= a for a, b in zip(values, values[1:])):
             raise UsageError(flag + 'indices are to rise, from 0 or above')
     elif not all(0 < v <= 100 for v in values) or abs(sum(values) - 100) > 1e-6:
-        raise UsageError(flag + 'percentages are to be above 0 and to add up to 100, not %g'
-                         % sum(values))
+        raise UsageError(
+            flag + f'percentages are to be above 0 and to add up to 100, not {sum(values):g}'
+        )
     return GradientSplit(by, values)
 
 
@@ -139,29 +179,37 @@ def _check_together(parameters, iterations_per_loop):
     """What no flag shows alone."""
     for key, switches in _NEEDS:
         if key in parameters and not any(parameters.get(s) for s in switches):
-            raise UsageError('--npu_%s does nothing without %s'
-                             % (key, ' or '.join('--npu_' + s for s in switches)))
+            raise UsageError(
+                '--npu_{} does nothing without {}'.format(
+                    key, ' or '.join('--npu_' + s for s in switches)
+                )
+            )
     if parameters.get('enable_dump') and parameters.get('enable_dump_debug'):
-        raise UsageError('--npu_enable_dump and --npu_enable_dump_debug exclude each other: '
-                         'drop one')
+        raise UsageError(
+            '--npu_enable_dump and --npu_enable_dump_debug exclude each other: drop one'
+        )
     for switch in ('enable_dump', 'enable_dump_debug'):
         if parameters.get(switch) and 'dump_path' not in parameters:
-            raise UsageError('--npu_%s needs --npu_dump_path, a folder that exists' % switch)
+            raise UsageError(f'--npu_{switch} needs --npu_dump_path, a folder that exists')
     if parameters.get('profiling_mode') and 'profiling_options' not in parameters:
-        raise UsageError('--npu_profiling_mode needs --npu_profiling_options, such as '
-                         '{"output": "/tmp/prof", "task_trace": "on"}')
+        raise UsageError(
+            '--npu_profiling_mode needs --npu_profiling_options, such as '
+            '{"output": "/tmp/prof", "task_trace": "on"}'
+        )
     if parameters.get('mix_compile_mode') and iterations_per_loop > 1:
-        raise UsageError('--npu_mix_compile_mode excludes sinking: set --iterations_per_loop=1 '
-                         '(it is %d)' % iterations_per_loop)
+        raise UsageError(
+            '--npu_mix_compile_mode excludes sinking: set --iterations_per_loop=1 '
+            '(it is %d)' % iterations_per_loop
+        )
 
 
 def _parse(flag, kind, text):
     if isinstance(kind, tuple):
         choices = [str(k) for k in kind]
         if text not in choices:
-            raise UsageError('%s=%s: must be one of %s' % (flag, text, ', '.join(choices)))
+            raise UsageError('{}={}: must be one of {}'.format(flag, text, ', '.join(choices)))
         return kind[choices.index(text)]
-    return _KINDS[kind]('%s=%s: ' % (flag, text), text)
+    return _KINDS[kind](f'{flag}={text}: ', text)
 
 
 def _bool(flag, text):
@@ -198,7 +246,7 @@ def _new_folder(flag, text):
     try:
         os.makedirs(text, exist_ok=True)
     except OSError as e:
-        raise UsageError(flag + 'cannot be made: %s' % e.strerror)
+        raise UsageError(flag + f'cannot be made: {e.strerror}')
     return _folder(flag, text)
 
 
@@ -211,7 +259,7 @@ def _dump_step(flag, text):
     for s in sets:
         first, _, last = s.partition('-')
         if last and int(first) >= int(last):
-            raise UsageError(flag + 'a range goes up: %s does not' % s)
+            raise UsageError(flag + f'a range goes up: {s} does not')
     return text
 
 
@@ -219,26 +267,37 @@ def _profiling_options(flag, text):
     try:
         options = json.loads(text)
     except ValueError as e:
-        raise UsageError(flag + 'is not JSON: %s' % e)
-    if not isinstance(options, dict) or not all(isinstance(v, (str, int))
-                                                for v in options.values()):
+        raise UsageError(flag + f'is not JSON: {e}')
+    if not isinstance(options, dict) or not all(
+        isinstance(v, (str, int)) for v in options.values()
+    ):
         raise UsageError(flag + 'must be a JSON object of strings')
     unknown = sorted(set(options) - PROFILING_KEYS)
     if unknown:
-        raise UsageError(flag + 'unknown key %s; known are %s'
-                         % (unknown[0], ', '.join(sorted(PROFILING_KEYS))))
+        raise UsageError(
+            flag
+            + 'unknown key {}; known are {}'.format(unknown[0], ', '.join(sorted(PROFILING_KEYS)))
+        )
     if 'output' not in options:
         raise UsageError(flag + 'needs "output", the folder for the profile')
     _folder(flag + 'output: ', str(options['output']))
     for key in ('training_trace', 'aicpu', 'hccl', 'msproftx'):
         if options.get(key, 'off') not in ('on', 'off'):
-            raise UsageError(flag + '%s must be "on" or "off"' % key)
+            raise UsageError(flag + f'{key} must be "on" or "off"')
     if options.get('training_trace') == 'on' and not {'fp_point', 'bp_point'} <= set(options):
-        raise UsageError(flag + 'training_trace needs fp_point and bp_point (names of the first '
-                         'forward and the last backward op, or "")')
+        raise UsageError(
+            flag + 'training_trace needs fp_point and bp_point (names of the first '
+            'forward and the last backward op, or "")'
+        )
     return text
 
 
-_KINDS = {'bool': _bool, 'natural': _natural, 'memory_size': _memory_size, 'folder': _folder,
-          'new_folder': _new_folder, 'dump_step': _dump_step,
-          'profiling_options': _profiling_options}
+_KINDS = {
+    'bool': _bool,
+    'natural': _natural,
+    'memory_size': _memory_size,
+    'folder': _folder,
+    'new_folder': _new_folder,
+    'dump_step': _dump_step,
+    'profiling_options': _profiling_options,
+}

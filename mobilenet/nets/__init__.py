@@ -2,26 +2,32 @@
 
 Importing this package does not import TensorFlow, so that the flags can list `MODEL_NAMES`.
 """
+
 import collections
 
 # model name -> (module and function under mobilenet.nets, depth multiplier or V3 variant).
-_MODELS = collections.OrderedDict([
-    ('mobilenet_v1', ('mobilenet_v1', 1.0)),
-    ('mobilenet_v1_075', ('mobilenet_v1', 0.75)),
-    ('mobilenet_v1_050', ('mobilenet_v1', 0.50)),
-    ('mobilenet_v1_025', ('mobilenet_v1', 0.25)),
-    ('mobilenet_v2', ('mobilenet_v2', 1.0)),
-    ('mobilenet_v2_140', ('mobilenet_v2', 1.4)),
-    ('mobilenet_v2_130', ('mobilenet_v2', 1.3)),
-    ('mobilenet_v2_075', ('mobilenet_v2', 0.75)),
-    ('mobilenet_v2_050', ('mobilenet_v2', 0.50)),
-    ('mobilenet_v2_035', ('mobilenet_v2', 0.35)),
-    ('mobilenet_v3_large', ('mobilenet_v3', 'large')),
-    ('mobilenet_v3_small', ('mobilenet_v3', 'small')),
-])
+_MODELS = collections.OrderedDict(
+    [
+        ('mobilenet_v1', ('mobilenet_v1', 1.0)),
+        ('mobilenet_v1_075', ('mobilenet_v1', 0.75)),
+        ('mobilenet_v1_050', ('mobilenet_v1', 0.50)),
+        ('mobilenet_v1_025', ('mobilenet_v1', 0.25)),
+        ('mobilenet_v2', ('mobilenet_v2', 1.0)),
+        ('mobilenet_v2_140', ('mobilenet_v2', 1.4)),
+        ('mobilenet_v2_130', ('mobilenet_v2', 1.3)),
+        ('mobilenet_v2_075', ('mobilenet_v2', 0.75)),
+        ('mobilenet_v2_050', ('mobilenet_v2', 0.50)),
+        ('mobilenet_v2_035', ('mobilenet_v2', 0.35)),
+        ('mobilenet_v3_large', ('mobilenet_v3', 'large')),
+        ('mobilenet_v3_small', ('mobilenet_v3', 'small')),
+    ]
+)
 
-_SCOPES = {'mobilenet_v1': 'MobilenetV1', 'mobilenet_v2': 'MobilenetV2',
-           'mobilenet_v3': 'MobilenetV3'}
+_SCOPES = {
+    'mobilenet_v1': 'MobilenetV1',
+    'mobilenet_v2': 'MobilenetV2',
+    'mobilenet_v3': 'MobilenetV3',
+}
 
 # What slim's training scopes set: mobilenet_v1_arg_scope and mobilenet.training_scope.
 _BATCH_NORM_DECAY = {'mobilenet_v1': 0.9997, 'mobilenet_v2': 0.997, 'mobilenet_v3': 0.997}
@@ -32,8 +38,15 @@ MODEL_NAMES = tuple(_MODELS)
 Network = collections.namedtuple('Network', ['logits', 'end_points', 'batch_norm_statistics'])
 
 
-def build(model_name, images, num_classes, training, dropout_seed=None, compute_dtype='float32',
-          stock_relu6_gradient=False):
+def build(
+    model_name,
+    images,
+    num_classes,
+    training,
+    dropout_seed=None,
+    compute_dtype='float32',
+    stock_relu6_gradient=False,
+):
     """Builds a network; a further call in the same graph shares the variables of the first.
 
     Args:
@@ -70,8 +83,9 @@ def build(model_name, images, num_classes, training, dropout_seed=None, compute_
     layers.check_images(images)
     with layers.network_scope(_SCOPES[architecture]):
         net, end_points = getattr(module, architecture)(images, mode, variant)
-        logits = layers.classifier(net, mode, num_classes, dropout_seed,
-                                   _DROPOUT_KEEP_PROB[architecture])
+        logits = layers.classifier(
+            net, mode, num_classes, dropout_seed, _DROPOUT_KEEP_PROB[architecture]
+        )
     end_points['Logits'] = logits
     return Network(logits, end_points, mode.batch_norm_statistics)
 
@@ -88,5 +102,7 @@ def scope_name(model_name):
 
 def _lookup(model_name):
     if model_name not in _MODELS:
-        raise ValueError('unknown model_name %r; known are %s' % (model_name, ', '.join(_MODELS)))
+        raise ValueError(
+            'unknown model_name {!r}; known are {}'.format(model_name, ', '.join(_MODELS))
+        )
     return _MODELS[model_name]

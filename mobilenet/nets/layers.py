@@ -4,6 +4,7 @@ Sources: tensorflow/models, research/slim/nets/mobilenet_v1.py (mobilenet_v1_arg
 nets/mobilenet/mobilenet.py (training_scope): all weights truncated normal with stddev 0.09, biases
 zero, batch norm with gamma and beta and epsilon 0.001, padding SAME, relu6.
 """
+
 import collections
 import zlib
 
@@ -14,14 +15,15 @@ BATCH_NORM_EPSILON = 0.001
 
 # How the layers of one network are built. batch_norm_statistics is filled while it is built.
 Mode = collections.namedtuple(
-    'Mode', ['training', 'compute_dtype', 'stock_relu6_gradient', 'batch_norm_statistics'])
+    'Mode', ['training', 'compute_dtype', 'stock_relu6_gradient', 'batch_norm_statistics']
+)
 
 
 def make_mode(training, compute_dtype, stock_relu6_gradient=False):
     """A Mode without any statistics yet. Raises ValueError on a dtype without a CPU kernel."""
     compute_dtype = tf.as_dtype(compute_dtype)
     if compute_dtype not in (tf.float32, tf.float16):
-        raise ValueError('compute_dtype must be float32 or float16, not %s' % compute_dtype.name)
+        raise ValueError(f'compute_dtype must be float32 or float16, not {compute_dtype.name}')
     return Mode(bool(training), compute_dtype, stock_relu6_gradient, [])
 
 
@@ -29,8 +31,10 @@ def check_images(images):
     """Raises ValueError unless images are [batch, height, width, channels] with static sizes."""
     shape = images.shape
     if shape.ndims != 4 or not shape[1:].is_fully_defined():
-        raise ValueError('images must be [batch, height, width, channels] with static height, '
-                         'width and channels, not %s' % shape)
+        raise ValueError(
+            'images must be [batch, height, width, channels] with static height, '
+            f'width and channels, not {shape}'
+        )
 
 
 def network_scope(name):
@@ -58,9 +62,8 @@ def _weights(name, shape):
     def initializer(shape, dtype=tf.float32, partition_info=None):
         del partition_info
         graph_seed = tf.get_default_graph().seed or 0
-        seed = [graph_seed & 0x7fffffff, zlib.crc32(full_name.encode()) & 0x7fffffff]
-        return tf.random.stateless_truncated_normal(shape, seed, stddev=WEIGHTS_STDDEV,
-                                                    dtype=dtype)
+        seed = [graph_seed & 0x7FFFFFFF, zlib.crc32(full_name.encode()) & 0x7FFFFFFF]
+        return tf.random.stateless_truncated_normal(shape, seed, stddev=WEIGHTS_STDDEV, dtype=dtype)
 
     return tf.get_variable(name, shape, initializer=initializer)
 
@@ -76,17 +79,21 @@ def _convolve(inputs, weights, mode, convolution):
 def conv2d(inputs, mode, filters, kernel_size=1, stride=1):
     """2-D convolution with padding SAME, variable `weights` [k, k, in, filters], no bias."""
     weights = _weights('weights', [kernel_size, kernel_size, inputs.shape[-1].value, filters])
-    return _convolve(inputs, weights, mode, lambda x, w: tf.nn.conv2d(
-        x, w, strides=[1, stride, stride, 1], padding='SAME'))
+    return _convolve(
+        inputs,
+        weights,
+        mode,
+        lambda x, w: tf.nn.conv2d(x, w, strides=[1, stride, stride, 1], padding='SAME'),
+    )
 
 
 def depthwise_conv2d(inputs, mode, kernel_size=3, stride=1):
     """Depthwise convolution with padding SAME, variable `depthwise_weights` [k, k, in, 1]."""
-    weights = _weights('depthwise_weights',
-                       [kernel_size, kernel_size, inputs.shape[-1].value, 1])
+    weights = _weights('depthwise_weights', [kernel_size, kernel_size, inputs.shape[-1].value, 1])
     padding = 'SAME'
-    (top, bottom), columns = [_same_padding(inputs.shape[axis].value, kernel_size, stride)
-                              for axis in (1, 2)]
+    (top, bottom), columns = [
+        _same_padding(inputs.shape[axis].value, kernel_size, stride) for axis in (1, 2)
+    ]
     output_height = -(-inputs.shape[1].value // stride)
     if output_height == 2 and top and bottom:
         # oneDNN's gradient for the weights is broken here: with a 3x3 kernel, two rows of output
@@ -94,8 +101,12 @@ def depthwise_conv2d(inputs, mode, kernel_size=3, stride=1):
         # images meet it (V1 at 32x32: 2x2 inputs from layer 7 on). Given the zeros, it is sound.
         inputs = tf.pad(inputs, [(0, 0), (top, bottom), columns, (0, 0)])
         padding = 'VALID'
-    return _convolve(inputs, weights, mode, lambda x, w: tf.nn.depthwise_conv2d(
-        x, w, strides=[1, stride, stride, 1], padding=padding))
+    return _convolve(
+        inputs,
+        weights,
+        mode,
+        lambda x, w: tf.nn.depthwise_conv2d(x, w, strides=[1, stride, stride, 1], padding=padding),
+    )
 
 
 def _same_padding(size, kernel_size, stride):
@@ -124,13 +135,22 @@ def batch_norm(inputs, mode):
         gamma = tf.get_variable('gamma', channels, initializer=ones)
         beta = tf.get_variable('beta', channels, initializer=zeros)
         moving_mean = tf.get_variable('moving_mean', channels, initializer=zeros, trainable=False)
-        moving_variance = tf.get_variable('moving_variance', channels, initializer=ones,
-                                          trainable=False)
+        moving_variance = tf.get_variable(
+            'moving_variance', channels, initializer=ones, trainable=False
+        )
         if not mode.training:
-            return tf.nn.fused_batch_norm(inputs, gamma, beta, moving_mean, moving_variance,
-                                          epsilon=BATCH_NORM_EPSILON, is_training=False)[0]
-        outputs, mean, variance = tf.nn.fused_batch_norm(inputs, gamma, beta,
-                                                         epsilon=BATCH_NORM_EPSILON)
+            return tf.nn.fused_batch_norm(
+                inputs,
+                gamma,
+                beta,
+                moving_mean,
+                moving_variance,
+                epsilon=BATCH_NORM_EPSILON,
+                is_training=False,
+            )[0]
+        outputs, mean, variance = tf.nn.fused_batch_norm(
+            inputs, gamma, beta, epsilon=BATCH_NORM_EPSILON
+        )
         mode.batch_norm_statistics.extend([(moving_mean, mean), (moving_variance, variance)])
         return outputs
 

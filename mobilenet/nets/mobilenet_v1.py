@@ -1,4 +1,5 @@
 """MobileNetV1 (Howard et al., 2017, arXiv:1704.04861, table 1), named as TF-slim's mobilenet_v1."""
+
 import collections
 
 from mobilenet.nets import layers
@@ -6,10 +7,18 @@ from mobilenet.nets import layers
 # (stride of the depthwise convolution, filters of the pointwise convolution) of layers 1 to 13.
 _SEPARABLE_LAYERS = (
     (1, 64),
-    (2, 128), (1, 128),
-    (2, 256), (1, 256),
-    (2, 512), (1, 512), (1, 512), (1, 512), (1, 512), (1, 512),
-    (2, 1024), (1, 1024),
+    (2, 128),
+    (1, 128),
+    (2, 256),
+    (1, 256),
+    (2, 512),
+    (1, 512),
+    (1, 512),
+    (1, 512),
+    (1, 512),
+    (1, 512),
+    (2, 1024),
+    (1, 1024),
 )
 _MIN_DEPTH = 8
 
@@ -22,6 +31,7 @@ def mobilenet_v1(images, mode, depth_multiplier):
       mode: layers.Mode.
       depth_multiplier: scales all widths, which are cut to an integer and at least 8.
     """
+
     def depth(filters):
         return max(int(filters * depth_multiplier), _MIN_DEPTH)
 

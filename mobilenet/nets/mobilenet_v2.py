@@ -1,5 +1,6 @@
 """MobileNetV2 (Sandler et al., 2018, arXiv:1801.04381, table 2), named as TF-slim's
 mobilenet_v2."""
+
 import collections
 
 import tensorflow as tf
@@ -28,6 +29,7 @@ def mobilenet_v2(images, mode, depth_multiplier):
       depth_multiplier: scales all widths, rounded to multiples of 8. The last convolution is
         widened above 1, but not narrowed below (slim's finegrain_classification_mode).
     """
+
     def depth(filters):
         return layers.make_divisible(filters * depth_multiplier)
 
@@ -39,8 +41,9 @@ def mobilenet_v2(images, mode, depth_multiplier):
         for repetition in range(repetitions):
             scope = 'expanded_conv_%d' % block if block else 'expanded_conv'
             stride = first_stride if repetition == 0 else 1
-            net = _inverted_residual(net, mode, scope, expansion, depth(filters), stride,
-                                     end_points)
+            net = _inverted_residual(
+                net, mode, scope, expansion, depth(filters), stride, end_points
+            )
             block += 1
     last_filters = max(depth(_LAST_FILTERS), _LAST_FILTERS)
     net = end_points['Conv_1'] = layers.conv_block(net, mode, 'Conv_1', last_filters)
@@ -55,8 +58,9 @@ def _inverted_residual(inputs, mode, scope, expansion, filters, stride, end_poin
     channels = inputs.shape[-1].value
     with tf.variable_scope(scope):
         if expansion > 1:
-            net = layers.conv_block(net, mode, 'expand',
-                                    layers.make_divisible(channels * expansion))
+            net = layers.conv_block(
+                net, mode, 'expand', layers.make_divisible(channels * expansion)
+            )
             end_points[scope + '/expand'] = net
         net = layers.depthwise_block(net, mode, 'depthwise', stride=stride)
         end_points[scope + '/depthwise'] = net

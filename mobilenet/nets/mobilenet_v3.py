@@ -1,5 +1,6 @@
 """MobileNetV3 (Howard et al., 2019, arXiv:1905.02244, tables 1 and 2), named as TF-slim's
 mobilenet_v3."""
+
 import collections
 
 import tensorflow as tf
@@ -58,8 +59,9 @@ def mobilenet_v3(images, mode, variant):
     """
     blocks, last_filters, features = _VARIANTS[variant]
     end_points = collections.OrderedDict()
-    net = layers.conv_block(images, mode, 'Conv', 16, kernel_size=3, stride=2,
-                            activation=hard_swish)
+    net = layers.conv_block(
+        images, mode, 'Conv', 16, kernel_size=3, stride=2, activation=hard_swish
+    )
     end_points['Conv'] = net
     for i, block in enumerate(blocks):
         scope = 'expanded_conv_%d' % i if i else 'expanded_conv'
@@ -112,8 +114,7 @@ def _bottleneck(inputs, mode, scope, block, end_points):
         if block.expanded > channels:
             net = layers.conv_block(net, mode, 'expand', block.expanded, activation=activation)
             end_points[scope + '/expand'] = net
-        net = layers.depthwise_block(net, mode, 'depthwise', block.kernel, block.stride,
-                                     activation)
+        net = layers.depthwise_block(net, mode, 'depthwise', block.kernel, block.stride, activation)
         end_points[scope + '/depthwise'] = net
         if block.squeeze:
             net = end_points[scope + '/squeeze_excite'] = squeeze_excite(net, mode)

@@ -7,6 +7,7 @@ The images are 500x375 JPEGs of 72 to 110 kB, cut from scikit-learn's two photog
 a temporary TFRecord. All pipelines take turns in one process, several rounds; what counts is the
 median of the rounds.
 """
+
 import argparse
 import io
 import os
@@ -17,10 +18,10 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-import data  # noqa: E402
-from data import examples, quiet, tfrecord, workers  # noqa: E402
+import data
+from data import examples, quiet, tfrecord, workers
 
 HEIGHT, WIDTH = 375, 500
 REFERENCE_CALLS = 24  # the reference's num_parallel_calls
@@ -30,13 +31,14 @@ def write_images(folder, count, num_records):
     """`count` images, each at the first quality that makes it 72 kB, as records of both splits."""
     from PIL import Image
     from sklearn.datasets import load_sample_images
+
     random, photographs, sizes = np.random.RandomState(0), load_sample_images().images, []
     records = []
     for i in range(count):
         photograph = photographs[i % 2]
         y = random.randint(photograph.shape[0] - HEIGHT + 1)
         x = random.randint(photograph.shape[1] - WIDTH + 1)
-        pixels = photograph[y:y + HEIGHT, x:x + WIDTH] + random.normal(0, 4, [HEIGHT, WIDTH, 1])
+        pixels = photograph[y : y + HEIGHT, x : x + WIDTH] + random.normal(0, 4, [HEIGHT, WIDTH, 1])
         image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
         for quality in range(84, 99):
             encoded = io.BytesIO()
@@ -44,27 +46,39 @@ def write_images(folder, count, num_records):
             if encoded.tell() >= 72000:
                 break
         sizes.append(encoded.tell())
-        records.append(examples.image_example(encoded.getvalue(), 'JPEG', HEIGHT, WIDTH, 3,
-                                              1 + i % 1000))
+        records.append(
+            examples.image_example(encoded.getvalue(), 'JPEG', HEIGHT, WIDTH, 3, 1 + i % 1000)
+        )
     for split in examples.SPLITS:
         path = os.path.join(folder, examples.shard_name(split, 0, 1))
         with tfrecord.TFRecordWriter(path) as writer:
             for i in range(num_records):
                 writer.write(records[i % count])
-    print('%d images, %.0f to %.0f kB, mean %.0f kB'
-          % (count, min(sizes) / 1e3, max(sizes) / 1e3, np.mean(sizes) / 1e3))
+    print(
+        '%d images, %.0f to %.0f kB, mean %.0f kB'
+        % (count, min(sizes) / 1e3, max(sizes) / 1e3, np.mean(sizes) / 1e3)
+    )
 
 
 def parsed(tf, folder, split):
     """The records as the reference reads them: (encoded, boxes [1, m, 4])."""
+
     def parse(record):
         box = tf.VarLenFeature(tf.float32)
-        features = tf.parse_single_example(record, dict(
-            {'image/encoded': tf.FixedLenFeature([], tf.string),
-             'image/class/label': tf.FixedLenFeature([], tf.int64)},
-            **{'image/object/bbox/' + side: box for side in ('ymin', 'xmin', 'ymax', 'xmax')}))
-        sides = [tf.expand_dims(features['image/object/bbox/' + side].values, 0)
-                 for side in ('ymin', 'xmin', 'ymax', 'xmax')]
+        features = tf.parse_single_example(
+            record,
+            dict(
+                {
+                    'image/encoded': tf.FixedLenFeature([], tf.string),
+                    'image/class/label': tf.FixedLenFeature([], tf.int64),
+                },
+                **{'image/object/bbox/' + side: box for side in ('ymin', 'xmin', 'ymax', 'xmax')},
+            ),
+        )
+        sides = [
+            tf.expand_dims(features['image/object/bbox/' + side].values, 0)
+            for side in ('ymin', 'xmin', 'ymax', 'xmax')
+        ]
         boxes = tf.transpose(tf.expand_dims(tf.concat(sides, 0), 0), [0, 2, 1])
         return features['image/encoded'], boxes, features['image/class/label']
 
@@ -80,8 +94,14 @@ def reference_training(tf, folder, size, batch_size):
         encoded, boxes, label = parse(record)
         image = tf.image.convert_image_dtype(tf.image.decode_jpeg(encoded, channels=3), tf.float32)
         begin, extent, _ = tf.image.sample_distorted_bounding_box(
-            tf.shape(image), boxes, min_object_covered=0.1, aspect_ratio_range=(0.75, 1.33),
-            area_range=(0.05, 1.0), max_attempts=100, use_image_if_no_bounding_boxes=True)
+            tf.shape(image),
+            boxes,
+            min_object_covered=0.1,
+            aspect_ratio_range=(0.75, 1.33),
+            area_range=(0.05, 1.0),
+            max_attempts=100,
+            use_image_if_no_bounding_boxes=True,
+        )
         image = tf.slice(image, begin, extent)
         image = tf.image.resize_bilinear(tf.expand_dims(image, 0), [size, size])[0]
         image = tf.image.random_flip_left_right(image)
@@ -92,13 +112,19 @@ def reference_training(tf, folder, size, batch_size):
         def saturation(image):
             return tf.image.random_saturation(image, lower=0.5, upper=1.5)
 
-        image = tf.cond(tf.random_uniform([]) < 0.5, lambda: saturation(brightness(image)),
-                        lambda: brightness(saturation(image)))
+        image = tf.cond(
+            tf.random_uniform([]) < 0.5,
+            lambda: saturation(brightness(image)),
+            lambda: brightness(saturation(image)),
+        )
         image = tf.clip_by_value(image, 0.0, 1.0)
         return (image - 0.5) * 2.0, label
 
-    return records.map(preprocess, num_parallel_calls=REFERENCE_CALLS).batch(
-        batch_size, drop_remainder=True).prefetch(2)
+    return (
+        records.map(preprocess, num_parallel_calls=REFERENCE_CALLS)
+        .batch(batch_size, drop_remainder=True)
+        .prefetch(2)
+    )
 
 
 def plain_evaluation(tf, folder, size, batch_size):
@@ -112,8 +138,11 @@ def plain_evaluation(tf, folder, size, batch_size):
         image = tf.image.resize_bilinear(tf.expand_dims(image, 0), [size, size])[0]
         return (image - 0.5) * 2.0, label
 
-    return records.map(preprocess, num_parallel_calls=REFERENCE_CALLS).batch(
-        batch_size, drop_remainder=True).prefetch(2)
+    return (
+        records.map(preprocess, num_parallel_calls=REFERENCE_CALLS)
+        .batch(batch_size, drop_remainder=True)
+        .prefetch(2)
+    )
 
 
 def crop_decoding(tf, pipeline, count, batch_size, threads):
@@ -123,17 +152,23 @@ def crop_decoding(tf, pipeline, count, batch_size, threads):
     windows = np.array([example.window for example in shown])
 
     def decode(encoded, window):
-        return tf.shape(tf.image.decode_and_crop_jpeg(encoded, window, channels=3,
-                                                      fancy_upscaling=True))
+        return tf.shape(
+            tf.image.decode_and_crop_jpeg(encoded, window, channels=3, fancy_upscaling=True)
+        )
 
-    return tf.data.Dataset.from_tensor_slices((encoded, windows)).map(
-        decode, num_parallel_calls=threads).batch(batch_size).prefetch(2)
+    return (
+        tf.data.Dataset.from_tensor_slices((encoded, windows))
+        .map(decode, num_parallel_calls=threads)
+        .batch(batch_size)
+        .prefetch(2)
+    )
 
 
 def measure(tf, datasets, batches, batch_size, rounds):
     """({name: images/s by round}, {name: CPU ms an image}); pipelines take turns, start to end."""
-    iterators = {name: tf.data.make_initializable_iterator(dataset)
-                 for name, dataset in datasets.items()}
+    iterators = {
+        name: tf.data.make_initializable_iterator(dataset) for name, dataset in datasets.items()
+    }
     following = {name: tf.group(iterator.get_next()) for name, iterator in iterators.items()}
     rates, cpu = {name: [] for name in datasets}, {name: [] for name in datasets}
     with tf.Session() as session:
@@ -154,18 +189,31 @@ def bench(tf, folder, args):
     validation = data.open_dataset('imagenet', folder, 'validation')
 
     def training(normalize_on, on_bad_record='stop'):
-        return data.TrainPipeline(train, args.batch_size, args.image_size, 'inception_v2',
-                                  num_threads=args.threads, normalize_on=normalize_on,
-                                  on_bad_record=on_bad_record)
+        return data.TrainPipeline(
+            train,
+            args.batch_size,
+            args.image_size,
+            'inception_v2',
+            num_threads=args.threads,
+            normalize_on=normalize_on,
+            on_bad_record=on_bad_record,
+        )
 
     def evaluation(normalize_on):
-        return data.EvalPipeline(validation, args.batch_size, args.image_size, 'inception_v2',
-                                 num_threads=args.threads, normalize_on=normalize_on)
+        return data.EvalPipeline(
+            validation,
+            args.batch_size,
+            args.image_size,
+            'inception_v2',
+            num_threads=args.threads,
+            normalize_on=normalize_on,
+        )
 
     datasets = {
         'reference': reference_training(tf, folder, args.image_size, args.batch_size),
-        'crop_decode': crop_decoding(tf, training('device'), args.batches * args.batch_size,
-                                     args.batch_size, args.threads),
+        'crop_decode': crop_decoding(
+            tf, training('device'), args.batches * args.batch_size, args.batch_size, args.threads
+        ),
         'train': training('device').dataset(0, args.batches),
         'train_float': training('host').dataset(0, args.batches),
         'train_skip': training('device', 'skip').dataset(0, args.batches),
@@ -175,13 +223,17 @@ def bench(tf, folder, args):
     }
     rates, cpu = measure(tf, datasets, args.batches, args.batch_size, args.rounds)
     for name, values in rates.items():
-        print('%-12s %6.0f images/s (median; %.0f to %.0f)  %.2f ms of CPU an image'
-              % (name, np.median(values), min(values), max(values), np.median(cpu[name])))
-    for name, numerator, denominator in (('train_over_reference', 'train', 'reference'),
-                                         ('train_over_crop_decode', 'train', 'crop_decode'),
-                                         ('eval_over_plain', 'eval', 'plain')):
+        print(
+            '%-12s %6.0f images/s (median; %.0f to %.0f)  %.2f ms of CPU an image'
+            % (name, np.median(values), min(values), max(values), np.median(cpu[name]))
+        )
+    for name, numerator, denominator in (
+        ('train_over_reference', 'train', 'reference'),
+        ('train_over_crop_decode', 'train', 'crop_decode'),
+        ('eval_over_plain', 'eval', 'plain'),
+    ):
         # Round by round: what else the machine does in a round then meets both.
-        print('ratio %s %.3f' % (name, np.median(np.array(rates[numerator]) / rates[denominator])))
+        print(f'ratio {name} {np.median(np.array(rates[numerator]) / rates[denominator]):.3f}')
 
 
 def resident_megabytes():
@@ -191,9 +243,14 @@ def resident_megabytes():
 
 def memory(tf, folder, args):
     """Peak and growth of resident memory over many batches."""
-    pipeline = data.TrainPipeline(data.open_dataset('imagenet', folder, 'train'), args.batch_size,
-                                  args.image_size, 'inception_v2', num_threads=args.threads,
-                                  normalize_on=args.normalize_on)
+    pipeline = data.TrainPipeline(
+        data.open_dataset('imagenet', folder, 'train'),
+        args.batch_size,
+        args.image_size,
+        'inception_v2',
+        num_threads=args.threads,
+        normalize_on=args.normalize_on,
+    )
     following = tf.data.make_initializable_iterator(pipeline.dataset())
     step, seen = tf.group(*following.get_next()), []
     with tf.Session() as session:
@@ -205,29 +262,35 @@ def memory(tf, folder, args):
                 print('batch %d: %.0f MB' % (batch + 1, seen[-1]), flush=True)
     tenth = max(1, len(seen) // 10)
     print('peak_rss_mb %.0f' % (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6))
-    print('growth_mb %.0f' % (max(seen[-tenth:]) - max(seen[tenth:2 * tenth])))
+    print('growth_mb %.0f' % (max(seen[-tenth:]) - max(seen[tenth : 2 * tenth])))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--memory', action='store_true', help='measure memory instead of speed')
     parser.add_argument('--batch_size', type=int, help='default 64; with --memory 256')
-    parser.add_argument('--batches', type=int,
-                        help='a round, default 24; with --memory in all, default 5000')
+    parser.add_argument(
+        '--batches', type=int, help='a round, default 24; with --memory in all, default 5000'
+    )
     parser.add_argument('--rounds', type=int, default=9)
     parser.add_argument('--images', type=int, default=256, help='different images, default 256')
     parser.add_argument('--image_size', type=int, default=224)
     parser.add_argument('--threads', type=int, default=workers.available_cores())
-    parser.add_argument('--normalize_on', default='host', choices=('host', 'device'),
-                        help='of --memory; speed is shown for both')
+    parser.add_argument(
+        '--normalize_on',
+        default='host',
+        choices=('host', 'device'),
+        help='of --memory; speed is shown for both',
+    )
     args = parser.parse_args()
     args.batch_size = args.batch_size or (256 if args.memory else 64)
     args.batches = args.batches or (5000 if args.memory else 24)
     tf = quiet.import_tensorflow()
     with tempfile.TemporaryDirectory() as folder:
         os.environ['XDG_CACHE_HOME'] = folder  # no index of these files is worth keeping
-        write_images(folder, args.images,
-                     args.images if args.memory else args.batches * args.batch_size)
+        write_images(
+            folder, args.images, args.images if args.memory else args.batches * args.batch_size
+        )
         (memory if args.memory else bench)(tf, folder, args)
 
 

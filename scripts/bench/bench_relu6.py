@@ -6,6 +6,7 @@ them alike; the figure of each is its median step. All but `relu_grad` give the 
 which is checked first; `relu_grad` forgets the bound at 6 and shows what is left to gain.
 The last lines are `ratio NAME VALUE`: images/s of NAME over those of the stock kernel.
 """
+
 import argparse
 import os
 import sys
@@ -16,11 +17,11 @@ os.environ.setdefault('KMP_BLOCKTIME', '0')
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..'))
 
-import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
-from tensorflow.python.ops import gen_nn_ops  # noqa: E402
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.ops import gen_nn_ops
 
-from mobilenet import nets  # noqa: E402
+from mobilenet import nets
 
 
 def stock(grad, outputs):
@@ -53,8 +54,14 @@ def six_minus_by_batch_norm(grad, outputs):
     channels = [outputs.shape[-1].value]
     # The raw op: tf.nn.fused_batch_norm raises epsilon to 1e-5, and y = 6 would no longer give 0.
     six_minus = gen_nn_ops._fused_batch_norm(
-        outputs, tf.fill(channels, -1.0), tf.fill(channels, 6.0), tf.zeros(channels),
-        tf.ones(channels), epsilon=0.0, is_training=False)[0]
+        outputs,
+        tf.fill(channels, -1.0),
+        tf.fill(channels, 6.0),
+        tf.zeros(channels),
+        tf.ones(channels),
+        epsilon=0.0,
+        is_training=False,
+    )[0]
     return gen_nn_ops.relu_grad(gen_nn_ops.relu_grad(grad, outputs), six_minus)
 
 
@@ -62,8 +69,16 @@ def relu_grad(grad, outputs):
     return gen_nn_ops.relu_grad(grad, outputs)
 
 
-CANDIDATES = (stock, masked, where, relu_grad_twice, relu_grad_upper_first, relu_grad_of_minimum,
-              six_minus_by_batch_norm, relu_grad)
+CANDIDATES = (
+    stock,
+    masked,
+    where,
+    relu_grad_twice,
+    relu_grad_upper_first,
+    relu_grad_of_minimum,
+    six_minus_by_batch_norm,
+    relu_grad,
+)
 
 
 def register(candidate):
@@ -74,15 +89,27 @@ def register(candidate):
 
 def check_equal(candidate):
     """Exits with an error unless the candidate gives Relu6Grad's values on the borders too."""
-    special = [0, 6, np.nextafter(np.float32(0), np.float32(1)),
-               np.nextafter(np.float32(6), np.float32(0)), 1e-30, 3, 5.5, 0.1]
+    special = [
+        0,
+        6,
+        np.nextafter(np.float32(0), np.float32(1)),
+        np.nextafter(np.float32(6), np.float32(0)),
+        1e-30,
+        3,
+        5.5,
+        0.1,
+    ]
     outputs = np.tile(np.float32(special), [1, 4, 4, 1])
     grad = np.random.RandomState(0).randn(*outputs.shape).astype(np.float32)
     with tf.Graph().as_default(), tf.Session() as session:
-        got, wanted = session.run([candidate(tf.constant(grad), tf.constant(outputs)),
-                                   stock(tf.constant(grad), tf.constant(outputs))])
+        got, wanted = session.run(
+            [
+                candidate(tf.constant(grad), tf.constant(outputs)),
+                stock(tf.constant(grad), tf.constant(outputs)),
+            ]
+        )
     if not np.array_equal(got, wanted):
-        raise SystemExit('%s differs from Relu6Grad' % candidate.__name__)
+        raise SystemExit(f'{candidate.__name__} differs from Relu6Grad')
 
 
 def make_step(candidate, args):
@@ -92,8 +119,9 @@ def make_step(candidate, args):
         shape = [args.batch_size, args.image_size, args.image_size, 3]
         images = tf.Variable(tf.random.stateless_uniform(shape, [1, 2], -1, 1), trainable=False)
         labels = tf.zeros([args.batch_size], tf.int32)
-        network = nets.build(args.model_name, images, 1000, training=True,
-                             stock_relu6_gradient=True)
+        network = nets.build(
+            args.model_name, images, 1000, training=True, stock_relu6_gradient=True
+        )
         loss = tf.losses.sparse_softmax_cross_entropy(labels, network.logits)
         train_op = tf.train.MomentumOptimizer(0.01, 0.9).minimize(loss)
         config = tf.ConfigProto(inter_op_parallelism_threads=2)
@@ -103,14 +131,19 @@ def make_step(candidate, args):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--model_name', default='mobilenet_v1', choices=nets.MODEL_NAMES)
     parser.add_argument('--batch_size', type=int, default=32)
     parser.add_argument('--image_size', type=int, default=224)
     parser.add_argument('--rounds', type=int, default=5, help='steps of each candidate')
-    parser.add_argument('--candidates', nargs='+', choices=[c.__name__ for c in CANDIDATES],
-                        default=[c.__name__ for c in CANDIDATES])
+    parser.add_argument(
+        '--candidates',
+        nargs='+',
+        choices=[c.__name__ for c in CANDIDATES],
+        default=[c.__name__ for c in CANDIDATES],
+    )
     args = parser.parse_args()
     candidates = [c for c in CANDIDATES if c is stock or c.__name__ in args.candidates]
     for candidate in candidates:
@@ -129,7 +162,7 @@ def main():
         print('%-24s %6.2f images/s' % (candidate.__name__, args.batch_size / median))
     for candidate, median in zip(candidates, medians):
         if candidate is not stock:
-            print('ratio %s %.3f' % (candidate.__name__, medians[0] / median))
+            print(f'ratio {candidate.__name__} {medians[0] / median:.3f}')
 
 
 if __name__ == '__main__':

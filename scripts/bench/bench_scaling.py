@@ -8,6 +8,7 @@ built as train_loop.py builds them (its step, sunk, its device and collectives);
 input pipeline is in the figures. The two sides take turns, a few steps each, so that other load meets them alike.
 The last line is `ratio two_ranks_over_one VALUE`: images/s over images/s, medians over the turns.
 """
+
 import argparse
 import os
 import statistics
@@ -18,13 +19,17 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, ROOT)
 
-from hccl import launcher  # noqa: E402
+from hccl import launcher
 
 
 def parse():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--model_name', default='mobilenet_v1')
-    parser.add_argument('--batch_size', type=int, default=32, help='images a step, over all ranks; default 32')
+    parser.add_argument(
+        '--batch_size', type=int, default=32, help='images a step, over all ranks; default 32'
+    )
     parser.add_argument('--image_size', type=int, default=224)
     parser.add_argument('--turns', type=int, default=7, help='turns of each side, default 7')
     parser.add_argument('--steps', type=int, default=3, help='steps in a turn, default 3')
@@ -34,27 +39,45 @@ def parse():
 def rank_main(args):
     """One rank: for each line `N` on stdin runs N steps and answers with a line."""
     import data
-    import train_loop
     from mobilenet import devices, hyperparameters
+    import train_loop
+
     rank, size, addresses = launcher.rank_of(os.environ)
     batch_size = args.batch_size // size
-    flags = train_loop.parse(['--device=host', '--dataset_name=synthetic', '--model_name=' + args.model_name,
-                              '--image_size={}'.format(args.image_size), '--batch_size={}'.format(batch_size)])
+    flags = train_loop.parse(
+        [
+            '--device=host',
+            '--dataset_name=synthetic',
+            '--model_name=' + args.model_name,
+            f'--image_size={args.image_size}',
+            f'--batch_size={batch_size}',
+        ]
+    )
     dataset = data.open_dataset('synthetic', None, 'train')
     hp = hyperparameters.from_flags(flags, dataset, size, 'host')
     tf = devices.import_tensorflow()
     from mobilenet import ranks, train_step
     from mobilenet import state as run_state
+
     device = devices.create(flags, addresses, rank)
     collectives = train_loop.make_collectives(flags, rank, size, addresses)
 
     state = run_state.create(hp.initial_loss_scale, size)
     shape = [batch_size, args.image_size, args.image_size, 3]
-    images = tf.get_variable('images', initializer=tf.random.stateless_uniform(shape, [rank, 1], -1, 1), trainable=False,
-                             use_resource=True, collections=[tf.GraphKeys.LOCAL_VARIABLES])
+    images = tf.get_variable(
+        'images',
+        initializer=tf.random.stateless_uniform(shape, [rank, 1], -1, 1),
+        trainable=False,
+        use_resource=True,
+        collections=[tf.GraphKeys.LOCAL_VARIABLES],
+    )
     labels = tf.random.stateless_uniform([batch_size], [rank, 2], 0, hp.num_classes, tf.int32)
-    loop = device.sink(lambda: train_step.build(images.read_value(), labels, hp, state, device, collectives).train_op,
-                       state.values)
+    loop = device.sink(
+        lambda: (
+            train_step.build(images.read_value(), labels, hp, state, device, collectives).train_op
+        ),
+        state.values,
+    )
     broadcast = ranks.Broadcast(tf.global_variables(), state.counters, collectives)
     initialize = [tf.global_variables_initializer(), tf.local_variables_initializer()]
     config = device.session_config(args.steps, size)
@@ -73,25 +96,37 @@ class Side:
 
     def __init__(self, name, cores):
         self.name, self.seconds = name, []
-        addresses = ['127.0.0.1:{}'.format(port) for port in launcher.free_ports(len(cores))]
+        addresses = [f'127.0.0.1:{port}' for port in launcher.free_ports(len(cores))]
         self._ranks = [self._start(rank, mine, addresses) for rank, mine in enumerate(cores)]
 
     @staticmethod
     def _start(rank, cores, addresses):
-        env = dict(os.environ, RANK_ID=str(rank), RANK_SIZE=str(len(addresses)), OMP_NUM_THREADS=str(len(cores)),
-                   MOBILENET_RANK_ADDRESSES=','.join(addresses), PYTHONWARNINGS='ignore')
-        return subprocess.Popen([sys.executable] + sys.argv, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                universal_newlines=True, preexec_fn=lambda: os.sched_setaffinity(0, cores))
+        env = dict(
+            os.environ,
+            RANK_ID=str(rank),
+            RANK_SIZE=str(len(addresses)),
+            OMP_NUM_THREADS=str(len(cores)),
+            MOBILENET_RANK_ADDRESSES=','.join(addresses),
+            PYTHONWARNINGS='ignore',
+        )
+        return subprocess.Popen(
+            [sys.executable] + sys.argv,
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            universal_newlines=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, cores),
+        )
 
     def turn(self, steps):
         """Runs so many steps on all ranks; gives the seconds a step took."""
         start = time.perf_counter()
         for rank in self._ranks:
-            rank.stdin.write('{}\n'.format(steps))
+            rank.stdin.write(f'{steps}\n')
             rank.stdin.flush()
         for rank in self._ranks:
             if rank.stdout.readline() != 'ran\n':
-                raise SystemExit('{}: a rank ended, with exit status {}'.format(self.name, rank.wait()))
+                raise SystemExit(f'{self.name}: a rank ended, with exit status {rank.wait()}')
         return (time.perf_counter() - start) / steps
 
     def end(self):
@@ -106,20 +141,28 @@ def main(args):
         raise SystemExit('bench_scaling.py: it takes two cores, this process may use one')
     sides = []
     try:
-        sides += [Side('1 rank, 2 cores', [cores]), Side('2 ranks, 1 core each', [cores[:1], cores[1:]])]
+        sides += [
+            Side('1 rank, 2 cores', [cores]),
+            Side('2 ranks, 1 core each', [cores[:1], cores[1:]]),
+        ]
         for side in sides:
             side.turn(args.steps)  # plans the graph
         for number in range(args.turns):
             for side in sides if number % 2 else sides[::-1]:
                 side.seconds.append(side.turn(args.steps))
-                print('turn {}: {:<22} {:7.1f} ms a step'.format(number + 1, side.name, side.seconds[-1] * 1e3), flush=True)
+                print(
+                    f'turn {number + 1}: {side.name:<22} {side.seconds[-1] * 1e3:7.1f} ms a step',
+                    flush=True,
+                )
     finally:
         for side in sides:
             side.end()
     one, two = [statistics.median(side.seconds) for side in sides]
     for side, median in zip(sides, (one, two)):
-        print('{:<22} {:7.1f} ms a step, {:6.2f} images/s'.format(side.name, median * 1e3, args.batch_size / median))
-    print('ratio two_ranks_over_one {:.3f}'.format(one / two))
+        print(
+            f'{side.name:<22} {median * 1e3:7.1f} ms a step, {args.batch_size / median:6.2f} images/s'
+        )
+    print(f'ratio two_ranks_over_one {one / two:.3f}')
 
 
 if __name__ == '__main__':

@@ -7,8 +7,14 @@ import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 
-from hccl.manage.api import (create_group, destroy_group, get_local_rank_id, get_local_rank_size,
-                             get_rank_id, get_rank_size)
+from hccl.manage.api import (
+    create_group,
+    destroy_group,
+    get_local_rank_id,
+    get_local_rank_size,
+    get_rank_id,
+    get_rank_size,
+)
 from hccl.split.api import set_split_strategy_by_idx, set_split_strategy_by_size
 from npu_bridge.estimator import npu_ops
 from npu_bridge.estimator.npu import npu_scope, util

@@ -10,13 +10,13 @@ strategies = {}
 
 def set_split_strategy_by_idx(idxList, group=WORLD):
     if sorted(set(idxList)) != list(idxList) or idxList[0] < 0:
-        raise ValueError('indices must rise from 0 or above: %s' % idxList)
+        raise ValueError(f'indices must rise from 0 or above: {idxList}')
     _set('idx', idxList, group)
 
 
 def set_split_strategy_by_size(dataSizeList, group=WORLD):
     if any(p < 0 for p in dataSizeList) or abs(sum(dataSizeList) - 100) > 1e-6:
-        raise ValueError('percentages must add up to 100: %s' % dataSizeList)
+        raise ValueError(f'percentages must add up to 100: {dataSizeList}')
     _set('size', dataSizeList, group)
 
 

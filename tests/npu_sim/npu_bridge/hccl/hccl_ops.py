@@ -8,7 +8,8 @@ WORLD = 'hccl_world_group'
 
 def allreduce(tensor, reduction, fusion=1, fusion_id=-1, group=WORLD):
     return gen_hccl_ops.hcom_all_reduce(
-        input=tensor, reduction=reduction, fusion=fusion, fusion_id=fusion_id, group=group)
+        input=tensor, reduction=reduction, fusion=fusion, fusion_id=fusion_id, group=group
+    )
 
 
 def allgather(tensor, rank_size, group=WORLD):
@@ -17,17 +18,25 @@ def allgather(tensor, rank_size, group=WORLD):
 
 def broadcast(tensor, root_rank, fusion=2, fusion_id=0, group=WORLD):
     return gen_hccl_ops.hcom_broadcast(
-        input=tensor, root_rank=root_rank, fusion=fusion, fusion_id=fusion_id, group=group)
+        input=tensor, root_rank=root_rank, fusion=fusion, fusion_id=fusion_id, group=group
+    )
 
 
 def reduce(tensor, reduction, root_rank, fusion=0, fusion_id=-1, group=WORLD):
-    return gen_hccl_ops.hcom_reduce(input=tensor, reduction=reduction, root_rank=root_rank,
-                                    fusion=fusion, fusion_id=fusion_id, group=group)
+    return gen_hccl_ops.hcom_reduce(
+        input=tensor,
+        reduction=reduction,
+        root_rank=root_rank,
+        fusion=fusion,
+        fusion_id=fusion_id,
+        group=group,
+    )
 
 
 def reduce_scatter(tensor, reduction, rank_size, group=WORLD):
     return gen_hccl_ops.hcom_reduce_scatter(
-        input=tensor, reduction=reduction, rank_size=rank_size, group=group)
+        input=tensor, reduction=reduction, rank_size=rank_size, group=group
+    )
 
 
 def send(tensor, sr_tag, dest_rank, group=WORLD):
@@ -35,5 +44,6 @@ def send(tensor, sr_tag, dest_rank, group=WORLD):
 
 
 def receive(shape, data_type, sr_tag, src_rank, group=WORLD):
-    return gen_hccl_ops.hcom_receive(shape=shape, T=data_type, sr_tag=sr_tag, src_rank=src_rank,
-                                     group=group)
+    return gen_hccl_ops.hcom_receive(
+        shape=shape, T=data_type, sr_tag=sr_tag, src_rank=src_rank, group=group
+    )

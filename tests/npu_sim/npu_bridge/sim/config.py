@@ -13,8 +13,10 @@ _PARAMETERS = {
     'use_off_line': ('b', (True,)),
     'enable_data_pre_proc': ('b', _ANY),
     'iterations_per_loop': ('i', r'[1-9]\d*$'),
-    'precision_mode': ('s', ('allow_fp32_to_fp16', 'force_fp16', 'must_keep_origin_dtype',
-                             'allow_mix_precision')),
+    'precision_mode': (
+        's',
+        ('allow_fp32_to_fp16', 'force_fp16', 'must_keep_origin_dtype', 'allow_mix_precision'),
+    ),
     'hcom_parallel': ('b', _ANY),
     'graph_run_mode': ('i', (0, 1)),
     'mix_compile_mode': ('b', _ANY),
@@ -28,8 +30,15 @@ _PARAMETERS = {
     'profiling_options': ('s', r'\s*\{.*\}\s*$'),
     'op_debug_level': ('i', (0, 1, 2, 3, 4)),
     'enable_exception_dump': ('i', (0, 1, 2)),
-    'op_select_implmode': ('s', ('high_precision', 'high_performance', 'high_precision_for_all',
-                                 'high_performance_for_all')),
+    'op_select_implmode': (
+        's',
+        (
+            'high_precision',
+            'high_performance',
+            'high_precision_for_all',
+            'high_performance_for_all',
+        ),
+    ),
     'variable_memory_max_size': ('s', r'\d+(\*\d+)*$'),
     'graph_memory_max_size': ('s', r'\d+(\*\d+)*$'),
     'session_device_id': ('i', r'\d+$'),
@@ -50,7 +59,7 @@ def npu_parameters(config):
         fatal('the configuration has NpuOptimizer %d times' % len(ours))
     for option in ('remapping', 'memory_optimization'):
         if getattr(rewrite, option) != RewriterConfig.OFF:
-            fatal('rewrite_options.%s must be OFF' % option)
+            fatal(f'rewrite_options.{option} must be OFF')
     if not config.allow_soft_placement:
         fatal('allow_soft_placement must be True')
     parameters = {key: _checked(key, attr) for key, attr in ours[0].parameter_map.items()}
@@ -60,16 +69,19 @@ def npu_parameters(config):
 
 def _checked(key, attr):
     if key not in _PARAMETERS:
-        fatal('unknown parameter %s of NpuOptimizer' % key)
+        fatal(f'unknown parameter {key} of NpuOptimizer')
     field, allowed = _PARAMETERS[key]
     if attr.WhichOneof('value') != field:
-        fatal('parameter %s must be set as .%s, and is set as .%s'
-              % (key, field, attr.WhichOneof('value')))
+        fatal(
+            'parameter {} must be set as .{}, and is set as .{}'.format(
+                key, field, attr.WhichOneof('value')
+            )
+        )
     value = attr.s.decode() if field == 's' else getattr(attr, field)
     if isinstance(allowed, tuple) and value not in allowed:
-        fatal('parameter %s must be one of %s, not %r' % (key, allowed, value))
+        fatal(f'parameter {key} must be one of {allowed}, not {value!r}')
     if isinstance(allowed, str) and not re.match(allowed, str(value)):
-        fatal('parameter %s is malformed: %r' % (key, value))
+        fatal(f'parameter {key} is malformed: {value!r}')
     return value
 
 
@@ -82,11 +94,11 @@ def _check_together(parameters):
         if path is None:
             fatal('if use dump function, dump_path must be set')
         if not os.path.isdir(path) or not os.access(path, os.R_OK | os.W_OK):
-            fatal('the path %s is no directory to read and write' % path)
+            fatal(f'the path {path} is no directory to read and write')
     for part in get('dump_step', '').split('|'):
         first, _, last = part.partition('-')
         if last and int(first) >= int(last):
-            fatal('dump_step: in a range the first step is below the second: %s' % part)
+            fatal(f'dump_step: in a range the first step is below the second: {part}')
     if get('iterations_per_loop', 1) > 1:
         if not get('enable_data_pre_proc', False):
             fatal('iterations_per_loop > 1 needs enable_data_pre_proc')

@@ -8,6 +8,6 @@ STATUS = 134  # 128 + SIGABRT, as a shell reports an abort
 
 def fatal(reason):
     sys.stdout.flush()
-    sys.stderr.write('F tf_adapter (simulated) %s\n' % reason)
+    sys.stderr.write(f'F tf_adapter (simulated) {reason}\n')
     sys.stderr.flush()
     os._exit(STATUS)

@@ -35,6 +35,7 @@ def _standing_for(op_type, name=None):
 
 # ---- system ----
 
+
 def npu_init(name=None):
     return _system('NPUInit', name)
 
@@ -55,6 +56,7 @@ def _system(op_type, name):
 
 
 # ---- collectives ----
+
 
 def hcom_all_reduce(input, reduction, group, fusion, fusion_id, name=None):
     tensor = _checked(input, REDUCED_TYPES, 'HcomAllReduce')
@@ -81,11 +83,12 @@ def hcom_reduce_scatter(input, reduction, group, rank_size, name=None):
     with _standing_for('HcomReduceScatter', name):
         rows = tensor.shape.as_list()[0]
         if rows % rank_size:
-            raise ValueError('input first dim should be N * rank_size: %d rows over %d ranks'
-                             % (rows, rank_size))
+            raise ValueError(
+                'input first dim should be N * rank_size: %d rows over %d ranks' % (rows, rank_size)
+            )
         piece = rows // rank_size
         reduced = _reduce(tensor, reduction, group)
-        return reduced[piece * _index_in(group):piece * (_index_in(group) + 1)]
+        return reduced[piece * _index_in(group) : piece * (_index_in(group) + 1)]
 
 
 def hcom_all_gather(input, group, rank_size, name=None):
@@ -103,35 +106,48 @@ def hcom_all_gather(input, group, rank_size, name=None):
 def hcom_broadcast(input, group, root_rank, fusion, fusion_id, name=None):
     """A list in, a list out."""
     if not isinstance(input, (list, tuple)):
-        raise TypeError("Expected list for 'input' argument to 'HcomBroadcast' Op, not %s." % input)
+        raise TypeError(f"Expected list for 'input' argument to 'HcomBroadcast' Op, not {input}.")
     _check_fusion(fusion, fusion_id, (0, 2))
     tensors = [_checked(t, MOVED_TYPES, 'HcomBroadcast') for t in input]
     with _standing_for('HcomBroadcast', name):
         ranks = world.group_ranks(group)
         if not 0 <= root_rank < len(ranks):
             raise ValueError('root_rank %d in a group of %d' % (root_rank, len(ranks)))
-        return [_from_root(t, len(ranks), root_rank, world.group_key(group), next(_instances),
-                           is_root=_index_in(group) == root_rank) for t in tensors]
+        return [
+            _from_root(
+                t,
+                len(ranks),
+                root_rank,
+                world.group_key(group),
+                next(_instances),
+                is_root=_index_in(group) == root_rank,
+            )
+            for t in tensors
+        ]
 
 
 def hcom_send(input, group, sr_tag, dest_rank, name=None):
     tensor = _checked(input, MOVED_TYPES, 'HcomSend')
     with _standing_for('HcomSend', name):
-        return _from_root(tensor, is_root=True,
-                          **_pair(group, sr_tag, _index_in(group), dest_rank)).op
+        return _from_root(
+            tensor, is_root=True, **_pair(group, sr_tag, _index_in(group), dest_rank)
+        ).op
 
 
 def hcom_receive(shape, T, group, sr_tag, src_rank, name=None):
     placeholder = _checked(tf.zeros(shape, T), MOVED_TYPES, 'HcomReceive')
     with _standing_for('HcomReceive', name):
-        return _from_root(placeholder, is_root=False,
-                          **_pair(group, sr_tag, src_rank, _index_in(group)))
+        return _from_root(
+            placeholder, is_root=False, **_pair(group, sr_tag, src_rank, _index_in(group))
+        )
 
 
 def _reduce(tensor, reduction, group):
     if reduction not in MERGED and reduction not in GATHERED:
-        raise ValueError("Value for attr 'reduction' of \"%s\" is not in the list of allowed "
-                         'values: "min", "max", "prod", "sum"' % reduction)
+        raise ValueError(
+            f'Value for attr \'reduction\' of "{reduction}" is not in the list of allowed '
+            'values: "min", "max", "prod", "sum"'
+        )
     ranks = world.group_ranks(group)
     _index_in(group)
     if len(ranks) == 1:
@@ -140,18 +156,29 @@ def _reduce(tensor, reduction, group):
     if reduction in GATHERED:
         rows = _gather(carried[tf.newaxis], len(ranks), group)
         return back(GATHERED[reduction](rows, axis=0))
-    return back(gen_collective_ops.collective_reduce(
-        carried, group_size=len(ranks), group_key=world.group_key(group),
-        instance_key=next(_instances), merge_op=MERGED[reduction], final_op='Id',
-        subdiv_offsets=[0]))
+    return back(
+        gen_collective_ops.collective_reduce(
+            carried,
+            group_size=len(ranks),
+            group_key=world.group_key(group),
+            instance_key=next(_instances),
+            merge_op=MERGED[reduction],
+            final_op='Id',
+            subdiv_offsets=[0],
+        )
+    )
 
 
 def _gather(tensor, group_size, group):
     """Concatenates the ranks' tensors, of static shape, along their first axis."""
     shape = tensor.shape.as_list()
     return gen_collective_ops.collective_gather(
-        tensor, group_size=group_size, group_key=world.group_key(group),
-        instance_key=next(_instances), shape=[group_size * shape[0]] + shape[1:])
+        tensor,
+        group_size=group_size,
+        group_key=world.group_key(group),
+        instance_key=next(_instances),
+        shape=[group_size * shape[0]] + shape[1:],
+    )
 
 
 def _from_root(tensor, group_size, root, group_key, instance_key, is_root):
@@ -163,16 +190,18 @@ def _from_root(tensor, group_size, root, group_key, instance_key, is_root):
     if group_size == 1:
         return tf.identity(tensor)
     carried, back = _carried(tensor)
-    keys = dict(group_size=group_size, group_key=group_key, instance_key=instance_key)
+    keys = {'group_size': group_size, 'group_key': group_key, 'instance_key': instance_key}
     if root:
         shape = [group_size] + carried.shape.as_list()
-        return back(gen_collective_ops.collective_gather(carried[tf.newaxis], shape=shape,
-                                                         **keys)[root])
+        return back(
+            gen_collective_ops.collective_gather(carried[tf.newaxis], shape=shape, **keys)[root]
+        )
     if is_root:
         return back(gen_collective_ops.collective_bcast_send(carried, shape=carried.shape, **keys))
     with tf.control_dependencies([tensor]):
-        return back(gen_collective_ops.collective_bcast_recv(
-            T=carried.dtype, shape=carried.shape, **keys))
+        return back(
+            gen_collective_ops.collective_bcast_recv(T=carried.dtype, shape=carried.shape, **keys)
+        )
 
 
 def _pair(group, sr_tag, src, dest):
@@ -180,9 +209,13 @@ def _pair(group, sr_tag, src, dest):
     if src == dest:
         raise ValueError('rank %d sends to itself' % src)
     text = '%s %d to %d' % (group, src, dest)
-    tag = zlib.crc32(('%s tag %d' % (text, sr_tag)).encode()) & 0x3fffffff
-    return dict(group_size=2, root=int(src > dest), group_key=world.group_key('pair ' + text),
-                instance_key=0x40000000 | tag)
+    tag = zlib.crc32(('%s tag %d' % (text, sr_tag)).encode()) & 0x3FFFFFFF
+    return {
+        'group_size': 2,
+        'root': int(src > dest),
+        'group_key': world.group_key('pair ' + text),
+        'instance_key': 0x40000000 | tag,
+    }
 
 
 def _carried(tensor):
@@ -207,35 +240,42 @@ def _index_in(group):
 def _checked(tensor, dtypes, op_type):
     tensor = tf.convert_to_tensor(tensor)
     if tensor.dtype.base_dtype not in dtypes:
-        raise TypeError("Value passed to parameter 'input' of %s has DataType %s not in list of "
-                        'allowed values: %s' % (op_type, tensor.dtype.name,
-                                                ', '.join(d.name for d in dtypes)))
+        raise TypeError(
+            "Value passed to parameter 'input' of {} has DataType {} not in list of "
+            'allowed values: {}'.format(
+                op_type, tensor.dtype.name, ', '.join(d.name for d in dtypes)
+            )
+        )
     if not tensor.shape.is_fully_defined():
-        raise ValueError('%s takes static shapes, not %s' % (op_type, tensor.shape))
+        raise ValueError(f'{op_type} takes static shapes, not {tensor.shape}')
     return tensor
 
 
 def _check_fusion(fusion, fusion_id, allowed):
     if fusion not in allowed:
-        raise ValueError('fusion must be one of %s, not %s' % (allowed, fusion))
+        raise ValueError(f'fusion must be one of {allowed}, not {fusion}')
     if fusion == 2 and fusion_id < 0:
         raise ValueError('fusion=2 needs a fusion_id of 0 or above')
 
 
 def _check_rank_size(rank_size, group):
     if rank_size != len(world.group_ranks(group)):
-        raise ValueError('rank_size=%s in a group of %d' % (rank_size,
-                                                           len(world.group_ranks(group))))
+        raise ValueError(
+            'rank_size=%s in a group of %d' % (rank_size, len(world.group_ranks(group)))
+        )
 
 
 # ---- float status ----
+
 
 def npu_alloc_float_status(name=None):
     """float32 [1] of zeros, filled in place by npu_get_float_status: a reference in TensorFlow."""
     with _standing_for('NpuAllocFloatStatus', name):
         status = gen_state_ops.temporary_variable(
-            shape=[1], dtype=tf.float32,
-            var_name='npu_float_status_%d' % tf.get_default_graph().version)
+            shape=[1],
+            dtype=tf.float32,
+            var_name='npu_float_status_%d' % tf.get_default_graph().version,
+        )
         return tf.assign(status, [0.0], name='float_status')
 
 
@@ -253,12 +293,13 @@ def npu_get_float_status(input_float, name=None):
         raised = tf.cast(tf.reduce_any(overflow) if overflow else False, tf.float32)
         register = _register()
         # A register that nothing wrote yet is clear.
-        old = tf.cond(gen_resource_variable_ops.var_is_initialized_op(register),
-                      lambda: gen_resource_variable_ops.read_variable_op(register, tf.float32),
-                      lambda: tf.constant(0.0))
+        old = tf.cond(
+            gen_resource_variable_ops.var_is_initialized_op(register),
+            lambda: gen_resource_variable_ops.read_variable_op(register, tf.float32),
+            lambda: tf.constant(0.0),
+        )
         new = tf.maximum(tf.reshape(old, []), raised)
-        with tf.control_dependencies(
-                [gen_resource_variable_ops.assign_variable_op(register, new)]):
+        with tf.control_dependencies([gen_resource_variable_ops.assign_variable_op(register, new)]):
             return tf.assign(input_float, tf.reshape(new, [1]), name='filled')
 
 
@@ -273,7 +314,8 @@ def npu_clear_float_status(float_status, name=None):
 
 def _register():
     return gen_resource_variable_ops.var_handle_op(
-        dtype=tf.float32, shape=[], shared_name='npu_sim_float_register')
+        dtype=tf.float32, shape=[], shared_name='npu_sim_float_register'
+    )
 
 
 def _values(op):

@@ -11,8 +11,14 @@ from npu_bridge.sim.gen_ops import MARK
 
 ITERATION_OP = 'IterationOp'
 _LOOKS_LIKE_ITERATION_OP = re.compile(r'(^|/)IterationOp(_\d+)?$')
-_DATASET_ITERATORS = ('IteratorV2', 'Iterator', 'OneShotIterator', 'MakeIterator',
-                      'IteratorFromStringHandle', 'IteratorFromStringHandleV2')
+_DATASET_ITERATORS = (
+    'IteratorV2',
+    'Iterator',
+    'OneShotIterator',
+    'MakeIterator',
+    'IteratorFromStringHandle',
+    'IteratorFromStringHandleV2',
+)
 
 # marks: types of the adapter's ops in the run; sinks: whether IterationOp is among them.
 RunInfo = collections.namedtuple('RunInfo', 'ops marks sinks')
@@ -37,14 +43,18 @@ def check(graph, info, iterations_per_loop):
     types = collections.Counter(op.type for op in info.ops)
     if types['OneShotIterator'] and iterations_per_loop != 1:
         fatal('iterator_per_loop only support 1 when using OneShotIterator')
-    wrappers = [op.name for op in graph.get_operations()
-                if _LOOKS_LIKE_ITERATION_OP.search(op.name)]
-    wrong = [op.name for op in info.ops
-             if _LOOKS_LIKE_ITERATION_OP.search(op.name) and op.name != ITERATION_OP]
+    wrappers = [
+        op.name for op in graph.get_operations() if _LOOKS_LIKE_ITERATION_OP.search(op.name)
+    ]
+    wrong = [
+        op.name
+        for op in info.ops
+        if _LOOKS_LIKE_ITERATION_OP.search(op.name) and op.name != ITERATION_OP
+    ]
     if wrong:
-        fatal('%s would not be sunk: the node must be named %s' % (wrong[0], ITERATION_OP))
+        fatal(f'{wrong[0]} would not be sunk: the node must be named {ITERATION_OP}')
     if info.sinks and len(wrappers) > 1:
-        fatal('only one %s in a graph: %s' % (ITERATION_OP, ', '.join(wrappers)))
+        fatal('only one {} in a graph: {}'.format(ITERATION_OP, ', '.join(wrappers)))
     if types['IteratorGetNext']:
         for op in info.ops:
             if op.type == 'IteratorGetNext':
@@ -64,12 +74,11 @@ def _mark(op):
 def _check_get_next(op):
     for output in op.outputs:
         if not output.shape.is_fully_defined():
-            fatal('%s has the dynamic shape %s: batch with drop_remainder'
-                  % (op.name, output.shape))
+            fatal(f'{op.name} has the dynamic shape {output.shape}: batch with drop_remainder')
     context = op._get_control_flow_context()
     while context is not None:
         if isinstance(context, control_flow_ops.WhileContext):
-            fatal('GetNext %s is inside the while loop %s' % (op.name, context.name))
+            fatal(f'GetNext {op.name} is inside the while loop {context.name}')
         context = context.outer_context
 
 
@@ -79,7 +88,7 @@ def _check_functional_loops(graph, ops):
             body = graph._functions.get(op.get_attr('body').name)
             nodes = body.definition.node_def if body is not None else []
             if any(n.op == 'IteratorGetNext' for n in nodes):
-                fatal('GetNext is inside the while loop %s' % op.name)
+                fatal(f'GetNext is inside the while loop {op.name}')
 
 
 def _check_static(ops):
@@ -92,13 +101,15 @@ def _check_static(ops):
             if output.dtype in (tf.resource, tf.variant) or output.shape.is_fully_defined():
                 continue
             if not _folds(op):
-                fatal('%s (%s) has the dynamic shape %s in a graph that runs on the NPU'
-                      % (op.name, op.type, output.shape))
+                fatal(
+                    f'{op.name} ({op.type}) has the dynamic shape {output.shape} in a graph that runs on the NPU'
+                )
 
 
 def _folds(op):
     """A sum over the axes that BroadcastGradientArgs gives, and the reshape of it: constants to
     the device's compiler, and unknown to TensorFlow's shape inference."""
     sources = [t.op for t in op.inputs] if op.type in ('Sum', 'Reshape') else []
-    return any(s.type == 'BroadcastGradientArgs' or (op.type == 'Reshape' and _folds(s))
-               for s in sources)
+    return any(
+        s.type == 'BroadcastGradientArgs' or (op.type == 'Reshape' and _folds(s)) for s in sources
+    )

@@ -62,7 +62,7 @@ def _run(self, fetches, feed_dict=None, options=None, run_metadata=None):
 
     if self._npu is None:
         if info.marks:
-            fatal('%s runs in a session without NpuOptimizer' % sorted(info.marks)[0])
+            fatal(f'{sorted(info.marks)[0]} runs in a session without NpuOptimizer')
         return once()
     return self._npu.run(self, info, fetches, feed_dict, once)
 
@@ -106,11 +106,15 @@ class _Npu:
             return
         self._loaded = int(list(feed_dict.values())[0]) + 1
         if self._first_load and self._loaded != self.iterations_per_loop:
-            fatal('%d iterations loaded, and iterations_per_loop is %d in the configuration'
-                  % (self._loaded, self.iterations_per_loop))
+            fatal(
+                '%d iterations loaded, and iterations_per_loop is %d in the configuration'
+                % (self._loaded, self.iterations_per_loop)
+            )
         if self._loaded > self.iterations_per_loop:
-            fatal('%d iterations loaded, more than the %d of the configuration'
-                  % (self._loaded, self.iterations_per_loop))
+            fatal(
+                '%d iterations loaded, more than the %d of the configuration'
+                % (self._loaded, self.iterations_per_loop)
+            )
         self._first_load = False
 
     def _run_sunk(self, session, feed_dict, once):
@@ -119,11 +123,14 @@ class _Npu:
         if feed_dict and self._loaded > 1:
             fatal('a sunk loop takes no feeds')
         # What the device reads: initializing the local variables after the load puts it to 0.
-        value = _original['run'](session, session.graph.get_tensor_by_name(
-            _ITERATIONS + '/Read/ReadVariableOp:0'))
+        value = _original['run'](
+            session, session.graph.get_tensor_by_name(_ITERATIONS + '/Read/ReadVariableOp:0')
+        )
         if value + 1 != self._loaded:
-            fatal('%s holds %d: it was loaded with %d and overwritten since'
-                  % (_ITERATIONS, value, self._loaded - 1))
+            fatal(
+                '%s holds %d: it was loaded with %d and overwritten since'
+                % (_ITERATIONS, value, self._loaded - 1)
+            )
         for _ in range(self._loaded - 1):
             once()
         return once()

@@ -18,7 +18,7 @@ from npu_bridge.sim.fatal import fatal
 
 WORLD_GROUP = 'hccl_world_group'
 JOB = 'worker'
-LEADER = '/job:%s/replica:0/task:0' % JOB
+LEADER = f'/job:{JOB}/replica:0/task:0'
 
 _groups = {}
 _server = None
@@ -38,13 +38,13 @@ def group_ranks(group):
     if group == WORLD_GROUP:
         return list(range(size()))
     if group not in _groups:
-        raise ValueError('HCCL group %s does not exist' % group)
+        raise ValueError(f'HCCL group {group} does not exist')
     return _groups[group]
 
 
 def group_key(group):
     """A positive int32 that all members derive alike."""
-    return zlib.crc32(('group ' + group).encode()) & 0x7fffffff
+    return zlib.crc32(('group ' + group).encode()) & 0x7FFFFFFF
 
 
 def set_initialized(session):
@@ -73,11 +73,11 @@ def local_members(group):
 def create_group(group, rank_num, rank_ids):
     members(WORLD_GROUP)
     if group in _groups or group == WORLD_GROUP:
-        raise ValueError('HCCL group %s exists' % group)
+        raise ValueError(f'HCCL group {group} exists')
     if rank_num != len(rank_ids) or sorted(set(rank_ids)) != list(rank_ids):
         raise ValueError('%d ranks in rising order wanted, got %s' % (rank_num, rank_ids))
     if not set(rank_ids) <= set(range(size())):
-        raise ValueError('no such ranks: %s' % rank_ids)
+        raise ValueError(f'no such ranks: {rank_ids}')
     _groups[group] = list(rank_ids)
 
 
@@ -114,11 +114,13 @@ def _addresses():
         fatal('HCCL: RANK_TABLE_FILE=%s is no file, and RANK_SIZE is %d' % (path, size()))
     with open(path) as f:
         if json.load(f).get('status') != 'completed':
-            fatal('HCCL: %s has another status than completed' % path)
+            fatal(f'HCCL: {path} has another status than completed')
     addresses = os.environ.get('MOBILENET_RANK_ADDRESSES', '').split(',')
     if len(addresses) != size() or not 0 <= rank() < size():
-        fatal('HCCL: rank %d of %d, but MOBILENET_RANK_ADDRESSES=%s'
-              % (rank(), size(), ','.join(addresses)))
+        fatal(
+            'HCCL: rank %d of %d, but MOBILENET_RANK_ADDRESSES=%s'
+            % (rank(), size(), ','.join(addresses))
+        )
     return addresses
 
 
@@ -132,8 +134,10 @@ def _wait_for(addresses):
                 break
             except OSError:
                 if time.time() > deadline:
-                    fatal('HCCL: rank %d at %s did not come within HCCL_CONNECT_TIMEOUT'
-                          % (other, address))
+                    fatal(
+                        'HCCL: rank %d at %s did not come within HCCL_CONNECT_TIMEOUT'
+                        % (other, address)
+                    )
                 time.sleep(0.05)
 
 

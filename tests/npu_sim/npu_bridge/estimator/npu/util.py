@@ -8,23 +8,29 @@ NAMES = ('iterations_per_loop', 'loop_cond', 'zero', 'one')
 
 def create_or_get_var(name):
     """The int64 resource variable npu_runconfig/NAME of the graph; local, found by collection."""
-    collection = '%s_%s' % (SCOPE, name)
+    collection = f'{SCOPE}_{name}'
     found = tf.get_collection(collection)
     if found:
         return found[0]
     global_step = tf.train.get_global_step()
     with tf.get_default_graph().colocate_with(global_step, ignore_existing=global_step is None):
         with tf.variable_scope(SCOPE, reuse=tf.AUTO_REUSE):
-            return tf.get_variable(name, shape=[], dtype=tf.int64, trainable=False,
-                                   initializer=tf.zeros_initializer(), use_resource=True,
-                                   collections=[collection, tf.GraphKeys.LOCAL_VARIABLES])
+            return tf.get_variable(
+                name,
+                shape=[],
+                dtype=tf.int64,
+                trainable=False,
+                initializer=tf.zeros_initializer(),
+                use_resource=True,
+                collections=[collection, tf.GraphKeys.LOCAL_VARIABLES],
+            )
 
 
 def _check(train_op, iterations):
     if not isinstance(train_op, tf.Operation):
-        raise ValueError("train_op is a '%s', and must be an Operation" % train_op.dtype.name)
+        raise ValueError(f"train_op is a '{train_op.dtype.name}', and must be an Operation")
     if not isinstance(iterations, int):
-        raise TypeError('iterations_per_loop must be int, got %s' % type(iterations))
+        raise TypeError(f'iterations_per_loop must be int, got {type(iterations)}')
     if iterations <= 0:
         raise ValueError('iterations_per_loop must be positive, got %d' % iterations)
 
