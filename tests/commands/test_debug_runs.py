@@ -1,0 +1,363 @@
+"""Whole runs with the debugging flags: what is in the files against numpy; a NaN; and nothing where no flag is given."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mobilenet.debug import dump_files
+from tests.helpers import runs
+
+PLAIN = runs.environment(**runs.PLAIN_KERNELS)
+# Counted at 67d8c36, the last commit without a debugger, for runs.SMALL by tests/helpers/graph_size.py.
+OPS_WITHOUT_A_DEBUGGER = {'loop': 4016, 'top': 3251}
+
+
+@pytest.fixture(scope='module')
+def looked_at(tmp_path_factory):
+    """A pinned run with all that looks: (folder, {step: {name: array}})."""
+    folder = tmp_path_factory.mktemp('looked_at')
+    runs.train(
+        folder,
+        '--max_train_steps=4',
+        '--deterministic',
+        '--dump_steps=0,2-3',
+        '--norms_every_steps=2',
+        '--seed=7',
+        '--histograms_every_steps=3',
+        '--profile_steps=1',
+        '--iterations_per_loop=4',
+        env=PLAIN,
+    )
+    dumped = dump_files.read(str(folder / 'dumps'))
+    return folder, {step: {e.name: e.load() for e in entries} for step, entries in dumped.items()}
+
+
+def batch_norm(x, gamma, beta):
+    mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2))
+    return (x - mean) / np.sqrt(variance + 0.001) * gamma + beta
+
+
+def test_a_dump_holds_what_the_step_computed(looked_at):
+    """The first layer by numpy from the dumped images and weights; the last layer's gradient from the dumped logits."""
+    for step in (0, 2, 3):
+        d = looked_at[1][step]
+        images = d['images'].astype(np.float64)
+        weights = d['weight:Conv2d_0/weights'].astype(np.float64)
+        padded = np.pad(
+            images, [(0, 0), (0, 1), (0, 1), (0, 0)], 'constant'
+        )  # SAME at stride 2 of 32 pixels
+        convolved = sum(
+            np.tensordot(padded[:, y : y + 31 : 2, x : x + 31 : 2], weights[y, x], 1)
+            for y in range(3)
+            for x in range(3)
+        )
+        expected = np.clip(
+            batch_norm(
+                convolved, d['weight:Conv2d_0/BatchNorm/gamma'], d['weight:Conv2d_0/BatchNorm/beta']
+            ),
+            0,
+            6,
+        )
+        np.testing.assert_allclose(d['act:Conv2d_0'], expected, atol=1e-4)
+
+        logits, labels = d['act:Logits'].astype(np.float64), d['labels']
+        pooled, last = d['act:global_pool'].astype(np.float64), 'weight:Logits/Conv2d_1c_1x1/'
+        without_dropout = (
+            pooled.reshape(8, -1) @ d[last + 'weights'][0, 0].astype(np.float64)
+            + d[last + 'biases']
+        )
+        np.testing.assert_allclose(logits, without_dropout, atol=1e-4)
+        e = np.exp(logits - logits.max(1, keepdims=True))
+        softmax = e / e.sum(1, keepdims=True)
+        classes = logits.shape[1]
+        target = np.eye(classes)[labels] * 0.9 + 0.1 / classes
+        assert d['loss'] == pytest.approx(-(target * np.log(softmax)).sum(1).mean(), rel=1e-5)
+        np.testing.assert_allclose(
+            d['grad:Logits/Conv2d_1c_1x1/biases'], (softmax - target).mean(0), atol=1e-6
+        )
+
+
+def test_weights_of_a_dump_are_from_before_the_step(looked_at):
+    """Step 3's are step 2's moved by the momentum rule; step 0's are those of model.ckpt-0."""
+    folder, d = looked_at
+    begun = runs.weights(folder, 0)
+    name = 'Conv2d_4_pointwise/weights'
+    assert np.array_equal(begun['MobilenetV1/' + name], d[0]['weight:' + name])
+    assert not begun[f'MobilenetV1/{name}/Momentum'].any()
+    rates = {m['step']: m['learning_rate'] for m in runs.metrics(folder)}
+    moved = d[2]['weight:' + name].astype(np.float64) - d[3]['weight:' + name]
+    velocity = (
+        moved / rates[3]
+    )  # after step 2; the last step adds momentum * velocity to its gradient
+    ended = runs.weights(folder, 4)['MobilenetV1/' + name].astype(np.float64)
+    expected = d[3]['weight:' + name] - rates[4] * (0.9 * velocity + d[3]['grad:' + name])
+    np.testing.assert_allclose(ended, expected, atol=2e-6)
+
+
+def test_names_and_index_of_a_dump(looked_at):
+    """Golden names; the index in order of computation: weights before their activation, activations by depth, then gradients from the end."""
+    folder = looked_at[0] / 'dumps' / 'step_000002'
+    lines = [json.loads(line) for line in open(str(folder / 'index.jsonl'))]
+    assert [line['position'] for line in lines] == list(range(len(lines)))
+    assert {line['file'] for line in lines} | {'index.jsonl'} == set(os.listdir(str(folder)))
+    names = [line['name'] for line in lines]
+    order = [
+        'images',
+        'weight:Conv2d_0/weights',
+        'act:Conv2d_0',
+        'weight:Conv2d_1_depthwise/BatchNorm/gamma',
+        'act:Conv2d_1_depthwise',
+        'act:Conv2d_13_pointwise',
+        'act:Logits',
+        'loss',
+        'total_loss',
+        'grad:Logits/Conv2d_1c_1x1/biases',
+        'grad:Conv2d_0/weights',
+    ]
+    assert [names.index(n) for n in order] == sorted(names.index(n) for n in order)
+    line = lines[names.index('act:Conv2d_3_pointwise')]
+    stamp = line['file'].split('.')[2]
+    assert (
+        line['file'] == f'MobilenetV1_Conv2d_3_pointwise_Relu6.0.{stamp}.npy'
+        and len(stamp) == 16
+        and stamp.isdigit()
+    )
+    assert [op['type'] for op in line['ops']] == ['Conv2D', 'FusedBatchNormV3', 'Relu6']
+    assert line['layer'] == 'Conv2d_3_pointwise' and line['source'].startswith(
+        'mobilenet/nets/layers.py:'
+    )
+    number = int(line['source'].split(':')[1].split()[0])
+    assert (
+        'relu6'
+        in open(os.path.join(runs.ROOT, 'mobilenet', 'nets', 'layers.py'))
+        .read()
+        .splitlines()[number - 1]
+    )
+
+
+def test_a_pinned_run_takes_the_files_in_order(looked_at):
+    """--deterministic: no shuffling, no augmentation: batch k has the records 8k to 8k + 7, as an evaluation sees them."""
+    import data
+    from data import peek
+
+    dataset = data.open_dataset('digits', None, 'train')
+    pipeline = data.TrainPipeline(dataset, 8, 32, 'none', augment=False)
+    for step in (0, 2, 3):
+        assert list(pipeline.records(step)) == list(range(8 * step, 8 * step + 8))
+        images, labels = peek.read_batch(pipeline, step)
+        assert np.array_equal(looked_at[1][step]['images'], images) and np.array_equal(
+            looked_at[1][step]['labels'], labels
+        )
+        assert list(labels) == [dataset.read(8 * step + i)[1] for i in range(8)]
+
+
+def test_norms_and_histograms_are_those_of_the_dump(looked_at):
+    import tensorflow as tf
+
+    folder, d = looked_at
+    seen = {}
+    for path in folder.glob('events*'):
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            for value in event.summary.value:
+                seen[event.step, value.tag] = value
+    for step in (0, 2):
+        for name in ('Conv2d_0/weights', 'Conv2d_9_pointwise/BatchNorm/gamma'):
+            assert seen[step, 'gradient_norm/' + name].simple_value == pytest.approx(
+                np.linalg.norm(d[step]['grad:' + name]), rel=1e-5
+            )
+            assert seen[step, 'weight_norm/' + name].simple_value == pytest.approx(
+                np.linalg.norm(d[step]['weight:' + name]), rel=1e-5
+            )
+    assert (1, 'gradient_norm/Conv2d_0/weights') not in seen
+    histogram = seen[3, 'activations/Conv2d_5_pointwise'].histo
+    assert (
+        histogram.num == d[3]['act:Conv2d_5_pointwise'].size
+        and histogram.max == d[3]['act:Conv2d_5_pointwise'].max()
+    )
+    assert seen[0, 'gradients/Conv2d_0/weights'].histo.num == d[0]['grad:Conv2d_0/weights'].size
+
+
+def test_a_profile_of_a_step(looked_at):
+    folder = looked_at[0] / 'profile'
+    trace = json.load(open(str(folder / 'timeline_step_000001.json')))
+    names = [e.get('args', {}).get('name', '') for e in trace['traceEvents'] if e.get('ph') == 'X']
+    assert any('Conv2d_13_pointwise' in n for n in names)
+    table = open(str(folder / 'ops_step_000001.txt')).read()
+    row = next(
+        line.split()
+        for line in table.splitlines()
+        if line.split()[-1:] == ['DepthwiseConv2dNativeBackpropFilter']
+    )
+    assert row[0] == '13'  # V1 has 13 depthwise convolutions
+
+
+def test_looking_changes_nothing(looked_at, tmp_path):
+    runs.train(tmp_path, '--max_train_steps=4', '--deterministic', '--seed=7', env=PLAIN)
+    runs.assert_same_bits(runs.weights(looked_at[0], 4), runs.weights(tmp_path, 4))
+
+
+def nan_run(folder, record, *arguments, env):
+    return subprocess.run(
+        [sys.executable, os.path.join(runs.ROOT, 'tests', 'helpers', 'nan_run.py')]
+        + runs.SMALL
+        + [f'--train_dir={folder}', '--max_train_steps=30', '--deterministic']
+        + list(arguments),
+        env=dict(
+            env,
+            NAN_RECORD=str(record),
+            PYTHONPATH=os.pathsep.join([runs.ROOT, env.get('PYTHONPATH', '')]),
+        ),
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+
+
+@pytest.mark.parametrize('device', ['host', 'npu'])
+def test_a_nan_in_one_image_stops_the_run_and_names_its_record(tmp_path, device):
+    """Record 100 is image 4 of batch 12 in a pinned run; a sunk loop of 10 is under way when it comes."""
+    env = dict(PLAIN, PYTHONPATH=runs.NPU_SIM) if device == 'npu' else PLAIN
+    done = nan_run(
+        tmp_path / 'run',
+        100,
+        '--device=' + device,
+        '--precision_mode=must_keep_origin_dtype',
+        '--iterations_per_loop=10',
+        env=env,
+    )
+    assert done.returncode == 1
+    line = done.stderr.strip().splitlines()[-1]
+    assert 'batch 12: image 4' in line and 'train-00000-of-00002, record 100' in line
+    folder = tmp_path / 'run' / 'nan_step_000012'
+    assert str(folder) in line and {
+        'batch.png',
+        'images.npy',
+        'labels.npy',
+        'records.jsonl',
+        'index.jsonl',
+    } <= set(os.listdir(str(folder)))
+    images = np.load(str(folder / 'images.npy'))
+    assert np.argwhere(np.isnan(images)).tolist() == [[4, 3, 4, 1]]
+    records = [json.loads(text) for text in open(str(folder / 'records.jsonl'))]
+    assert [r['finite'] for r in records] == [True] * 4 + [False] + [True] * 3 and records[4][
+        'record'
+    ].endswith('record 100')
+    (dumped,) = dump_files.read(str(folder)).values()
+    assert 'images' in {e.name for e in dumped} and all(
+        not np.isfinite(e.load()).all() for e in dumped
+    )
+    assert runs.weights(tmp_path / 'run', 12)['global_step'] == 12
+
+
+def test_a_nan_of_one_of_two_ranks_is_named_by_that_rank(tmp_path):
+    """Record 108 is in the second rank's half of batch 6; the first rank looks too, and lets the other speak."""
+    done = nan_run(
+        tmp_path / 'run', 108, '--rank_table=hccl_2p.json', '--iterations_per_loop=10', env=PLAIN
+    )
+    assert done.returncode == 1
+    line = done.stderr.strip().splitlines()[-1]
+    assert (
+        line.startswith('rank 1 failed')
+        and 'batch 6: image 4' in line
+        and 'train-00000-of-00002, record 108' in line
+    )
+    assert [n for n in os.listdir(str(tmp_path / 'run')) if n.startswith('nan_')] == [
+        'nan_step_000006_rank_1'
+    ]
+
+
+def test_a_nan_is_skipped_when_told_to(tmp_path):
+    done = nan_run(tmp_path / 'run', 100, '--nan_policy=skip', env=PLAIN)
+    assert done.returncode == 0
+    line = runs.metrics(tmp_path / 'run')[-1]
+    assert (line['step'], line['skipped_steps']) == (29, 1)
+
+
+def graph_size(*flags):
+    done = subprocess.run(
+        [sys.executable, os.path.join(runs.ROOT, 'tests', 'helpers', 'graph_size.py')]
+        + runs.SMALL
+        + list(flags),
+        env=runs.environment(PYTHONPATH=runs.ROOT),
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=300,
+    )
+    return json.loads(done.stdout)
+
+
+def test_without_flags_there_is_no_op_more_and_no_debugger(tmp_path):
+    found = graph_size('--train_dir={}'.format(tmp_path / 'run'))
+    assert found == dict(OPS_WITHOUT_A_DEBUGGER, debug=False)
+    with_it = graph_size(
+        '--train_dir={}'.format(tmp_path / 'run'), '--step'
+    )  # these counts can fail
+    assert (
+        with_it['top'] > OPS_WITHOUT_A_DEBUGGER['top']
+        and with_it['loop'] != OPS_WITHOUT_A_DEBUGGER['loop']
+        and with_it['debug']
+    )
+
+
+@pytest.mark.parametrize('done,steps', [(0, '0|10-12'), (5, '5-7'), (11, '0-1'), (13, None)])
+def test_dump_steps_are_the_devices_own_dump_too(tmp_path, monkeypatch, done, steps):
+    """By the adapter's keys; a resumed process's first step is its step 0."""
+    import argparse
+
+    from mobilenet import checkpoints
+    from mobilenet.debug import debugging
+    from mobilenet.devices import npu_options
+
+    parser = argparse.ArgumentParser()
+    npu_options.add_flags(parser)
+    args = parser.parse_args([])
+    args.train_dir, args.dump_steps = str(tmp_path), [[0, 0], [10, 12]]
+    monkeypatch.setattr(checkpoints, 'latest', lambda folder: 'a checkpoint' if done else None)
+    monkeypatch.setattr(checkpoints, 'batches_of', lambda path: done)
+    debugging.set_device_dump(args, str(tmp_path / 'device'))
+    found = npu_options.from_flags(args).parameters
+    if steps is None:
+        assert 'enable_dump' not in found
+    else:
+        assert (found['enable_dump'], found['dump_step'], found['dump_mode']) == (
+            True,
+            steps,
+            'output',
+        )
+        assert found['dump_path'] == os.path.realpath(str(tmp_path / 'device')) and os.path.isdir(
+            found['dump_path']
+        )
+
+
+@pytest.mark.parametrize(
+    'flags,said',
+    [
+        (['--dump_tensors=act:*'], 'does nothing without --dump_steps'),
+        (['--dump_steps=3-1'], 'use such as 0,10-12'),
+        (['--dump_steps=0', '--dump_tensors=act:Conv2d_77'], 'nothing is named act:Conv2d_77'),
+        (['--step', '--rank_table=hccl_2p.json'], '--step is for one device'),
+        (['--step_script=nowhere.txt'], 'no such file'),
+    ],
+)
+def test_wrong_flags(tmp_path, flags, said):
+    done = runs.train(tmp_path / 'run', *flags, env=PLAIN, check=False)
+    assert (
+        done.returncode == 2
+        and said in done.stderr.strip().splitlines()[-1]
+        and 'Traceback' not in done.stderr
+    )
+
+
+def test_profile_steps_are_for_the_host(tmp_path):
+    done = runs.train(
+        tmp_path,
+        '--profile_steps=1',
+        '--device=npu',
+        env=dict(PLAIN, PYTHONPATH=runs.NPU_SIM),
+        check=False,
+    )
+    assert done.returncode == 2 and '--npu_profiling_mode' in done.stderr

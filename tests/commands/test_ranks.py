@@ -1,0 +1,261 @@
+"""Training over ranks, in real processes: the same weights on all, the same bits on both devices, one decision."""
+
+import hashlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from hccl import launcher
+from tests.helpers import runs
+
+PRECISION = '--precision_mode=must_keep_origin_dtype'  # the NPU's own default is float16
+OF_THE_RANK = (
+    'moving_mean',
+    'moving_variance',
+    'moving_mean/ExponentialMovingAverage',
+    'moving_variance/ExponentialMovingAverage',
+)
+
+
+def environment(device, **extra):
+    extra = dict(runs.PLAIN_KERNELS, **extra)
+    extra['PYTHONPATH'] = os.pathsep.join([runs.ROOT] + ([runs.NPU_SIM] if device == 'npu' else []))
+    return runs.environment(**extra)
+
+
+def train(folder, device, *arguments, **extra):
+    return runs.train(
+        folder,
+        '--device=' + device,
+        PRECISION,
+        *arguments,
+        env=environment(device, **extra),
+        timeout=550,
+    )
+
+
+def log_of(folder, rank):
+    with open(os.path.join(str(folder), f'train_rank_{rank}.log' if rank else 'train.log')) as f:
+        return f.read()
+
+
+def digests(folder, num_ranks):
+    """The last digest in each rank's log."""
+    return [
+        re.findall(r'weights sha256 ([0-9a-f]{64})$', log_of(folder, rank), re.M)[-1]
+        for rank in range(num_ranks)
+    ]
+
+
+def digest_of_checkpoint(folder, step):
+    """What the digest of a rank's log must be, from rank 0's checkpoint."""
+    whole = hashlib.sha256()
+    for name, value in sorted(runs.weights(folder, step).items()):
+        if not name.endswith(OF_THE_RANK):
+            value = np.asarray(value)
+            whole.update(f'{name} {value.dtype} {value.shape};'.encode() + value.tobytes())
+    return whole.hexdigest()
+
+
+@pytest.mark.parametrize('device,steps', [('host', 4), ('npu', 2)])
+def test_eight_ranks_end_with_the_same_weights(tmp_path, device, steps):
+    train(
+        tmp_path,
+        device,
+        '--rank_table=hccl_8p.json',
+        '--iterations_per_loop=2',
+        '--moving_average_decay=0',
+        f'--max_train_steps={steps}',
+    )
+    assert digests(tmp_path, 8) == [digest_of_checkpoint(tmp_path, steps)] * 8
+    assert runs.metrics(tmp_path)[-1]['epoch'] == pytest.approx(steps * 8 * 8 / 1438)
+
+
+@pytest.mark.parametrize('table', [[], ['--rank_table=hccl_2p.json']], ids=['1 rank', '2 ranks'])
+def test_the_simulated_npu_gives_the_hosts_bits(tmp_path, table):
+    """Loops of 7, 7 and 6 iterations on the NPU, of 10 on the host."""
+    host, npu = tmp_path / 'host', tmp_path / 'npu'
+    kernels = {'TF_DISABLE_MKL': '0'}  # those that a person trains with
+    train(host, 'host', '--max_train_steps=20', *table, **kernels)
+    train(npu, 'npu', '--max_train_steps=20', '--iterations_per_loop=7', *table, **kernels)
+    runs.assert_same_bits(runs.weights(host, 20), runs.weights(npu, 20))
+    if table:
+        assert digests(host, 2) == digests(npu, 2) == [digest_of_checkpoint(host, 20)] * 2
+
+
+def test_sigterm_to_the_launcher_stops_all_ranks_at_one_step_and_the_same_command_goes_on(tmp_path):
+    stopped, through = tmp_path / 'stopped', tmp_path / 'through'
+    arguments = [
+        '--rank_table=hccl_2p.json',
+        '--max_train_steps=2000',
+        '--iterations_per_loop=2',
+        '--learning_rate_decay_type=fixed',
+    ]
+    process = subprocess.Popen(
+        runs.command('train_loop.py', *runs.SMALL, f'--train_dir={stopped}', *arguments),
+        env=environment('host'),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+    )
+    end = time.time() + 240
+    while not os.path.exists(str(stopped / 'metrics.jsonl')) or len(runs.metrics(stopped)) < 2:
+        assert process.poll() is None and time.time() < end, process.stderr.read()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
+    steps = [
+        int(re.search(r'stopped after (\d+) of 2000 steps', log_of(stopped, rank)).group(1))
+        for rank in range(2)
+    ]
+    assert steps[0] == steps[1] == runs.metrics(stopped)[-1]['step'] < 2000
+    assert digests(stopped, 2) == [digest_of_checkpoint(stopped, steps[0])] * 2
+
+    last = steps[0] + 6  # the learning rate is fixed: it does not depend on the length of the run
+    for folder in (stopped, through):
+        runs.train(folder, *arguments, f'--max_train_steps={last}', env=environment('host'))
+    runs.assert_same_bits(runs.weights(stopped, last), runs.weights(through, last), but=OF_THE_RANK)
+    assert digests(stopped, 2) == digests(through, 2) == [digest_of_checkpoint(through, last)] * 2
+
+
+def start_cases(folder, device, rank, addresses):
+    env = environment(
+        device,
+        RANK_ID=str(rank),
+        RANK_SIZE=str(len(addresses)),
+        OMP_NUM_THREADS='1',
+        MOBILENET_RANK_ADDRESSES=','.join(addresses),
+        RANK_TABLE_FILE=os.path.join(runs.ROOT, 'hccl', f'hccl_{len(addresses)}p.json'),
+    )
+    return subprocess.Popen(
+        [
+            sys.executable,
+            os.path.join(runs.ROOT, 'tests', 'helpers', 'rank_cases.py'),
+            device,
+            str(folder / f'{rank}_of_{len(addresses)}.npz'),
+        ],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        universal_newlines=True,
+    )
+
+
+def of_case(result, case):
+    return {
+        name.split(' ', 1)[1]: value
+        for name, value in result.items()
+        if name.startswith(case + ' ')
+    }
+
+
+@pytest.fixture(scope='module', params=['host', 'npu'])
+def cases(request, tmp_path_factory):
+    """(results of a run alone, [those of each of two ranks]): {'CASE VARIABLE': array}; see rank_cases.py."""
+    folder = tmp_path_factory.mktemp('cases')
+    pair = [f'127.0.0.1:{port}' for port in launcher.free_ports(2)]
+    started = [start_cases(folder, request.param, 0, ['127.0.0.1:1'])]
+    started += [start_cases(folder, request.param, rank, pair) for rank in range(2)]
+    logs = [process.communicate(timeout=200)[0] for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0], '\n'.join(logs)
+    alone, *both = [
+        dict(np.load(str(folder / name))) for name in ('0_of_1.npz', '0_of_2.npz', '1_of_2.npz')
+    ]
+    return alone, both
+
+
+def test_gradients_and_decisions_over_two_ranks(cases):
+    """One test, so that the processes are started once."""
+    alone, both = cases
+    check_broadcast(alone, both)
+    check_gradients(alone, both)
+    check_skipped(both)
+
+
+def check_broadcast(alone, both):
+    """Rank 1 began with other weights, and with a counter of its own that no float32 holds."""
+    starts = [of_case(result, 'start') for result in [alone] + both]
+    assert starts[0]['global_step'] == 2**40 + 12345
+    for start in starts[1:]:
+        runs.assert_same_bits(starts[0], start)
+
+
+def check_gradients(alone, both):
+    """On the same batch those of one rank, bit for bit; on different ones the mean of both."""
+    for result in both:
+        runs.assert_same_bits(of_case(alone, 'same'), of_case(result, 'same'))
+    runs.assert_same_bits(of_case(both[0], 'own'), of_case(both[1], 'own'))
+    first, second = of_case(alone, 'own'), of_case(alone, 'other')
+    for name, got in of_case(both[0], 'own').items():
+        assert not np.array_equal(first[name], second[name])
+        mean = (first[name].astype(np.float64) + second[name]) / 2
+        np.testing.assert_allclose(
+            got, mean, rtol=1e-6, atol=1e-6 * np.abs(mean).max(), err_msg=name
+        )
+
+
+def check_skipped(both):
+    """An overflow under rank 1's loss scale, and a NaN in its images: both ranks skip, and go on alike."""
+    for rank, result in enumerate(both):
+        before = of_case(result, 'start')
+        for case, skipped, scale in (('overflow', 1, 1.5e38 if rank else 512), ('nan', 2, 512)):
+            after = of_case(result, case)
+            assert after.pop('skipped_steps') == skipped and after.pop('loss_scale') == np.float32(
+                scale
+            )
+            runs.assert_same_bits(after, {name: before[name] for name in after})
+    good = [of_case(result, 'good') for result in both]
+    runs.assert_same_bits(*good, but=OF_THE_RANK)
+    assert good[0]['global_step'] == 2**40 + 12346 and good[0]['skipped_steps'] == 2
+    name = 'MobilenetV1/Conv2d_0/weights'
+    assert not np.array_equal(good[0][name], before[name])
+
+
+def test_rank_id_without_the_launcher_is_that_rank(tmp_path):
+    """As under a cluster's own launcher: each rank is started with its environment, with or without --rank_table."""
+    addresses = ','.join(f'127.0.0.1:{port}' for port in launcher.free_ports(2))
+    processes = [
+        subprocess.Popen(
+            runs.command(
+                'train_loop.py',
+                *runs.SMALL,
+                f'--train_dir={tmp_path}',
+                '--max_train_steps=2',
+                *(['--rank_table=hccl_2p.json'] if rank else []),
+            ),
+            env=environment(
+                'host', RANK_ID=str(rank), RANK_SIZE='2', MOBILENET_RANK_ADDRESSES=addresses
+            ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+        )
+        for rank in (1, 0)
+    ]
+    outputs = [process.communicate(timeout=200) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert outputs[0] == ('', '')  # rank 1 writes its log alone
+    assert digests(tmp_path, 2) == [digest_of_checkpoint(tmp_path, 2)] * 2
+    assert runs.metrics(tmp_path)[-1]['epoch'] == pytest.approx(2 * 2 * 8 / 1438)
+
+
+@pytest.mark.parametrize(
+    'env,said',
+    [
+        ({'RANK_ID': '0', 'RANK_SIZE': '2'}, 'MOBILENET_RANK_ADDRESSES is not set'),
+        ({'RANK_ID': '2', 'RANK_SIZE': '2'}, 'the ranks of that size are 0 to 1'),
+        ({'RANK_ID': '1'}, 'the ranks of that size are 0 to 0'),
+        ({'RANK_ID': 'one', 'RANK_SIZE': '2'}, 'RANK_ID=one'),
+        ({'RANK_ID': '0', 'RANK_SIZE': '2', 'MOBILENET_RANK_ADDRESSES': 'a:1'}, 'has 1 addresses'),
+    ],
+)
+def test_a_wrong_rank_environment_is_one_line(tmp_path, env, said):
+    done = runs.train(tmp_path, env=runs.environment(**env), check=False)
+    assert done.returncode == 2 and said in done.stderr and len(done.stderr.splitlines()) == 1

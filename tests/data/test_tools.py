@@ -1,0 +1,355 @@
+"""check_dataset.py, show_batch.py, fuzz_decoder.py and the pool of processes beneath them, on real
+files.
+"""
+
+import os
+import time
+
+import numpy as np
+from PIL import Image
+import pytest
+
+import data
+from data import contact_sheet, examples, tfrecord, verify, workers
+from mobilenet.errors import UsageError
+from scripts import show_batch
+from tests.helpers import slim_records
+
+
+def encoded(seed, image_format='JPEG', size=(24, 16)):
+    import io
+
+    small = np.random.RandomState(seed).randint(0, 256, (3, 4, 3)).astype(np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(small).resize(size, Image.BICUBIC).save(out, image_format)
+    return out.getvalue()
+
+
+def example(image, label):
+    return examples.image_example(image, 'JPEG', 16, 24, 3, label)
+
+
+def write(folder, split, shards, class_names=('cat', 'dog', 'owl')):
+    folder.mkdir(exist_ok=True)
+    for index, records in enumerate(shards):
+        with tfrecord.TFRecordWriter(
+            str(folder / examples.shard_name(split, index, len(shards)))
+        ) as writer:
+            for record in records:
+                writer.write(record)
+    (folder / 'labels.txt').write_text(examples.labels_text(class_names))
+
+
+def check(folder, *arguments, cache):
+    return slim_records.script(
+        'check_dataset.py', folder, *arguments, environment={'XDG_CACHE_HOME': str(cache)}
+    )
+
+
+@pytest.fixture(scope='module')
+def damaged(tmp_path_factory):
+    """A set with one fault of each kind; (folder, what check_dataset.py gave)."""
+    folder = tmp_path_factory.mktemp('set') / 'damaged'
+    good = [example(encoded(i), i % 3) for i in range(6)]
+    torn = encoded(50)
+    write(
+        folder,
+        'train',
+        [
+            [good[0], example(torn[: len(torn) // 2], 0), good[1], good[2]],
+            [example(encoded(51), 3), good[0], b'no example', example(b'no image', 1), good[3]],
+            [good[4], good[5], example(encoded(52), -1)],
+        ],
+    )
+    first = folder / 'train-00000-of-00003'
+    content = bytearray(first.read_bytes())
+    content[-50] ^= 1  # within the last record
+    first.write_bytes(bytes(content))
+    last = folder / 'train-00002-of-00003'
+    last.write_bytes(last.read_bytes()[:-7])
+    write(folder, 'validation', [[good[1], example(encoded(60), 2), example(encoded(4), 0)]])
+    return folder, check(folder, '--counts_csv', folder / 'counts.csv', cache=folder / 'cache')
+
+
+def test_check_names_each_fault_by_file_and_record(damaged):
+    folder, (status, stdout, stderr) = damaged
+    assert status == 1, stderr
+    shard = [str(folder / ('train-%05d-of-00003' % i)) for i in range(3)]
+    for index, record, reason in (
+        (0, 1, 'JPEG'),
+        (0, 3, 'checksum'),
+        (1, 0, 'label 3 is out of range'),
+        (1, 2, 'not a tf.train.Example'),
+        (1, 3, ''),
+        (2, 2, 'truncated'),
+    ):
+        place = '%s, record %d: ' % (shard[index], record)
+        assert any(line.startswith(place) and reason in line for line in stdout.splitlines()), (
+            place,
+            stdout,
+        )
+    validation = folder / 'validation-00000-of-00001'
+    assert f'{shard[1]}, record 1: the same image as {shard[0]}, record 0\n' in stdout
+    assert (
+        f'{validation}, record 0: the same image as {shard[0]}, record 2, in train and validation\n'
+        in stdout
+    )
+    assert (
+        f'{validation}, record 2: the same image as {shard[2]}, record 0, in train and validation, with the '
+        'labels 0 and 1\n'
+    ) in stdout
+    assert stdout.splitlines()[-1] == f'{folder}: 14 records, 6 findings, 3 duplicates'
+
+
+def test_check_counts_classes_and_sizes(damaged):
+    folder, (_, stdout, _) = damaged
+    assert 'train: 11 records, 6 good' in stdout
+    assert '24 to 24 wide (median 24), 16 to 16 high' in stdout
+    # Good ones of train: 0 1 | 0 0 | 1 2; its third (label 2) has the wrong checksum.
+    assert (folder / 'counts.csv').read_text().splitlines() == [
+        'label,class,train,validation',
+        '0,"cat",3,1',
+        '1,"dog",2,1',
+        '2,"owl",1,1',
+    ]
+
+
+def test_check_of_good_sets(tmp_path):
+    write(tmp_path / 'good', 'train', [[example(encoded(i), i % 3) for i in range(3)]])
+    status, stdout, stderr = check(tmp_path / 'good', cache=tmp_path)
+    assert status == 0 and stdout.splitlines()[-1].endswith('3 records, all good, 0 duplicates'), (
+        stderr
+    )
+    # A folder of images: its ready split, a kind that the pipeline converts, and a duplicate that
+    # is allowed.
+    for name, image_format in (
+        ('a/1.jpg', 'JPEG'),
+        ('a/2.bmp', 'BMP'),
+        ('b/1.png', 'PNG'),
+        ('b/2.png', 'PNG'),
+    ):
+        path = tmp_path / 'folder' / 'train' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded(1 if image_format == 'PNG' else 2, image_format))
+    arguments = (tmp_path / 'folder', '--dataset_name', 'folder', '--allow_duplicates')
+    status, stdout, stderr = check(*arguments, cache=tmp_path)
+    assert status == 0 and stdout.splitlines()[-1].endswith('4 records, all good, 1 duplicate'), (
+        stderr
+    )
+
+
+@pytest.mark.parametrize(
+    'arguments, words',
+    [
+        (('nowhere',), 'is no folder'),
+        (('.',), 'no files train-'),
+        (('.', '--split', 'validation'), 'no files validation-'),
+        (('.', '--dataset_name', 'folder'), 'no class folders'),
+        (('.', '--num_processes', '0'), '--num_processes'),
+        ((), 'dir'),
+    ],
+)
+def test_check_bad_use(tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(str(tmp_path))
+    status, stdout, stderr = slim_records.script('check_dataset.py', *arguments)
+    assert status == 2 and words in stderr and stderr.count('\n') == 1 and not stdout
+
+
+def test_duplicates_against_a_dictionary():
+    rng = np.random.RandomState(0)
+    raw = {
+        split: rng.randint(0, 40, (60, 1)).astype(np.uint8) * np.ones((1, 16), np.uint8)
+        for split in 'ab'
+    }
+    raw['a'][::7] = 0  # no hash
+    by_hash = {}
+    for split, rows in raw.items():
+        for record, row in enumerate(rows):
+            if row.any():
+                by_hash.setdefault(row.tobytes(), []).append((split, record))
+    expected = sorted(group for group in by_hash.values() if len(group) > 1)
+    hashes = {
+        split: np.ascontiguousarray(rows).view('V16').reshape(-1) for split, rows in raw.items()
+    }
+    assert verify.duplicates(hashes) == expected
+
+
+def dies_at_seven(task):
+    for record in range(task.start, task.stop):
+        if record == 7:
+            os._exit(77)
+        yield (record, record + 1, [], [1], [2], [3], [4], np.array([b'x' * 16], 'V16'))
+
+
+def test_a_decoder_that_takes_its_process_down_is_a_finding(monkeypatch):
+    class Records:
+        num_examples, errors = 20, []
+        describe = staticmethod('file, record {}'.format)
+
+    class Counter:
+        done = 0
+
+        def update(self, count):
+            self.done += count
+
+    monkeypatch.setattr(verify, 'check_records', dies_at_seven)
+    counter = Counter()
+    checked = verify.check_splits('any', 'any', {'train': Records}, 2, counter)['train']
+    assert checked.findings == [('file, record 7', 'the process that read it ended with status 77')]
+    assert checked.labels.tolist() == [1] * 7 + [-1] + [1] * 12 and counter.done == 20
+
+
+# --- the pool
+
+
+def squares(task):
+    if task == 'sleep':
+        yield os.getpid()
+        time.sleep(600)
+    if task == 'error':
+        raise ValueError('planted')
+    yield task * task
+
+
+def test_pool_gives_all_results_and_passes_errors_on():
+    events = list(workers.run(squares, range(20), 3))
+    assert sorted(event.value for event in events if isinstance(event, workers.Report)) == [
+        i * i for i in range(20)
+    ]
+    assert sorted(event.task for event in events if isinstance(event, workers.Finished)) == list(
+        range(20)
+    )
+    with pytest.raises(ValueError, match='planted'):
+        list(workers.run(squares, [1, 'error', 2], 2))
+
+
+def test_pool_ends_its_processes_with_the_loop():
+    for event in workers.run(squares, ['sleep'], 1):
+        pid = event.value
+        os.kill(pid, 0)
+        break
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+# --- show_batch
+
+
+def test_contact_sheet_places_pixels_and_captions():
+    images = np.zeros([5, 40, 50, 3], np.float32)
+    images[:] = np.linspace(-1, 1, 5)[:, None, None, None]
+    images[2, 0, 0, 1] = np.nan
+    sheet = np.asarray(
+        contact_sheet.sheet(images, ['a', 'Ж — 猫', 'x' * 500, '', 'e'], 'title', columns=2)
+    )
+    scale = 3  # 40 pixels become at least 96
+    assert sheet.shape[1] == contact_sheet.GAP + 2 * (50 * scale + contact_sheet.GAP)
+    for index, grey in enumerate((0, 64, 128, 191, 255)):
+        y = contact_sheet.TITLE + index // 2 * (40 * scale + contact_sheet.LINE + contact_sheet.GAP)
+        x = contact_sheet.GAP + index % 2 * (50 * scale + contact_sheet.GAP)
+        assert (
+            abs(
+                sheet[y + scale : y + 40 * scale, x + scale : x + 50 * scale].astype(int) - grey
+            ).max()
+            <= 1
+        )
+    y = contact_sheet.TITLE + 40 * scale + contact_sheet.LINE + contact_sheet.GAP
+    assert sheet[y + 1, contact_sheet.GAP + 1].tolist() == [255, 0, 255]
+    with pytest.raises(ValueError):
+        contact_sheet.sheet(images, ['a'])
+
+
+@pytest.fixture(scope='module')
+def digits_dir(tmp_path_factory):
+    return str(tmp_path_factory.mktemp('digits'))
+
+
+def read_batch(digits_dir, *arguments):
+    args = show_batch.make_parser().parse_args(
+        ['--dataset_name', 'digits', '--image_size', '32', *map(str, arguments)]
+    )
+    return show_batch.read_batch(args, data.open_dataset('digits', digits_dir, args.split))
+
+
+def test_a_batch_of_training_is_that_of_its_seed_and_step(digits_dir):
+    images, labels, records = read_batch(
+        digits_dir, '--seed', 3, '--batch_size', 6, '--start_batch', 2
+    )
+    again, _, _ = read_batch(digits_dir, '--seed', 3, '--batch_size', 6, '--start_batch', 2)
+    _, _, of_another_seed = read_batch(
+        digits_dir, '--seed', 4, '--batch_size', 6, '--start_batch', 2
+    )
+    _, _, from_the_start = read_batch(digits_dir, '--seed', 3, '--batch_size', 18)
+    np.testing.assert_array_equal(images, again)
+    assert records.tolist() == from_the_start[12:].tolist() != of_another_seed.tolist()
+    dataset = data.open_dataset('digits', digits_dir)
+    assert [dataset.read(record).label for record in records] == labels.tolist()
+
+
+def test_show_batch_of_evaluation_shows_the_image_itself(digits_dir, tmp_path):
+    """The last, partial batch, without preprocessing: the pixels are those of scikit-learn's digit."""
+    from sklearn.datasets import load_digits
+
+    status, stdout, stderr = slim_records.script(
+        'show_batch.py',
+        '--dataset_name',
+        'digits',
+        '--dataset_dir',
+        digits_dir,
+        '--output',
+        tmp_path / 'out.png',
+        '--split',
+        'validation',
+        '--preprocessing_name',
+        'none',
+        '--image_size',
+        8,
+        '--batch_size',
+        358,
+        '--start_batch',
+        1,
+    )
+    assert status == 0 and '1 images' in stdout and 'record 358' in stdout, stderr
+    picture = np.asarray(Image.open(str(tmp_path / 'out.png')))
+    assert picture.shape == (
+        contact_sheet.TITLE + 96 + contact_sheet.LINE + contact_sheet.GAP,
+        96 + 2 * contact_sheet.GAP,
+        3,
+    )
+    drawn = picture[contact_sheet.TITLE :, contact_sheet.GAP :][:96:12, :96:12, 0]
+    np.testing.assert_allclose(drawn, load_digits().images[4::5][358] * (255 / 16.0), atol=1.01)
+    with pytest.raises(UsageError, match='12 batches'):
+        read_batch(digits_dir, '--split', 'validation', '--start_batch', 12)
+
+
+def test_show_batch_bad_use(tmp_path, monkeypatch):
+    monkeypatch.chdir(str(tmp_path))
+    for arguments, words in (
+        (('--output', 'no/where.png', '--dataset_name', 'digits'), 'no such folder'),
+        (('--dataset_dir', 'nowhere'), 'nowhere'),
+        (('--image_size', '0'), '--image_size'),
+        ((), '--dataset_dir'),
+    ):
+        status, _, stderr = slim_records.script('show_batch.py', *arguments)
+        assert status == 2 and words in stderr and stderr.count('\n') == 1
+
+
+# --- help, without TensorFlow
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'convert_folder.py',
+        'convert_imagenet.py',
+        'check_dataset.py',
+        'show_batch.py',
+        'fuzz_decoder.py',
+    ],
+)
+def test_help_imports_no_tensorflow(tmp_path, name):
+    (tmp_path / 'tensorflow.py').write_text('raise SystemExit("tensorflow was imported")')
+    status, stdout, stderr = slim_records.script(
+        name, '--help', environment={'PYTHONPATH': str(tmp_path)}
+    )
+    assert status == 0 and stdout.startswith('usage: ' + name), stderr

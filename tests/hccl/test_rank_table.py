@@ -1,0 +1,397 @@
+"""Rank tables: the three templates are read, what is wrong is named, what is written read again."""
+
+import copy
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from hccl import rank_table
+from mobilenet.errors import UsageError
+from tests.helpers import ROOT
+
+
+def table_1_0(servers=1, devices=8):
+    return {
+        'version': '1.0',
+        'status': 'completed',
+        'server_count': str(servers),
+        'server_list': [
+            {
+                'server_id': '10.0.0.%d' % (s + 1),
+                'device': [
+                    {
+                        'device_id': str(d),
+                        'device_ip': '192.168.%d.%d' % (s, d + 1),
+                        'rank_id': str(s * devices + d),
+                    }
+                    for d in range(devices)
+                ],
+            }
+            for s in range(servers)
+        ],
+    }
+
+
+def table_1_2(pods=2, servers=2, devices=4):
+    """The layout of the vendor's example: two SuperPods of two servers of four devices."""
+    table = table_1_0(pods * servers, devices)
+    table['version'] = '1.2'
+    for s, server in enumerate(table['server_list']):
+        server.update(server_id='node_%d' % s, host_ip='172.16.0.%d' % (100 + s))
+        for d, device in enumerate(server['device']):
+            device.update(super_device_id=str(s % servers * devices + d), device_port='16666')
+    table['super_pod_list'] = [
+        {
+            'super_pod_id': str(p),
+            'server_list': [{'server_id': 'node_%d' % (p * servers + s)} for s in range(servers)],
+        }
+        for p in range(pods)
+    ]
+    return table
+
+
+def table_group_list():
+    return {
+        'status': 'completed',
+        'group_count': '1',
+        'group_list': [
+            {
+                'group_name': 'worker',
+                'device_count': '8',
+                'instance_count': '1',
+                'instance_list': [
+                    {
+                        'pod_name': 'another',
+                        'server_id': '127.0.0.1',
+                        'devices': [
+                            {'device_id': str(d), 'device_ip': '192.168.20.%d' % (d + 1)}
+                            for d in (5, 6, 7, 0, 1, 2, 3, 4)
+                        ],
+                    }
+                ],
+            }
+        ],
+    }
+
+
+def load(data, tmp_path):
+    path = tmp_path / 'table.json'
+    path.write_text(data if isinstance(data, str) else json.dumps(data))
+    return rank_table.load(str(path))
+
+
+def ranks_of(table):
+    """[(server, device id, device address)] in order of rank, from the public fields alone."""
+    rows = [
+        (d.rank_id, s.server_id, d.device_id, d.device_ip) for s in table.servers for d in s.devices
+    ]
+    assert [row[0] for row in rows] == list(range(table.world_size))
+    return [row[1:] for row in rows]
+
+
+def test_version_1_0(tmp_path):
+    table = load(table_1_0(2, 4), tmp_path)
+    assert (table.version, table.world_size, table.template) == ('1.0', 8, 'server_list')
+    assert ranks_of(table)[3:5] == [('10.0.0.1', 3, '192.168.0.4'), ('10.0.0.2', 0, '192.168.1.1')]
+
+
+def test_servers_and_devices_come_in_order_of_rank(tmp_path):
+    data = table_1_0(2, 2)
+    data['server_list'].reverse()
+    data['server_list'][0]['device'].reverse()
+    assert [row[0] for row in ranks_of(load(data, tmp_path))] == ['10.0.0.1'] * 2 + ['10.0.0.2'] * 2
+
+
+def test_version_1_2(tmp_path):
+    table = load(table_1_2(), tmp_path)
+    assert (table.version, table.world_size) == ('1.2', 16)
+    assert table.super_pods == (('0', ('node_0', 'node_1')), ('1', ('node_2', 'node_3')))
+    assert table.servers[3].host_ip == '172.16.0.103'
+    assert table.servers[3].devices[1].super_device_id == '5'
+
+
+def test_version_1_2_allows_sixteen_devices(tmp_path):
+    assert load(table_1_2(1, 1, 16), tmp_path).world_size == 16
+
+
+def test_group_list_ranks_in_order_of_the_list(tmp_path):
+    table = load(table_group_list(), tmp_path)
+    assert (table.template, table.world_size, len(table.servers)) == ('group_list', 8, 1)
+    assert [row[1] for row in ranks_of(table)] == [5, 6, 7, 0, 1, 2, 3, 4]
+
+
+def test_group_list_with_an_instance_a_device(tmp_path):
+    """As deploy tools wrote it for two servers: rank_id stands in the instance."""
+    instances = [
+        {
+            'rank_id': str(s * 2 + d),
+            'server_id': '10.0.0.%d' % s,
+            'devices': [{'device_id': str(d), 'device_ip': '192.168.%d.%d' % (s, d)}],
+        }
+        for s in (1, 0)
+        for d in (0, 1)
+    ]
+    table = load(
+        {
+            'status': 'completed',
+            'group_count': '1',
+            'deploy_mode': 'lab',
+            'group_list': [
+                {
+                    'device_num': '4',
+                    'instance_count': '4',
+                    'group_name': '',
+                    'instance_list': instances,
+                }
+            ],
+        },
+        tmp_path,
+    )
+    assert [row[:2] for row in ranks_of(table)] == [
+        ('10.0.0.0', 0),
+        ('10.0.0.0', 1),
+        ('10.0.0.1', 0),
+        ('10.0.0.1', 1),
+    ]
+
+
+@pytest.mark.parametrize('devices', [1, 2, 4, 8])
+def test_ready_tables_by_bare_name(devices, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table = rank_table.load('hccl_%dp.json' % devices)
+    assert ranks_of(table) == [
+        ('127.0.0.1', d, '192.168.100.%d' % (101 + d)) for d in range(devices)
+    ]
+    assert rank_table.find_server(table).server_id == '127.0.0.1'
+
+
+def test_a_table_in_the_current_folder_goes_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'hccl_8p.json').write_text(json.dumps(table_1_0(1, 2)))
+    assert rank_table.load('hccl_8p.json').world_size == 2
+
+
+def change(data, place, value):
+    """Sets a field by its place, as `server_list[0].device[3].rank_id`; None removes it."""
+    data = copy.deepcopy(data)
+    keys = place.replace(']', '').replace('[', '.').split('.')
+    at = data
+    for key in keys[:-1]:
+        at = at[int(key) if isinstance(at, list) else key]
+    if value is None:
+        del at[keys[-1]]
+    else:
+        at[keys[-1]] = value
+    return data
+
+
+DEVICE = 'server_list[0].device[3]'
+FIRST = 'server_list[1].device[0]'
+MEMBER = 'super_pod_list[1].server_list[0]'
+GROUP = 'group_list[0]'
+NINE = [{'device_id': str(d), 'device_ip': '10.1.1.%d' % d, 'rank_id': str(d)} for d in range(9)]
+WRONG = [
+    # (table, what is set, to what, the place that must be named, a word that must be there)
+    (table_1_0(), 'status', 'initializing', 'status', 'not ready'),
+    (table_1_0(), 'status', None, 'status', 'missing'),
+    (table_1_0(), 'version', '3.0', 'version', '"1.0"'),
+    (table_1_0(), 'version', None, 'version', 'missing'),
+    (table_1_0(), 'version', 1.0, 'version', 'quotes'),
+    (table_1_0(), 'server_list', None, 'server_list', 'missing'),
+    (table_1_0(), 'server_list', [], 'server_list', 'list'),
+    (table_1_0(), 'server_list', ['x'], 'server_list[0]', 'object'),
+    (table_1_0(), 'server_count', '2', 'server_count', '"1"'),
+    (table_1_0(), 'server_count', None, 'server_count', 'missing'),
+    (table_1_0(), 'server_list[0].server_id', None, 'server_list[0].server_id', 'missing'),
+    (
+        table_1_0(),
+        'server_list[0].server_id',
+        '10.0.0.999',
+        'server_list[0].server_id',
+        'IP address',
+    ),
+    (table_1_0(), 'server_list[0].server_id', 'a b', 'server_list[0].server_id', 'name'),
+    (table_1_0(), 'server_list[0].device', None, 'server_list[0].device', 'missing'),
+    (table_1_0(), 'server_list[0].device', {}, 'server_list[0].device', 'list'),
+    (table_1_0(), 'server_list[0].device', NINE, 'server_list[0].device', '9 devices'),
+    (table_1_0(), 'server_list[0].device', NINE[:3], 'server_list[0].device', '1, 2, 4, 8'),
+    (table_1_0(), DEVICE + '.rank_id', '2', DEVICE + '.rank_id', 'server_list[0].device[2]'),
+    (table_1_0(), DEVICE + '.rank_id', '8', DEVICE + '.rank_id', 'rank 3 is missing'),
+    (table_1_0(), DEVICE + '.rank_id', '-1', DEVICE + '.rank_id', 'number'),
+    (table_1_0(), DEVICE + '.rank_id', '٣', DEVICE + '.rank_id', 'number'),
+    (table_1_0(), DEVICE + '.rank_id', 3, DEVICE + '.rank_id', 'quotes'),
+    (table_1_0(), DEVICE + '.rank_id', None, DEVICE + '.rank_id', 'missing'),
+    (table_1_0(), DEVICE + '.device_id', None, DEVICE + '.device_id', 'missing'),
+    (table_1_0(), DEVICE + '.device_id', '2', DEVICE + '.device_id', 'server_list[0].device[2]'),
+    (table_1_0(), DEVICE + '.device_id', '8', DEVICE + '.device_id', '0 to 7'),
+    (
+        table_1_0(),
+        DEVICE + '.device_ip',
+        '192.168.0.1',
+        DEVICE + '.device_ip',
+        'server_list[0].device[0]',
+    ),
+    (table_1_0(), DEVICE + '.device_ip', '192.168.0', DEVICE + '.device_ip', 'IP address'),
+    (table_1_0(2, 2), FIRST + '.device_ip', None, FIRST + '.device_ip', 'missing'),
+    (
+        table_1_0(2, 2),
+        FIRST + '.device_ip',
+        '192.168.0.1',
+        FIRST + '.device_ip',
+        'server_list[0].device[0]',
+    ),
+    (
+        table_1_0(2, 2),
+        'server_list[1].server_id',
+        '10.0.0.1',
+        'server_list[1].server_id',
+        'server_list[0]',
+    ),
+    (
+        table_1_2(),
+        'server_list[1].host_ip',
+        '172.16.0.100',
+        'server_list[1].host_ip',
+        'server_list[0]',
+    ),
+    (table_1_2(), FIRST + '.super_device_id', None, FIRST + '.super_device_id', 'missing'),
+    (
+        table_1_2(),
+        FIRST + '.super_device_id',
+        '2',
+        FIRST + '.super_device_id',
+        'server_list[0].device[2]',
+    ),
+    (table_1_2(), MEMBER + '.server_id', 'node_9', MEMBER + '.server_id', 'node_9'),
+    (table_1_2(), MEMBER + '.server_id', 'node_0', MEMBER + '.server_id', 'already'),
+    (
+        table_1_2(),
+        'super_pod_list[1].super_pod_id',
+        '0',
+        'super_pod_list[1].super_pod_id',
+        'second time',
+    ),
+    (
+        table_1_2(),
+        'super_pod_list[1].server_list',
+        [{'server_id': 'node_3'}],
+        'super_pod_list',
+        'node_2',
+    ),
+    (table_1_2(), FIRST + '.device_ip', None, FIRST + '.device_ip', 'missing'),
+    (table_1_2(1, 1, 16), 'server_list[0].device', NINE, 'server_list[0].device', '9 devices'),
+    (table_group_list(), 'group_count', '2', 'group_count', '"1"'),
+    (table_group_list(), 'group_count', None, 'group_count', 'missing'),
+    (table_group_list(), GROUP + '.instance_count', '8', GROUP + '.instance_count', '"1"'),
+    (table_group_list(), GROUP + '.device_count', '4', GROUP + '.device_count', '"8"'),
+    (
+        table_group_list(),
+        GROUP + '.instance_list[0].devices[2].device_id',
+        '5',
+        GROUP + '.instance_list[0].devices[2].device_id',
+        'devices[0]',
+    ),
+    (table_group_list(), GROUP + '.instance_list[0].devices', NINE, GROUP + '.device_count', '"9"'),
+    (table_group_list(), 'version', '1.2', 'version', '1.0'),
+]
+
+
+@pytest.mark.parametrize('data, place, value, named, word', WRONG)
+def test_what_is_wrong_is_named(data, place, value, named, word, tmp_path):
+    load(data, tmp_path)
+    with pytest.raises(UsageError) as error:
+        load(change(data, place, value), tmp_path)
+    message = str(error.value)
+    assert '\n' not in message
+    assert message.startswith('rank table {}: {} '.format(tmp_path / 'table.json', named)), message
+    assert word in message, message
+
+
+def test_ranks_of_servers_must_not_interleave(tmp_path):
+    data = change(table_1_0(2, 2), 'server_list[0].device[1].rank_id', '2')
+    data = change(data, 'server_list[1].device[0].rank_id', '1')
+    with pytest.raises(UsageError, match=r'server_list\[0\] has the ranks 0, 2'):
+        load(data, tmp_path)
+
+
+@pytest.mark.parametrize(
+    'text, word',
+    [
+        ('', 'not JSON'),
+        ('{"version": "1.0", // x', 'not JSON'),
+        ('[' * 100000, 'not JSON'),
+        ('[]', 'JSON object'),
+        ('3', 'JSON object'),
+        ('{}', 'status'),
+    ],
+    ids=['empty', 'comment', 'deep', 'list', 'number', 'object'],
+)
+def test_not_a_table(text, word, tmp_path):
+    with pytest.raises(UsageError, match=word):
+        load(text, tmp_path)
+
+
+def test_no_such_table_lists_the_ready_ones(tmp_path):
+    with pytest.raises(UsageError, match='no such file.*hccl_8p.json'):
+        rank_table.load('hccl_9p.json')
+    with pytest.raises(UsageError, match='no such file'):
+        rank_table.load(str(tmp_path / 'hccl_8p.json'))  # a path is not looked up elsewhere
+    with pytest.raises(UsageError, match='directory'):
+        rank_table.load(str(tmp_path))
+
+
+@pytest.mark.parametrize('data', [table_1_0(2, 8), table_1_2(), table_group_list()])
+def test_what_is_written_is_read_again(data, tmp_path):
+    table = load(data, tmp_path)
+    copy_path = str(tmp_path / 'copy.json')
+    rank_table.dump(table, copy_path)
+    again = rank_table.load(copy_path)
+    assert again == table._replace(path=copy_path, template='server_list')
+    if 'server_list' in data:  # nothing of it is lost, fields unknown to us (device_port) included
+        with open(copy_path) as f:
+            assert json.load(f) == data
+    assert os.listdir(str(tmp_path)) in (['copy.json', 'table.json'], ['table.json', 'copy.json'])
+
+
+def test_find_server(tmp_path):
+    table = load(table_1_2(), tmp_path)
+    assert rank_table.find_server(table, 'node_2').server_id == 'node_2'
+    assert rank_table.find_server(table, '172.16.0.102').server_id == 'node_2'
+    with pytest.raises(UsageError, match='--server_id node_7 .* node_0, node_1'):
+        rank_table.find_server(table, 'node_7')
+
+
+def test_find_server_by_address(tmp_path):
+    data = change(table_1_0(2, 2), 'server_list[0].server_id', '10.255.255.1')
+    with pytest.raises(UsageError, match='no server .* --server_id'):
+        rank_table.find_server(load(data, tmp_path))
+    data = change(data, 'server_list[1].server_id', rank_table.own_address())
+    assert rank_table.find_server(load(data, tmp_path)).devices[0].rank_id == 2
+    data = change(data, 'server_list[0].server_id', '127.0.0.1')
+    with pytest.raises(UsageError, match='more than one server'):
+        rank_table.find_server(load(data, tmp_path))
+
+
+def test_vendor_package_of_the_same_name_still_imports(tmp_path):
+    """CANN's hccl.manage.api and hccl.split.api, further down sys.path, with ours first."""
+    for part in ('manage', 'split'):
+        folder = tmp_path / 'site' / 'hccl' / part
+        folder.mkdir(parents=True)
+        (folder / '__init__.py').write_text('')
+        (folder / 'api.py').write_text(f'WHO = "vendor {part}"\n')
+    (tmp_path / 'site' / 'hccl' / '__init__.py').write_text('raise RuntimeError("not ours")\n')
+    script = textwrap.dedent("""
+        import hccl.manage.api, hccl.split.api
+        from hccl.manage.api import WHO
+        import hccl.rank_table
+        print(WHO, hccl.split.api.WHO, hccl.rank_table.__file__)""")
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join([ROOT, str(tmp_path / 'site')]))
+    output = subprocess.check_output(
+        [sys.executable, '-c', script], env=environment, cwd=str(tmp_path)
+    )
+    expected = os.path.join(ROOT, 'hccl', 'rank_table.py')
+    assert output.decode().strip() == 'vendor manage vendor split ' + expected

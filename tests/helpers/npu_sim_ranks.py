@@ -1,0 +1,112 @@
+"""One rank of the simulated NPU: what tests/mobilenet/devices/test_npu_sim_ranks.py starts twice.
+
+Writes what the rank got from every collective to the .npz named by the first argument.
+"""
+
+import sys
+
+import numpy as np
+import tensorflow as tf
+
+from mobilenet.devices import npu, npu_options
+
+
+def build(rank):
+    from npu_bridge.hccl import hccl_ops
+
+    results = {}
+    data = np.random.RandomState(rank).randn(2, 1001).astype(np.float32)
+    x = tf.constant(data)
+    for reduction in ('sum', 'min', 'max', 'prod'):
+        results['float32_' + reduction] = hccl_ops.allreduce(x, reduction)
+        for dtype in (tf.int8, tf.int16, tf.int32, tf.float16):
+            small = tf.cast(tf.constant([3, 5 * (rank + 1), -7 + rank]), dtype)
+            results[f'{dtype.name}_{reduction}'] = hccl_ops.allreduce(small, reduction)
+    results['scalar'] = hccl_ops.allreduce(tf.constant(rank + 0.5), 'sum', fusion=0)
+    results['broadcast_a'], results['broadcast_b'] = hccl_ops.broadcast(
+        [x, tf.constant([rank, 10], tf.int64)], root_rank=1
+    )
+    results['allgather'] = hccl_ops.allgather(x, 2)
+    results['reduce'] = hccl_ops.reduce(x, 'sum', root_rank=1)
+    results['reduce_scatter'] = hccl_ops.reduce_scatter(x, 'sum', 2)
+    if rank == 0:
+        with tf.control_dependencies([hccl_ops.send(x, sr_tag=3, dest_rank=1)]):
+            results['received'] = tf.zeros([1])
+    else:
+        results['received'] = hccl_ops.receive([2, 1001], tf.float32, sr_tag=3, src_rank=0)
+    return results
+
+
+def build_overflow(device, rank):
+    """A float status of rank 1 alone, in a sunk step of its own; collectives as the project has."""
+    from hccl.collectives import HcclCollectives
+
+    collectives = HcclCollectives(rank, 2)
+    step = tf.get_variable(
+        'step', [], tf.int64, tf.zeros_initializer(), trainable=False, use_resource=True
+    )
+    skipped = tf.get_variable(
+        'skipped', [], tf.int64, tf.zeros_initializer(), trainable=False, use_resource=True
+    )
+
+    def build_step():
+        status = device.overflow_check(collectives)
+        status.begin()
+        # Rank 1 overflows in its second step.
+        factor = tf.where(tf.equal(step.read_value() * rank, 1), 1e38, 1.0)
+        gradient = tf.ones([3]) * factor * 10.0
+        with tf.control_dependencies([gradient]):
+            finite = status.all_finite([gradient], [])
+        with tf.control_dependencies([finite]):
+            return tf.group(
+                step.assign_add(1), skipped.assign_add(tf.cast(tf.logical_not(finite), tf.int64))
+            )
+
+    return device.sink(build_step, lambda: [step.read_value(), skipped.read_value()])
+
+
+def main(path):
+    import os
+
+    rank = int(os.environ['RANK_ID'])
+    parser = __import__('argparse').ArgumentParser()
+    npu_options.add_flags(parser)
+    options = npu_options.from_flags(parser.parse_args(['--gradient_split=60,40']))
+    device = npu.NpuDevice(options)
+    tensors = build(rank)
+    loop = build_overflow(device, rank)
+    init = tf.global_variables_initializer()
+    tf.get_default_graph().finalize()
+
+    from hccl.manage import api
+    from hccl.split import api as split_api
+
+    try:
+        api.get_rank_size()
+        raise SystemExit('get_rank_size before initialize_system')
+    except RuntimeError:
+        pass
+    with tf.Session(config=device.session_config(4, 2)) as sess:
+        device.initialize(sess)
+        results = {
+            'rank_size': api.get_rank_size(),
+            'rank_id': api.get_rank_id(),
+            'local_rank_size': api.get_local_rank_size(),
+            'local_rank_id': api.get_local_rank_id(),
+        }
+        npu.apply_gradient_split(options)
+        results['split'] = split_api.strategies['hccl_world_group'][1]
+        sess.run(init)
+        results.update(sess.run(tensors))
+        results['steps'] = np.array([loop.run(sess, 4), loop.run(sess, 3)])
+        device.shutdown(sess)
+    try:
+        api.get_rank_size()
+        raise SystemExit('get_rank_size after shutdown_system')
+    except RuntimeError:
+        pass
+    np.savez(path, **results)
+
+
+if __name__ == '__main__':
+    main(sys.argv[1])

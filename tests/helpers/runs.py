@@ -1,0 +1,93 @@
+"""Runs the real commands on the digits, small: what tests of whole runs share."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+
+from tests.helpers import ROOT
+
+SMALL = [
+    '--dataset_name=digits',
+    '--preprocessing_name=none',
+    '--image_size=32',
+    '--batch_size=8',
+    '--model_name=mobilenet_v1_025',
+    '--learning_rate=0.05',
+    '--warmup_epochs=0',
+    '--data_threads=2',
+]
+NPU_SIM = os.path.join(ROOT, 'tests', 'npu_sim')
+
+
+# A start without oneDNN's graph passes takes 4 s less: for tests that are not about the bits of the training itself.
+PLAIN_KERNELS = {'TF_DISABLE_MKL': '1'}
+
+
+def environment(**extra):
+    """The environment of a command: no rank's variables, quiet; `extra` on top."""
+    env = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith(('RANK_', 'MOBILENET_', 'ASCEND_', 'PYTEST_'))
+    }
+    env.update({'TF_CPP_MIN_LOG_LEVEL': '2'}, **extra)
+    return env
+
+
+def command(script, *arguments):
+    return [sys.executable, os.path.join(ROOT, script)] + list(arguments)
+
+
+def train(train_dir, *arguments, env=None, check=True, timeout=500):
+    """Runs train_loop.py with SMALL's flags; gives the finished process (text output)."""
+    done = subprocess.run(
+        command('train_loop.py', *SMALL, f'--train_dir={train_dir}', *arguments),
+        env=env or environment(),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    if check:
+        assert done.returncode == 0, done.stderr
+    return done
+
+
+def evaluate(*arguments, env=None):
+    return subprocess.run(
+        command('eval_loop.py', *arguments),
+        env=env or environment(),
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+
+
+def weights(train_dir, step):
+    """{name: value} of every variable in a checkpoint."""
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(os.path.join(str(train_dir), f'model.ckpt-{step}'))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def assert_same_bits(one, other, but=()):
+    """Every variable equal bit for bit; names that end with one of `but` are left out."""
+    assert set(one) == set(other)
+    different = [
+        n
+        for n in one
+        if not n.endswith(tuple(but) or ('\0',))
+        and not np.array_equal(
+            one[n].view(np.uint8) if one[n].ndim else one[n],
+            other[n].view(np.uint8) if other[n].ndim else other[n],
+        )
+    ]
+    assert not different, different[:5]
+
+
+def metrics(train_dir):
+    with open(os.path.join(str(train_dir), 'metrics.jsonl')) as f:
+        return [json.loads(line) for line in f]

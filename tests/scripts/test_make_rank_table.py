@@ -1,0 +1,127 @@
+"""scripts/make_rank_table.py, run as a person runs it; its tables are read by our own loader."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from hccl import rank_table
+from tests.helpers import ROOT
+
+SCRIPT = os.path.join(ROOT, 'scripts', 'make_rank_table.py')
+HCCN_CONF = """# written by hccn_tool
+address_0=192.168.100.101
+netmask_0=255.255.255.0
+ address_1 = 192.168.101.101
+address_2=192.168.102.101
+address_3=192.168.103.101
+gateway_3=192.168.103.1
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    (tmp_path / 'hccn.conf').write_text(HCCN_CONF)
+
+    def run_script(*arguments):
+        done = subprocess.run(
+            [sys.executable, SCRIPT] + list(arguments),
+            cwd=str(tmp_path),
+            capture_output=True,
+            text=True,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    return run_script
+
+
+def devices_of(path):
+    table = rank_table.load(str(path))
+    return [
+        (s.server_id, d.device_id, d.device_ip, d.rank_id) for s in table.servers for d in s.devices
+    ]
+
+
+def test_from_hccn_conf(run, tmp_path):
+    status, out, err = run('--hccn_conf', 'hccn.conf', '--server_id', '10.0.0.7', '-o', 'a.json')
+    assert (status, out, err) == (0, '', 'a.json: 4 ranks on 10.0.0.7\n')
+    assert devices_of(tmp_path / 'a.json') == [
+        ('10.0.0.7', i, '192.168.%d.101' % (100 + i), i) for i in range(4)
+    ]
+
+
+def test_some_devices_to_standard_output(run, tmp_path):
+    status, out, _ = run('--hccn_conf=hccn.conf', '--devices=2,3')
+    assert status == 0
+    (tmp_path / 'b.json').write_text(out)
+    here = rank_table.own_address()
+    assert devices_of(tmp_path / 'b.json') == [
+        (here, 2, '192.168.102.101', 0),
+        (here, 3, '192.168.103.101', 1),
+    ]
+
+
+@pytest.mark.parametrize('devices', ['4-7', '4,5,6,7', '[4,8)', '4,5-7'])
+def test_from_a_device_range(run, tmp_path, devices):
+    status, _, err = run(
+        '--devices',
+        devices,
+        '--ip_base',
+        '192.168.100.101',
+        '--server_ip',
+        'node_a',
+        '-o',
+        'c.json',
+    )
+    assert status == 0, err
+    assert devices_of(tmp_path / 'c.json') == [
+        ('node_a', 4 + r, '192.168.100.%d' % (105 + r), r) for r in range(4)
+    ]
+
+
+def test_merge_numbers_the_ranks_anew(run, tmp_path):
+    for i, name in enumerate('abc'):
+        assert (
+            run(
+                '--devices=0-7',
+                '--ip_base=192.168.%d.1' % i,
+                '--server_id=10.0.0.%d' % i,
+                '-o',
+                name + '.json',
+            )[0]
+            == 0
+        )
+    assert run('merge', 'a.json', 'c.json', '-o', 'ac.json')[0] == 0
+    status, _, err = run('merge', 'ac.json', 'b.json', '-o', 'all.json')
+    assert (status, err) == (0, 'all.json: 24 ranks on 10.0.0.0, 10.0.0.2, 10.0.0.1\n')
+    rows = devices_of(tmp_path / 'all.json')
+    assert [row[3] for row in rows] == list(range(24))
+    assert [row[1] for row in rows] == list(range(8)) * 3
+    assert rows[8] == ('10.0.0.2', 0, '192.168.2.1', 8)
+
+
+@pytest.mark.parametrize(
+    'arguments, word',
+    [
+        (['--hccn_conf', 'none.conf'], '--ip_base'),
+        (['--hccn_conf', 'hccn.conf', '--devices', '0-7'], 'no address_4'),
+        (['--hccn_conf', 'hccn.conf', '--devices', '0-2'], '3 devices'),
+        (['--hccn_conf', 'hccn.conf', '--devices', 'x'], '--devices'),
+        (['--hccn_conf', 'hccn.conf', '--devices', '3-1'], '--devices'),
+        (['--hccn_conf', 'hccn.conf', '--devices', '0,0'], 'device_id'),
+        (['--hccn_conf', 'hccn.conf', '--ip_base', '1.1.1.1'], 'not allowed'),
+        (['--ip_base', '1.1.1'], 'IP address'),
+        (['--ip_base', '255.255.255.254'], 'lower'),
+        (['--ip_base', '1.1.1.1', '--devices', '7-8'], '0 to 7'),
+        (['--ip_base', '1.1.1.1', '-o', 'no/such/folder.json'], 'No such file'),
+        (['--nonsense'], '--help'),
+        (['merge'], 'TABLE'),
+        (['merge', 'none.json'], 'no such file'),
+        (['merge', 'hccl_8p.json', 'hccl_8p.json'], 'server_id'),
+    ],
+)
+def test_wrong_use_is_one_line(run, arguments, word):
+    status, out, err = run(*arguments)
+    assert (status, out) == (2, '')
+    assert err.count('\n') == 1 and word in err, err

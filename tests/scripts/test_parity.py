@@ -1,0 +1,68 @@
+"""parity.py and plant_faults.py by real runs: two devices that agree, a fault that is found, and wrong use."""
+
+import os
+import re
+import subprocess
+
+from tests.helpers import runs
+
+SMALL = [flag for flag in runs.SMALL if not flag.startswith('--batch_size')] + ['--batch_size=4']
+
+
+def script(name, *arguments, env=None):
+    return subprocess.run(
+        runs.command(os.path.join('scripts', name), *arguments),
+        env=env or runs.environment(**runs.PLAIN_KERNELS),
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def test_host_and_simulated_npu_agree_step_by_step(tmp_path):
+    out = str(tmp_path / 'out')
+    env = runs.environment(PYTHONPATH=runs.NPU_SIM, **runs.PLAIN_KERNELS)
+    done = script(
+        'parity.py', '--steps=2', '--a=host', '--b=npu float32', '--out=' + out, *SMALL, env=env
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith('no tensor departs')
+    losses = re.findall(r'^ +(\d) +(\S+) +(\S+) +\S+ +equal +equal +equal$', done.stdout, re.M)
+    assert [step for step, _, _ in losses] == ['0', '1']
+    logged = [m['loss'] for m in runs.metrics(os.path.join(out, 'a'))]
+    for (_, a, b), loss in zip(losses, logged):
+        assert a == b and abs(float(a) - loss) < 1e-6 * loss
+    assert re.search(r'variables after 2 steps: (\d+) of \1 equal bit for bit$', done.stdout, re.M)
+    assert os.path.getsize(os.path.join(out, 'parity.html')) > 10000
+
+    again = script('parity.py', '--out=' + out, *SMALL)
+    assert again.returncode == 2 and '--overwrite' in again.stderr
+
+
+def test_a_planted_fault_is_named_first_with_its_line():
+    """Ten layers are the README's command; one here."""
+    done = script('plant_faults.py', '--layers=Conv2d_4_pointwise')
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (
+        done.stdout.splitlines()[-1]
+        == '2 of 2 faults named first by parity.py and compare_dumps.py'
+    )
+
+
+def test_wrong_use(tmp_path):
+    for arguments, said in (
+        (['--b=cpu'], 'cpu is neither of'),
+        (['--tree_a=/nowhere'], 'no train_loop.py there'),
+        (
+            ['--b=host', '--model_name=alexnet', '--out={}'.format(tmp_path / 'out')],
+            'train_loop.py: argument --model_name',
+        ),
+        (
+            ['--a=host', '--b=npu', '--dataset_name=digits', '--out={}'.format(tmp_path / 'out')],
+            'npu_bridge is not on',
+        ),
+    ):
+        done = script('parity.py', *arguments)
+        assert done.returncode == 2 and said in done.stderr and 'Traceback' not in done.stderr, (
+            done.stderr
+        )
