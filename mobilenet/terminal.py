@@ -1,0 +1,76 @@
+"""The terminal may go away (`| head`, a closed window, a full disk): that ends no run."""
+
+import io
+import os
+import select
+import sys
+
+_PATIENCE = 1.0  # seconds that a descriptor in non-blocking mode has to take more
+
+
+class Writer(io.TextIOBase):
+    """A text stream on a file descriptor that drops what cannot be written.
+
+    A line goes out as a whole, at once: it may be written in a signal's handler and before
+    os._exit, and one that failed leaves nothing behind that would fail again.
+    """
+
+    encoding = 'utf-8'
+    errors = 'backslashreplace'
+
+    def __init__(self, descriptor):
+        self._descriptor = descriptor
+        self._begun = ''  # of a line
+
+    def write(self, text):
+        self._begun += text
+        if '\n' in text or '\r' in text:
+            self.flush()
+        return len(text)
+
+    def flush(self):
+        text, self._begun = self._begun, ''
+        data = memoryview(text.encode(self.encoding, self.errors))
+        while data:
+            try:
+                data = data[os.write(self._descriptor, data) :]
+            except BlockingIOError:
+                if not select.select([], [self._descriptor], [], _PATIENCE)[1]:
+                    break
+            except OSError:
+                break  # nobody reads any more, or the disk is full: the next line is tried again
+
+    def writable(self):
+        return True
+
+    def fileno(self):
+        return self._descriptor
+
+    def isatty(self):
+        try:
+            return os.isatty(self._descriptor)
+        except OSError:
+            return False
+
+
+def protect():
+    """Makes sys.stdout and sys.stderr Writers, and opens what was closed (`>&-`) on /dev/null, or
+    the next file that is opened would get the lines meant for it."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+    for name, descriptor in (('stdout', 1), ('stderr', 2)):
+        if _is_on(getattr(sys, name), descriptor):
+            setattr(sys, name, Writer(descriptor))
+
+
+def _is_on(stream, descriptor):
+    """Whether a stream is the process's own: not a Writer yet, and not somebody's capture."""
+    if stream is None:
+        return True
+    try:
+        return not isinstance(stream, Writer) and stream.fileno() == descriptor
+    except (OSError, ValueError, AttributeError):
+        return False
