@@ -11,20 +11,12 @@ Workers are spawned, not forked: they may import TensorFlow whatever the parent 
 import collections
 import multiprocessing
 import multiprocessing.connection
-import os
 import signal
 
 Report = collections.namedtuple('Report', 'task value')
 Finished = collections.namedtuple('Finished', 'task')
 Died = collections.namedtuple('Died', 'task exit_code last')
 """A worker ended by itself within `task`; `last` is the value it reported last (None: none)."""
-
-
-def available_cores():
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS
-        return os.cpu_count() or 1
 
 
 def run(function, tasks, num_processes):

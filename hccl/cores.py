@@ -3,6 +3,7 @@
 import os
 import re
 
+from mobilenet.cores import allowed as cores_of_process
 from mobilenet.errors import UsageError
 
 
@@ -10,15 +11,17 @@ def assign_cores(bind_cores, num_ranks, allowed=None):
     """A list with the sorted cores of each local rank, or None for each where nothing is bound.
 
     bind_cores: 'auto' gives each rank an equal share of its own of the cores this process may
-    use (left-over ones stay free), or, with more ranks than cores, one core in turn. 'none'
-    binds nothing. Else a set of cores for each rank in order of rank, ':' between the ranks:
+    use and its container's quota allows (left-over ones stay free), or, with more ranks than cores,
+    one core in turn. 'none' binds nothing. Else a set of cores for each rank in order of rank, ':'
+    between the ranks:
     '0-11:12-23' or '0,2:1,3'. Raises UsageError.
     """
     if bind_cores == 'none':
         return [None] * num_ranks
-    allowed = sorted(os.sched_getaffinity(0) if allowed is None else allowed)
     if bind_cores != 'auto':
-        return _explicit(bind_cores, num_ranks, allowed)
+        usable = os.sched_getaffinity(0) if allowed is None else allowed
+        return _explicit(bind_cores, num_ranks, sorted(usable))
+    allowed = sorted(cores_of_process() if allowed is None else allowed)
     share = len(allowed) // num_ranks
     if share == 0:
         return [[allowed[rank % len(allowed)]] for rank in range(num_ranks)]

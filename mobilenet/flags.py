@@ -5,7 +5,7 @@ import math
 import os
 import re
 
-from mobilenet import devices
+from mobilenet import cores
 from mobilenet.errors import UsageError
 from mobilenet.nets import MODEL_NAMES
 
@@ -117,7 +117,7 @@ def add_data_flags(parser, dataset_names, preprocessing_names):
     group.add_argument(
         '--data_threads',
         type=count(),
-        default=devices.cores(),
+        default=cores.count(),
         help='threads that decode; default: the cores of this process',
     )
     group.add_argument(

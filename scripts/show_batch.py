@@ -14,8 +14,8 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import data
-from data import contact_sheet, quiet, workers
-from mobilenet import flags
+from data import contact_sheet, quiet
+from mobilenet import cores, flags
 from mobilenet.errors import UsageError
 from scripts import tool
 
@@ -61,7 +61,7 @@ def read_batch(args, dataset):
         'batch_size': args.batch_size,
         'image_size': args.image_size,
         'preprocessing_name': args.preprocessing_name,
-        'num_threads': workers.available_cores(),
+        'num_threads': cores.count(),
         'on_bad_record': args.on_bad_record,
     }
     if args.split == 'train':

@@ -4,8 +4,8 @@ import os
 import signal
 import sys
 
-from data import convert, workers
-from mobilenet import flags
+from data import convert
+from mobilenet import cores, flags
 from mobilenet.errors import UsageError
 
 
@@ -41,7 +41,7 @@ def add_process_flag(parser):
     parser.add_argument(
         '--num_processes',
         type=flags.count(),
-        default=workers.available_cores(),
+        default=cores.count(),
         help='default: the cores of this process',
     )
 

@@ -6,6 +6,7 @@ Importing this package does not import TensorFlow.
 import importlib.util
 import os
 
+from mobilenet import cores
 from mobilenet.errors import UsageError
 
 ITERATIONS_PER_LOOP = {'host': 10, 'npu': 100}
@@ -32,16 +33,11 @@ def create(args, addresses=None, rank=0):
     return host.HostDevice(addresses, rank)
 
 
-def cores():
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0))
-
-
 def import_tensorflow():
     """TensorFlow 1.15 without its start-up warnings, the oneDNN build with a thread a core. What the caller has set stays."""
     import warnings
 
-    os.environ.setdefault('OMP_NUM_THREADS', str(cores()))
+    os.environ.setdefault('OMP_NUM_THREADS', str(cores.count()))
     os.environ.setdefault('KMP_BLOCKTIME', '0')
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
     warnings.filterwarnings('ignore', category=FutureWarning)

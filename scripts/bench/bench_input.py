@@ -21,7 +21,8 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspa
 import numpy as np
 
 import data
-from data import examples, quiet, tfrecord, workers
+from data import examples, quiet, tfrecord
+from mobilenet import cores
 
 HEIGHT, WIDTH = 375, 500
 REFERENCE_CALLS = 24  # the reference's num_parallel_calls
@@ -275,7 +276,7 @@ def main():
     parser.add_argument('--rounds', type=int, default=9)
     parser.add_argument('--images', type=int, default=256, help='different images, default 256')
     parser.add_argument('--image_size', type=int, default=224)
-    parser.add_argument('--threads', type=int, default=workers.available_cores())
+    parser.add_argument('--threads', type=int, default=cores.count())
     parser.add_argument(
         '--normalize_on',
         default='host',

@@ -1,0 +1,223 @@
+"""Small text files and lines for a person: read with care, written so that it never raises.
+
+A name on a disk is bytes. Python keeps those that are no UTF-8 as lone surrogates
+(surrogateescape), which neither UTF-8 nor TensorFlow takes: what is read here keeps them, what is
+written for a person shows them as \\xe9. Files are UTF-8 whatever the locale. No TensorFlow here,
+and nothing of ours but errors: any module may import this one.
+"""
+
+import codecs
+import logging
+import os
+import re
+import stat
+import sys
+import unicodedata
+
+from mobilenet.errors import UsageError
+
+# The largest text a person or a tool writes for us by hand; ImageNet's list of boxes has its own.
+MAX_BYTES = 16 << 20
+LINE_END = re.compile('\r\n|\r|\n')
+BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, 'utf-8'),
+    (codecs.BOM_UTF16_LE, 'utf-16-le'),
+    (codecs.BOM_UTF16_BE, 'utf-16-be'),
+)
+KINDS = (
+    (stat.S_ISDIR, 'a folder'),
+    (stat.S_ISFIFO, 'a pipe (FIFO)'),
+    (stat.S_ISSOCK, 'a socket'),
+    (stat.S_ISCHR, 'a device'),
+    (stat.S_ISBLK, 'a device'),
+)
+ESCAPES = 'mobilenet_escapes'
+
+
+class Unreadable(Exception):
+    """A file that cannot be read; the message says why, without its path."""
+
+
+def read_bytes(path, limit):
+    """The bytes of a regular file, or of a link to one. Raises Unreadable: not there, no regular
+    file (which is not opened: a pipe would wait for ever), more than `limit` bytes.
+    """
+    try:
+        _refuse_irregular(os.stat(path))
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, 'rb') as file:
+            _refuse_irregular(os.fstat(descriptor))  # it may have been replaced meanwhile
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise Unreadable(error.strerror or str(error))
+    except ValueError:  # a NUL in the path
+        raise Unreadable('no path: it has a NUL within')
+    if len(data) > limit:
+        raise Unreadable(f'larger than {size_in_words(limit)}')
+    return data
+
+
+def _refuse_irregular(status):
+    for is_kind, name in KINDS:
+        if is_kind(status.st_mode):
+            raise Unreadable(f'{name}, not a file')
+
+
+def size_in_words(count):
+    """'16 MB' of a count of bytes, in powers of 1,024."""
+    for unit in ('bytes', 'kB', 'MB'):
+        if count < 1024:
+            return f'{count} {unit}'
+        count //= 1024
+    return f'{count} GB'
+
+
+def read_text(path, hint='', limit=MAX_BYTES):
+    """A text file as str: UTF-8 (or UTF-16, by its byte order mark), the mark left out, stray bytes
+    as surrogates. Raises UsageError '{path}: {why}{hint}'.
+    """
+    try:
+        return decode(read_bytes(path, limit))
+    except Unreadable as error:
+        raise UsageError(f'{path}: {error}{hint}')
+
+
+def decode(data):
+    """The str of a text file's bytes. Raises Unreadable where they are no text."""
+    encoding, errors = 'utf-8', 'surrogateescape'
+    for mark, name in BYTE_ORDER_MARKS:
+        if data.startswith(mark):
+            data, encoding = data[len(mark) :], name
+            break
+    if encoding != 'utf-8':
+        errors = 'strict'
+    try:
+        text = data.decode(encoding, errors)
+    except UnicodeDecodeError:
+        raise Unreadable(f'not a text in {encoding.upper()}, as its first bytes say')
+    if '\0' in text:
+        raise Unreadable('not a text file: it has NUL bytes')
+    return text
+
+
+def numbered_lines(text):
+    """[(number from 1, line)] of a text, without line ends (LF, CRLF, CR) and outer blanks; blank
+    lines are left out.
+    """
+    lines = enumerate(LINE_END.split(text), 1)
+    return [(number, line.strip(' \t')) for number, line in lines if line.strip()]
+
+
+def read_lines(path, hint='', limit=MAX_BYTES):
+    """`numbered_lines` of a file. Raises UsageError."""
+    return numbered_lines(read_text(path, hint, limit))
+
+
+def whole_number(word):
+    """The int of a word of ASCII digits, else None. (str.isdigit takes '²', which int does not.)"""
+    return int(word) if re.match(r'[0-9]{1,18}\Z', word) else None
+
+
+def write_text(path, text):
+    """Writes a text file, UTF-8, aside and renamed: it is there whole or not at all."""
+    partial = f'{path}.partial-{os.getpid()}'
+    try:
+        with open_text(partial) as file:
+            file.write(text)
+        os.replace(partial, path)
+    except OSError:
+        if os.path.exists(partial):
+            os.remove(partial)
+        raise
+
+
+def open_text(path, mode='w', newline='\n'):
+    """A text file to be written: UTF-8 whatever the locale, and no name makes a write fail."""
+    return open(path, mode, encoding='utf-8', errors=ESCAPES, newline=newline)
+
+
+def printable(text):
+    """The text as UTF-8 can hold it: bytes that are none as \\xe9."""
+    return text.encode('utf-8', ESCAPES).decode('utf-8')
+
+
+def one_line(text):
+    """The first line of a text that is not blank, as an error message shows it; '' without one."""
+    return next((line.strip() for line in text.splitlines() if line.strip()), '')
+
+
+def utf8_name(name):
+    """A name from the file system as the str its bytes are in UTF-8: the same in every locale."""
+    return os.fsencode(name).decode('utf-8', 'surrogateescape')
+
+
+def tensorflow_path(path):
+    """A path as TensorFlow takes it, which turns str into UTF-8 by itself and fails at a surrogate
+    (and names another file where the locale is not UTF-8).
+    """
+    return os.fsencode(path)
+
+
+def composed(name):
+    """The name in composed Unicode: equal for names that look the same."""
+    return unicodedata.normalize('NFC', name)
+
+
+def spelling_hint(path):
+    """' (…)' where beside a path that is not there lies one of the same name but for composed and
+    decomposed Unicode (as macOS writes it), else ''.
+    """
+    folder, name = os.path.split(os.path.abspath(path))
+    try:
+        twins = [n for n in os.listdir(folder) if n != name and composed(n) == composed(name)]
+    except OSError:
+        return ''
+    if not twins:
+        return ''
+    there = 'decomposed' if composed(twins[0]) != twins[0] else 'composed'
+    return f' (there is one whose name looks the same, but is written in {there} Unicode)'
+
+
+def log_handler(path, mode='a'):
+    """A logging.Handler that writes lines to a file as `open_text` does."""
+    return _LogFile(path, mode)
+
+
+class _LogFile(logging.FileHandler):
+    def _open(self):
+        return open_text(self.baseFilename, self.mode)
+
+
+def never_raise():
+    """Makes print and logging to this process's terminals and pipes take any name. Commands call it
+    first of all.
+    """
+    streams = [sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__]
+    for reference in list(logging._handlerList):
+        streams.append(getattr(reference(), 'stream', None))
+    for stream in streams:
+        _reconfigure(stream, ESCAPES)
+    _reconfigure(sys.stdin, 'surrogateescape')
+
+
+def _reconfigure(stream, errors):
+    try:
+        stream.reconfigure(errors=errors)
+    except (AttributeError, ValueError, OSError):  # none there, another kind, closed
+        pass
+
+
+def _escapes(error):
+    """Of what an encoding cannot hold: a stray byte as \\xe9, a character as \\u4f60."""
+    if not isinstance(error, UnicodeEncodeError):
+        return codecs.lookup_error('backslashreplace')(error)
+    parts = (
+        '\\x%02x' % (ord(c) - 0xDC00)
+        if 0xDC80 <= ord(c) <= 0xDCFF
+        else c.encode('ascii', 'backslashreplace').decode('ascii')
+        for c in error.object[error.start : error.end]
+    )
+    return ''.join(parts), error.end
+
+
+codecs.register_error(ESCAPES, _escapes)

@@ -1,0 +1,157 @@
+"""The reader and writer of small text files: any bytes in, nothing raised on the way out."""
+
+import codecs
+import os
+import subprocess
+import sys
+import threading
+import unicodedata
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+import pytest
+
+from mobilenet import text
+from mobilenet.errors import UsageError
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+LINES = [(1, 'a b'), (3, 'café'), (4, 'end')]
+
+
+@pytest.mark.parametrize('line_end', ['\n', '\r\n', '\r'])
+@pytest.mark.parametrize(
+    'mark,encoding',
+    [
+        (b'', 'utf-8'),
+        (codecs.BOM_UTF8, 'utf-8'),
+        (codecs.BOM_UTF16_LE, 'utf-16-le'),
+        (codecs.BOM_UTF16_BE, 'utf-16-be'),
+    ],
+)
+def test_marks_and_line_ends(tmp_path, line_end, mark, encoding):
+    path = tmp_path / 'list.txt'
+    path.write_bytes(mark + line_end.join(['\ta b ', ' ', 'café', 'end']).encode(encoding))
+    assert text.read_lines(str(path)) == LINES
+
+
+def test_separators_that_are_no_line_ends_stay(tmp_path):
+    path = tmp_path / 'list.txt'
+    path.write_text('a\x0bb\x85c\u2028d\ne', encoding='utf-8')
+    assert text.read_lines(str(path)) == [(1, 'a\x0bb\x85c\u2028d'), (2, 'e')]
+
+
+def refused(path, *words, **options):
+    with pytest.raises(UsageError) as error:
+        text.read_text(str(path), **options)
+    for word in (str(path),) + words:
+        assert word in str(error.value)
+
+
+def test_only_regular_files_are_opened(tmp_path):
+    fifo = tmp_path / 'fifo'
+    os.mkfifo(str(fifo))
+    (tmp_path / 'loop').symlink_to('loop')
+    (tmp_path / 'link').symlink_to('/dev/zero')
+    reader = threading.Thread(target=refused, args=(fifo, 'FIFO'), daemon=True)
+    reader.start()
+    reader.join(10)
+    assert not reader.is_alive()
+    refused('/dev/zero', 'a device')
+    refused(tmp_path / 'link', 'a device')
+    refused(tmp_path, 'a folder')
+    refused(tmp_path / 'loop', 'symbolic links')
+    refused(tmp_path / 'none', 'No such file', '; say more', hint='; say more')
+
+
+def test_size_is_bounded(tmp_path):
+    path = tmp_path / 'large'
+    path.write_bytes(b'x' * 2049)
+    refused(path, 'larger than 2 kB', limit=2048)
+    assert len(text.read_text(str(path), limit=2049)) == 2049
+    os.truncate(str(path), 1 << 40)  # a hole: nothing on the disk
+    refused(path, 'larger than 16 MB')
+
+
+def test_what_is_no_text(tmp_path):
+    path = tmp_path / 'binary'
+    path.write_bytes(b'a\0b')
+    refused(path, 'not a text file')
+    path.write_bytes(codecs.BOM_UTF16_LE + b'\0\xd8')
+    refused(path, 'UTF-16-LE')
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.binary(max_size=200), st.sampled_from([b''] + [m for m, _ in text.BYTE_ORDER_MARKS]))
+def test_any_bytes_are_text_or_refused(data, mark):
+    try:
+        lines = text.numbered_lines(text.decode(mark + data))
+    except text.Unreadable:
+        return
+    for number, line in lines:
+        assert number >= 1 and line and not set(line) & set('\r\n')
+        text.printable(line).encode('utf-8')
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.text(max_size=25))
+def test_whole_numbers_are_ascii(word):
+    number = text.whole_number(word)
+    assert number is None or str(number) == (word.lstrip('0') or '0')
+
+
+def test_numbers_that_only_look_so():
+    assert [text.whole_number(w) for w in ('²', '٣', '1_0', '-1', '', ' 1', '1' * 19)] == [None] * 7
+    assert text.whole_number('007') == 7
+
+
+def test_written_files_are_utf_8_and_whole(tmp_path):
+    path = tmp_path / 'out.txt'
+    text.write_text(str(path), '你 caf\udce9\n')
+    assert path.read_bytes() == '你 caf\\xe9\n'.encode()
+    assert os.listdir(str(tmp_path)) == ['out.txt']
+
+
+PRINTER = """
+import logging, os, sys
+sys.path.insert(0, sys.argv[1])
+from mobilenet import text
+logging.basicConfig()
+text.never_raise()
+name = os.fsdecode(bytes.fromhex(sys.argv[2]))
+print(name)
+logging.error(name)
+logger = logging.getLogger('x'); logger.propagate = False
+logger.addHandler(text.log_handler(sys.argv[3]))
+logger.error(name)
+print(ascii(text.utf8_name(name)))
+"""
+
+
+@pytest.mark.parametrize('utf8_mode', ['0', '1'])
+@pytest.mark.parametrize('encoding', ['', 'ascii', 'latin-1', 'utf-8'])
+def test_no_name_makes_printing_fail(tmp_path, encoding, utf8_mode):
+    """The bytes of 你é in UTF-8 and a stray one, under several locales."""
+    name = '你é'.encode() + b'\xff'
+    log = tmp_path / 'log'
+    done = subprocess.run(
+        [sys.executable, '-c', PRINTER, ROOT, name.hex(), str(log)],
+        env={
+            'LC_ALL': 'C' if utf8_mode == '0' else 'C.UTF-8',
+            'PYTHONUTF8': '1' if not encoding else utf8_mode,
+            'PYTHONIOENCODING': encoding,
+        },
+        capture_output=True,
+    )
+    assert done.returncode == 0 and b'Logging error' not in done.stderr, done.stderr
+    assert len(done.stdout.splitlines()) == 2 and done.stderr.startswith(b'ERROR:root:')
+    assert done.stdout.splitlines()[1] == b"'\\u4f60\\xe9\\udcff'"
+    log.read_bytes().decode('utf-8')
+
+
+def test_spelling_in_composed_and_decomposed_unicode(tmp_path):
+    name = unicodedata.normalize('NFD', 'café')
+    (tmp_path / name).mkdir()
+    assert 'decomposed' in text.spelling_hint(str(tmp_path / 'café'))
+    assert text.spelling_hint(str(tmp_path / 'cafe')) == ''
+    assert text.spelling_hint(str(tmp_path / name)) == ''
+    assert text.spelling_hint('/no/such/folder') == ''
