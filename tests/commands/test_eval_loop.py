@@ -8,9 +8,7 @@ import time
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from mobilenet import evaluation
 from tests.helpers import runs
 
 
@@ -31,18 +29,6 @@ def trained(tmp_path_factory):
 def lines(folder):
     with open(os.path.join(str(folder), 'eval.jsonl')) as f:
         return [json.loads(line) for line in f]
-
-
-def test_rank_of_label_against_a_stable_sort():
-    rng = np.random.RandomState(0)
-    logits = rng.randint(0, 4, (64, 9)).astype(np.float32)  # many ties
-    labels = rng.randint(0, 9, 64).astype(np.int32)
-    order = np.argsort(-logits, 1, kind='stable')
-    expected = (order == labels[:, None]).argmax(1)
-    logits[3, 2], expected[3] = np.nan, 9
-    with tf.Graph().as_default(), tf.Session() as sess:
-        got = sess.run(evaluation.rank_of_label(tf.constant(logits), tf.constant(labels)))
-    np.testing.assert_array_equal(got, expected)
 
 
 def test_a_folder_is_evaluated_in_order_of_step_and_every_image_counts_once(trained, tmp_path):

@@ -18,7 +18,7 @@ from hccl import launcher
 from mobilenet import devices, ranks, train_step
 from mobilenet import state as run_state
 from mobilenet.devices import npu_options
-from tests.mobilenet.test_step_math import settings
+from tests.helpers.steps import settings
 import train_loop
 
 SCALE = 1024.0

@@ -1,0 +1,18 @@
+"""The rank of the label among the answers, against numpy's stable sort."""
+
+import numpy as np
+import tensorflow as tf
+
+from mobilenet import evaluation
+
+
+def test_rank_of_label_against_a_stable_sort():
+    rng = np.random.RandomState(0)
+    logits = rng.randint(0, 4, (64, 9)).astype(np.float32)  # many ties
+    labels = rng.randint(0, 9, 64).astype(np.int32)
+    order = np.argsort(-logits, 1, kind='stable')
+    expected = (order == labels[:, None]).argmax(1)
+    logits[3, 2], expected[3] = np.nan, 9
+    with tf.Graph().as_default(), tf.Session() as sess:
+        got = sess.run(evaluation.rank_of_label(tf.constant(logits), tf.constant(labels)))
+    np.testing.assert_array_equal(got, expected)
