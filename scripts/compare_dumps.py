@@ -1,11 +1,13 @@
 """Compares two dumps of tensors and names the first that departs, in the order of the graph.
 
     python scripts/compare_dumps.py results/npu/dumps results/host/dumps --html comparison.html
-    python scripts/compare_dumps.py converted_npu_dump results/host/dumps/step_000010 --layer 'Conv2d_3*'
+    python scripts/compare_dumps.py converted_npu_dump results/host/dumps/step_000010 --layer
+    'Conv2d_3*'
 
-A and B: a dump of train_loop.py, a folder of them, a tree of an NPU's dumps converted to .npy, or golden .npy files.
-B is the golden side, which relative figures divide by. Exit status: 0 all tensors are on both sides and within the
-tolerance; 3 one departs, is missing on a side, has another shape or could not be read; 2 wrong use; 1 anything else.
+A and B: a dump of train_loop.py, a folder of them, a tree of an NPU's dumps converted to .npy, or
+golden .npy files. B is the golden side, which relative figures divide by. Exit status: 0 all
+tensors are on both sides and within the tolerance; 3 one departs, is missing on a side, has another
+shape or could not be read; 2 wrong use; 1 anything else.
 """
 
 import argparse
@@ -15,7 +17,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from mobilenet import flags
-from mobilenet.debug import comparison, comparison_page, comparison_report
+from mobilenet.comparison import compare, page, report
 from mobilenet.errors import UsageError
 from scripts import tool
 
@@ -33,8 +35,9 @@ def make_parser():
     parser.add_argument(
         '--tolerance',
         type=flags.number(0),
-        default=comparison.TOLERANCE,
-        help='RelativeEuclideanDistance above it departs; default 1e-4, between the noise of float32 '
+        default=compare.TOLERANCE,
+        help='RelativeEuclideanDistance above it departs; default 1e-4, between the noise of '
+        'float32 '
         'from build to build (1e-5 in a layer, more in depth) and a rounding to float16 (3e-4)',
     )
     parser.add_argument(
@@ -65,12 +68,12 @@ def main():
     for flag, path in (('--csv', args.csv), ('--html', args.html)):
         if path:
             check_output(flag, path)
-    result = comparison.compare(args.a, args.b, args.tolerance, args.layer)
-    print('\n'.join(comparison_report.lines(result, args.all)))
+    result = compare.compare(args.a, args.b, args.tolerance, args.layer)
+    print('\n'.join(report.lines(result, args.all)))
     if args.csv:
-        comparison_report.write_csv(args.csv, result)
+        report.write_csv(args.csv, result)
     if args.html:
-        comparison_page.write(args.html, result, args.a, args.b)
+        page.write(args.html, result, args.a, args.b)
     return 0 if result.agrees else DEPARTS
 
 

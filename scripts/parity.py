@@ -23,7 +23,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 from mobilenet import command, flags
-from mobilenet.debug import comparison, comparison_page, comparison_report
+from mobilenet.comparison import compare, page, report
 from mobilenet.errors import UsageError
 from scripts import tool
 import train_loop
@@ -55,8 +55,8 @@ def make_parser():
     parser.add_argument(
         '--tolerance',
         type=flags.number(0),
-        default=comparison.TOLERANCE,
-        help=f'RelativeEuclideanDistance above which a tensor departs, default {comparison.TOLERANCE:g}',
+        default=compare.TOLERANCE,
+        help=f'RelativeEuclideanDistance above which a tensor departs, default {compare.TOLERANCE:g}',
     )
     parser.add_argument('--out', default='results/parity', help='default results/parity')
     flags.add_switch(parser, '--overwrite', 'replace what OUT holds')
@@ -261,17 +261,15 @@ def main():
     sides = [Side(args, name) for name in 'ab']
     prepare(args, sides)
     run_sides(args, sides, others)
-    result = comparison.compare(sides[0].dumps, sides[1].dumps, args.tolerance)
-    comparison_report.write_csv(os.path.join(args.out, 'parity.csv'), result)
-    comparison_page.write(
-        os.path.join(args.out, 'parity.html'), result, sides[0].dumps, sides[1].dumps
-    )
-    lines = comparison_report.first_lines(result) + [''] + step_table(result.rows) + ['']
+    result = compare.compare(sides[0].dumps, sides[1].dumps, args.tolerance)
+    report.write_csv(os.path.join(args.out, 'parity.csv'), result)
+    page.write(os.path.join(args.out, 'parity.html'), result, sides[0].dumps, sides[1].dumps)
+    lines = report.first_lines(result) + [''] + step_table(result.rows) + ['']
     if result.first:
         lines += layer_table(result.rows, result.first.step) + ['']
     lines += [
         final_weights(sides, args.steps),
-        comparison_report.summary(result),
+        report.summary(result),
         f'more in {args.out}/parity.html and {args.out}/parity.csv',
     ]
     print('\n'.join(lines))

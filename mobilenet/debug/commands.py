@@ -1,14 +1,15 @@
 """The stepper's commands. A docstring is the command's help; its first line is the usage."""
 
 import collections
-import fnmatch
 import os
 import tempfile
 
 import numpy as np
 
-from mobilenet.debug import comparison, comparison_report, dumps, expressions, figures, tables
-from mobilenet.debug.names import VARIABLE_KINDS
+from mobilenet import patterns
+from mobilenet.comparison import compare, report, statistics
+from mobilenet.debug import dumps, expressions, tables
+from mobilenet.debug.names import split
 from mobilenet.errors import UsageError
 
 # What runs without asking. left: steps (None: no limit); single: one session run each; until: an Expression or None.
@@ -85,7 +86,7 @@ class Commands:
                 continue
             items = self.inspection.names.select(name.strip('"'))
             for item, array in zip(items, self.arrays(items)):
-                self.say(tables.tensor(item.name, array, figures.describe(array)))
+                self.say(tables.tensor(item.name, array, statistics.describe(array)))
 
     def do_top(self, text):
         """top [grads|weights|activations] [K]: norms; the non-finite first, then the K largest and the K smallest (default 5).
@@ -125,7 +126,7 @@ class Commands:
 
     def do_names(self, text):
         """names [PATTERN]: what can be looked at, such as `names act:*` or `names *gamma`."""
-        found = [n for n in self.inspection.names.known() if fnmatch.fnmatchcase(n, text or '*')]
+        found = [n for n in self.inspection.names.known() if patterns.matches(n, text or '*')]
         if not found:
             found = [i.name for i in self.inspection.names.select(text)]
         for name in found:
@@ -165,10 +166,10 @@ class Commands:
         if name in ('loss_scale', 'learning_rate'):
             return [(state.loss_scale if name == 'loss_scale' else state.rate_override, name)]
         items = self.inspection.names.select(name)
-        wrong = [i.name for i in items if i.kind not in VARIABLE_KINDS]
+        wrong = split(items).tensors
         if wrong:
             raise UsageError(
-                f'{wrong[0]} is computed: set loss_scale, learning_rate or a weight:, ema: or slot:'
+                f'{wrong[0].name} is computed: set loss_scale, learning_rate or a weight:, ema: or slot:'
             )
         return [(i.source, i.name) for i in items]
 
@@ -190,15 +191,15 @@ class Commands:
         other = of_step if os.path.isdir(of_step) else other
         with tempfile.TemporaryDirectory() as folder:
             self.write_dump(folder, dumps.DEFAULT_PATTERNS)
-            result = comparison.compare(folder, other)
-        self.say('\n'.join(comparison_report.lines(result)))
+            result = compare.compare(folder, other)
+        self.say('\n'.join(report.lines(result)))
 
     def write_dump(self, folder, patterns):
         """Gives the number of tensors."""
         self.need_a_step()
         items = self.inspection.names.select_all(patterns)
-        variables = [i for i in items if i.kind in VARIABLE_KINDS]
-        arrays = self.inspection.fetch([i for i in items if i.kind not in VARIABLE_KINDS])
+        variables, tensors = split(items)
+        arrays = self.inspection.fetch(tensors)
         arrays.update(self.inspection.before(variables))
         dumps.write(folder, self.entry['batch'], items, arrays)
         return len(items)
@@ -206,7 +207,7 @@ class Commands:
     # ---- shared
 
     def arrays(self, items):
-        if any(i.kind not in VARIABLE_KINDS for i in items):
+        if split(items).tensors:
             self.need_a_step()
         found = self.inspection.fetch(items)
         return [found[i.name] for i in items]

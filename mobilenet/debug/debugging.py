@@ -6,7 +6,7 @@ import sys
 from mobilenet import checkpoints, nets
 from mobilenet.debug import dumps, observers
 from mobilenet.debug.debugger import Debugger
-from mobilenet.debug.inspection import Inspection
+from mobilenet.debug.replay import Replay
 from mobilenet.debug.names import Names
 from mobilenet.debug.stepper import Stepper, Tools
 
@@ -27,7 +27,7 @@ class Debugging:
     def attach(self, sess, graph, reporter, **tools):
         """The Debugger of an open session. tools: what a Stepper's Tools have."""
         args, names = self._args, Names(graph.step, nets.scope_name(self._args.model_name))
-        inspection = Inspection(sess, graph, names, keep=args.step)
+        inspection = Replay(sess, graph, names, keep=args.step)
         stepper = (
             Stepper(inspection, Tools(train_dir=args.train_dir, **tools), self._script)
             if args.step

@@ -2,8 +2,8 @@
 
 import os
 
-from mobilenet.debug import dump_files, graph_walk
-from mobilenet.debug.names import VARIABLE_KINDS
+from mobilenet.comparison import dump_files
+from mobilenet.debug import graph_walk
 
 DEFAULT_PATTERNS = ('images', 'labels', 'weight:*', 'act:*', 'loss', 'total_loss', 'grad:*')
 
@@ -40,7 +40,7 @@ def in_order(items):
 
 
 def _tensor(item, value, position, boundary):
-    op, variable = item.source.op, item.kind in VARIABLE_KINDS
+    op, variable = item.source.op, item.is_variable
     return dump_files.Tensor(
         name=item.name,
         op=op.name,

@@ -6,7 +6,7 @@ In numpy rather than as summary ops, so that a run that is not looked at has not
 import numpy as np
 import tensorflow as tf
 
-from mobilenet.debug import figures
+from mobilenet.comparison import statistics
 
 
 def norms(weights, gradients):
@@ -18,8 +18,8 @@ def norms(weights, gradients):
     element is, and inf above float32's range, which a summary has.
     """
     summary = tf.Summary()
-    weight_norms = {name: figures.norm(array) for name, array in weights.items()}
-    gradient_norms = {name: figures.norm(array) for name, array in gradients.items()}
+    weight_norms = {name: statistics.norm(array) for name, array in weights.items()}
+    gradient_norms = {name: statistics.norm(array) for name, array in gradients.items()}
     for tag, found in (('weight_norm', weight_norms), ('gradient_norm', gradient_norms)):
         for name, norm in found.items():
             summary.value.add(tag=f'{tag}/{name}', simple_value=_float32(norm))
@@ -71,7 +71,7 @@ def _histogram(array):
     """(tf.HistogramProto of the finite values, number of the others). Bucket i: limit i - 1 <= value < limit i."""
     counts = np.zeros(len(LIMITS), np.int64)
     low, high, total, squares = np.inf, -np.inf, 0.0, 0.0
-    for (piece,) in figures.pieces(array):
+    for (piece,) in statistics.pieces(array):
         piece = piece[np.isfinite(piece)]
         if not piece.size:
             continue

@@ -13,19 +13,40 @@ be left out.
 
 import collections
 import difflib
-import fnmatch
 import re
 
 import tensorflow as tf
 
+from mobilenet import patterns
 from mobilenet.debug.expressions import PREFIXES
 from mobilenet.errors import UsageError
 from mobilenet.moving_averages import EMA_SUFFIX
 
-# name: as above; kind: its prefix, 'step' or 'tensor'; layer: '' where it is of none; source: a tf.Tensor, or a variable.
-Item = collections.namedtuple('Item', ['name', 'kind', 'layer', 'source'])
-VARIABLE_KINDS = ('weight', 'ema', 'slot')
+LONGEST_SUGGESTED_FOR = 200  # characters: a longer name is no misspelt one
 _UNSEEN_TYPES = ('Const', 'VarHandleOp', 'ReadVariableOp', 'Placeholder')
+
+
+class Item(collections.namedtuple('Item', ['name', 'kind', 'layer', 'source'])):
+    """What a name stands for. name: as above; kind: its prefix, 'step' or 'tensor'; layer: '' where
+    it is of none; source: a tf.Tensor, or a variable.
+    """
+
+    @property
+    def is_variable(self):
+        return self.kind in ('weight', 'ema', 'slot')
+
+    @property
+    def short(self):
+        """The name without its prefix."""
+        return self.name.partition(':')[2]
+
+
+Split = collections.namedtuple('Split', ['variables', 'tensors'])
+
+
+def split(items):
+    """Items of variables, which can be read at any time, and of tensors, which a step computes."""
+    return Split([i for i in items if i.is_variable], [i for i in items if not i.is_variable])
 
 
 class Names:
@@ -73,9 +94,7 @@ class Names:
             return [self._items[pattern]]
         prefix, colon, rest = pattern.partition(':')
         if colon and prefix in PREFIXES:
-            found = [
-                item for item in self.all(prefix) if _matches(item.name[len(prefix) + 1 :], rest)
-            ]
+            found = [item for item in self.all(prefix) if _matches(item.short, rest)]
         else:
             found = self._of_graph(pattern)
         if not found:
@@ -95,7 +114,7 @@ class Names:
         by_variable = [
             item
             for item in self._items.values()
-            if item.kind in VARIABLE_KINDS and fnmatch.fnmatchcase(item.source.op.name, pattern)
+            if item.is_variable and patterns.matches(item.source.op.name, pattern)
         ]
         if by_variable:
             return by_variable
@@ -107,7 +126,7 @@ class Names:
             if op.type not in _UNSEEN_TYPES
             for t in op.outputs
             if _can_be_fetched(t)
-            and (fnmatch.fnmatchcase(t.name, pattern) or fnmatch.fnmatchcase(op.name, pattern))
+            and (patterns.matches(t.name, pattern) or patterns.matches(op.name, pattern))
         ]
 
     def _one_tensor(self, name):
@@ -129,7 +148,9 @@ class Names:
         return Item(tensor.name, 'tensor', layer, tensor)
 
     def _suggestion(self, pattern):
-        close = difflib.get_close_matches(pattern, list(self._items), 3, 0.5)
+        close = difflib.get_close_matches(
+            pattern[:LONGEST_SUGGESTED_FOR], list(self._items), 3, 0.5
+        )
         if close:
             return ': is it {}?'.format(' or '.join(close))
         return ': names are act:LAYER, grad:…, weight:…, ema:…, slot:…, or SCOPE/OP:0 of the graph'
@@ -144,7 +165,7 @@ def _kind(variable, trained):
 def _matches(name, pattern):
     """Whether the pattern is the name, or a layer that it is in; BatchNorm/ may be left out."""
     return any(
-        candidate.startswith(pattern.rstrip('/') + '/') or fnmatch.fnmatchcase(candidate, pattern)
+        candidate.startswith(pattern.rstrip('/') + '/') or patterns.matches(candidate, pattern)
         for candidate in (name, name.replace('BatchNorm/', ''))
     )
 

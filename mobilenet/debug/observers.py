@@ -4,8 +4,8 @@ An observer has `looks_at(batch)`, `items` (fetched of that step), `variables` (
 None) and `see(batch, arrays, run_metadata)`. Steps are counted in batches from 0, skipped ones included.
 """
 
-from mobilenet.debug import dumps, layer_summaries, profile
-from mobilenet.debug.names import VARIABLE_KINDS
+from mobilenet.debug import dumps, layer_summaries, trace
+from mobilenet.debug.names import split
 
 LINES_SHOWN = 14  # of a profile's table
 
@@ -52,8 +52,7 @@ class Dump(Observer):
         super().__init__(steps)
         self._folder, self._say = folder, say
         self._all = names.select_all(patterns)
-        self.items = [i for i in self._all if i.kind not in VARIABLE_KINDS]
-        self.variables = [i for i in self._all if i.kind in VARIABLE_KINDS]
+        self.variables, self.items = split(self._all)
 
     def see(self, batch, arrays, run_metadata):
         folder = dumps.write(dumps.folder_of(self._folder, batch), batch, self._all, arrays)
@@ -65,10 +64,10 @@ class Profile(Observer):
 
     def __init__(self, steps, folder, say):
         super().__init__(steps)
-        self._folder, self._say, self.options = folder, say, profile.run_options()
+        self._folder, self._say, self.options = folder, say, trace.run_options()
 
     def see(self, batch, arrays, run_metadata):
-        table = profile.write(self._folder, batch, run_metadata).splitlines()
+        table = trace.write(self._folder, batch, run_metadata).splitlines()
         self._say(
             '\n'.join([f'profile of step {batch}, whole in {self._folder}'] + table[:LINES_SHOWN])
         )
@@ -80,8 +79,8 @@ class Norms(Observer):
     def __init__(self, steps, names, events):
         super().__init__(steps)
         self.items, self._events = names.all('grad'), events
-        trained = {i.name.partition(':')[2] for i in self.items}
-        self.variables = [i for i in names.all('weight') if i.name.partition(':')[2] in trained]
+        trained = {i.short for i in self.items}
+        self.variables = [i for i in names.all('weight') if i.short in trained]
 
     def see(self, batch, arrays, run_metadata):
         if self._events is None:
@@ -104,13 +103,10 @@ class Histograms(Observer):
         if self._events is None:
             return
         groups = {'act': 'activations/', 'grad': 'gradients/', 'weight': 'weights/'}
-        values = {
-            groups[i.kind] + i.name.partition(':')[2]: arrays[i.name]
-            for i in self.items + self.variables
-        }
+        values = {groups[i.kind] + i.short: arrays[i.name] for i in self.items + self.variables}
         self._events.add_summary(layer_summaries.histograms(values), batch)
         self._events.flush()
 
 
 def _short(items, arrays):
-    return {i.name.partition(':')[2]: arrays[i.name] for i in items}
+    return {i.short: arrays[i.name] for i in items}

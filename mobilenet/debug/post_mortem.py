@@ -7,7 +7,7 @@ import numpy as np
 
 from mobilenet import nets
 from mobilenet.debug import dumps, graph_walk
-from mobilenet.debug.names import VARIABLE_KINDS, Names
+from mobilenet.debug.names import Names, split
 
 
 def look(args, pipeline, graph, sess, batch, draw):
@@ -22,10 +22,9 @@ def look(args, pipeline, graph, sess, batch, draw):
     items = names.select_all(dumps.DEFAULT_PATTERNS)
     graph.seek(sess, batch)
     graph.state.begin_loop(sess)
-    arrays = sess.run({i.name: i.source for i in items if i.kind in VARIABLE_KINDS})
-    _, computed = graph.loop.run_step(
-        sess, {i.name: i.source for i in items if i.kind not in VARIABLE_KINDS}
-    )
+    variables, tensors = split(items)
+    arrays = sess.run({i.name: i.source for i in variables})
+    _, computed = graph.loop.run_step(sess, {i.name: i.source for i in tensors})
     arrays.update(computed)
 
     broken = [i for i in items if not np.isfinite(arrays[i.name]).all()]

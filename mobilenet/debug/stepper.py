@@ -12,7 +12,7 @@ import signal
 
 from mobilenet.debug import commands, expressions
 from mobilenet.debug.commands import CONTINUE, Plan
-from mobilenet.debug.names import VARIABLE_KINDS
+from mobilenet.debug.names import split
 from mobilenet.errors import UsageError
 
 # What the run does for the stepper. longest_loop: steps that one session run may take; draw_batch(batch, path): writes a contact
@@ -160,7 +160,7 @@ class Stepper(commands.Commands, cmd.Cmd):
         """What the next run is to fetch: for `watch` and `until`."""
         wanted = list(self.watches) + ([self._plan.until] if self._plan.until else [])
         names = [n for e in wanted for n in e.names if n not in SCALARS]
-        return [i for i in self.inspection.names.select_all(names) if i.kind not in VARIABLE_KINDS]
+        return split(self.inspection.names.select_all(names)).tensors
 
     def go(self, plan):
         """Ends the prompt: `plan` runs."""
@@ -225,7 +225,7 @@ class Stepper(commands.Commands, cmd.Cmd):
         if self.is_scalar(name):
             return [self.scalar(name)]
         items = self.inspection.names.select(name)
-        if any(i.kind not in VARIABLE_KINDS for i in items):
+        if split(items).tensors:
             self.need_a_step()
         return list(self.inspection.fetch(items).values())
 

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from mobilenet.debug import figures
+from mobilenet.comparison import statistics
 
 EDGE = 3
 
 
 def tensor(name, array, described):
-    """A name, its shape and type, some values, and the figures of figures.describe: two lines, or one for a scalar."""
+    """A name, its shape and type, some values, and the figures of statistics.describe: two lines, or one for a scalar."""
     array = np.asarray(array)
     if array.ndim == 0:
         return f'{name} = {_number(array)}  {array.dtype}'
@@ -38,7 +38,7 @@ def top(values, weights, count):
     rows = []
     for name, array in values.items():
         bad = int(array.size - np.isfinite(array).sum())
-        norm = figures.norm(array)
+        norm = statistics.norm(array)
         relative = _ratio(norm, weights[name]) if weights else None
         rows.append((name, norm, float(np.abs(array).max()) if array.size else 0.0, bad, relative))
     broken = [r for r in rows if r[3]]
@@ -62,7 +62,7 @@ def top(values, weights, count):
 
 
 def _ratio(norm, weights):
-    own = figures.norm(weights)
+    own = statistics.norm(weights)
     return norm / own if own else float('inf')
 
 

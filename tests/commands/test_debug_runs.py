@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from mobilenet.debug import dump_files
+from mobilenet.comparison import dump_reader
 from tests.helpers import runs
 
 PLAIN = runs.environment(**runs.PLAIN_KERNELS)
@@ -32,7 +32,7 @@ def looked_at(tmp_path_factory):
         '--iterations_per_loop=4',
         env=PLAIN,
     )
-    dumped = dump_files.read(str(folder / 'dumps'))
+    dumped = dump_reader.read(str(folder / 'dumps'))
     return folder, {step: {e.name: e.load() for e in entries} for step, entries in dumped.items()}
 
 
@@ -246,7 +246,7 @@ def test_a_nan_in_one_image_stops_the_run_and_names_its_record(tmp_path, device)
     assert [r['finite'] for r in records] == [True] * 4 + [False] + [True] * 3 and records[4][
         'record'
     ].endswith('record 100')
-    (dumped,) = dump_files.read(str(folder)).values()
+    (dumped,) = dump_reader.read(str(folder)).values()
     assert 'images' in {e.name for e in dumped} and all(
         not np.isfinite(e.load()).all() for e in dumped
     )

@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from mobilenet.debug import dump_files
+from mobilenet.comparison import dump_files
 
 TIME = 1600000000000000
 

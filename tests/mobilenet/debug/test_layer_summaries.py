@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mobilenet.debug import figures, layer_summaries
+from mobilenet.comparison import statistics
+from mobilenet.debug import layer_summaries
 
 RNG = np.random.RandomState(0)
 LIMITS = 1e-12 * np.power(1.1, np.arange(700.0))
@@ -115,7 +116,7 @@ def test_norms():
 
 
 def test_norm_of_a_large_float16_array_does_not_overflow():
-    array = RNG.randn(figures.PIECE + 7).astype(np.float16) * np.float16(1000)
+    array = RNG.randn(statistics.PIECE + 7).astype(np.float16) * np.float16(1000)
     (value,) = layer_summaries.norms({'w': array}, {}).value
     assert value.simple_value == pytest.approx(np.linalg.norm(array.astype(np.float64)), rel=1e-6)
 

@@ -13,14 +13,14 @@ import xml.etree.ElementTree
 import numpy as np
 import pytest
 
-from mobilenet.debug import comparison, comparison_plot, comparison_report, dump_files, figures
+from mobilenet.comparison import compare, dump_files, dump_reader, plot, report, statistics
 from mobilenet.errors import UsageError
 from tests.helpers import ROOT
 from tests.helpers.dump_cases import TIME, network, plain_figures, put, tensor
 
 
-def compare(a, b, *more):
-    return comparison.compare(str(a), str(b), *more)
+def compared(a, b, *more):
+    return compare.compare(str(a), str(b), *more)
 
 
 def names_of(rows):
@@ -48,7 +48,7 @@ def test_a_device_tree_against_our_dump(tmp_path):
     put(
         device, f'Split.scope_z.9.1.{TIME + 20}.output.0.npy', z0
     )  # again, later: it has no partner
-    result = compare(tmp_path / 'npu', tmp_path / 'golden')
+    result = compared(tmp_path / 'npu', tmp_path / 'golden')
     assert names_of(result.rows) == ['z:0', 'z:1', 'act:late']
     assert [row.verdict for row in result.rows] == ['equal', 'departs', 'equal']
     assert result.rows[1].distance == pytest.approx(0.01, rel=1e-3)
@@ -69,7 +69,7 @@ def test_several_timestamps_pair_in_order_of_time(tmp_path):
                 f'Relu.x.1.2.{TIME + time}.output.0.npy',
                 float(sorted(times).index(time) + 1),
             )
-    result = compare(tmp_path / 'a', tmp_path / 'b')
+    result = compared(tmp_path / 'a', tmp_path / 'b')
     assert [(row.a.timestamp - TIME, row.b.timestamp - TIME) for row in result.rows] == [
         (10, 4),
         (20, 5),
@@ -83,7 +83,7 @@ def test_golden_files_take_the_order_of_the_device(tmp_path):
         put(tmp_path / 'npu', f'Relu.{name}.1.2.{TIME + time}.output.0.npy', [1.0, 2.0])
         put(tmp_path / 'golden', f'{name}.0.{TIME}.npy', [1.0, 2.0 if name == 'c' else 2.1])
     for a, b in (('npu', 'golden'), ('golden', 'npu')):
-        result = compare(tmp_path / a, tmp_path / b)
+        result = compared(tmp_path / a, tmp_path / b)
         assert [row.a.op for row in result.rows] == ['c', 'a', 'b'] and result.first.a.op == 'a'
 
 
@@ -92,11 +92,11 @@ def test_first_is_of_the_earliest_step_and_position(tmp_path):
         fault = {} if step == 9 else {'act:layer_2': 1.01, 'grad:layer_3': 1.02}
         dump_files.write(str(tmp_path / 'a' / f'step_{step:06d}'), step, network(fault, seed=step))
         dump_files.write(str(tmp_path / 'b' / f'step_{step:06d}'), step, network(seed=step))
-    result = compare(tmp_path / 'a', tmp_path / 'b')
+    result = compared(tmp_path / 'a', tmp_path / 'b')
     assert (result.first.step, result.first.known.name) == (10, 'act:layer_2')
     assert [row.step for row in result.rows] == sorted(row.step for row in result.rows)
     assert names_of(result.rows[:13]) == [t.name for t in network()]
-    lines = comparison_report.lines(result)
+    lines = report.lines(result)
     assert (
         lines[0] == 'first to depart: act:layer_2, layer layer_2, op act/layer_2 (Relu6), '
         'mobilenet/nets/layers.py:95 conv2d, step 10'
@@ -117,13 +117,10 @@ def test_slow_growth_is_no_jump(tmp_path, before, said):
         str(tmp_path / 'a'), 0, network({'act:layer_1': before, 'act:layer_2': 1 + 1.2e-4})
     )
     dump_files.write(str(tmp_path / 'b'), 0, network())
-    result = compare(tmp_path / 'a', tmp_path / 'b')
+    result = compared(tmp_path / 'a', tmp_path / 'b')
     assert result.first.known.name == 'act:layer_2'
     assert (
-        any(
-            'nearly as far before it (9e-05)' in line
-            for line in comparison_report.first_lines(result)
-        )
+        any('nearly as far before it (9e-05)' in line for line in report.first_lines(result))
         == said
     )
 
@@ -136,7 +133,7 @@ def test_tolerance(tmp_path, factor, verdict):
     value = np.random.RandomState(0).normal(size=1000)
     put(tmp_path / 'a', f'x.0.{TIME}.npy', value * factor)
     put(tmp_path / 'b', f'x.0.{TIME}.npy', value)
-    assert compare(tmp_path / 'a', tmp_path / 'b').rows[0].verdict == verdict
+    assert compared(tmp_path / 'a', tmp_path / 'b').rows[0].verdict == verdict
 
 
 NAN, INF = np.nan, np.inf
@@ -167,10 +164,10 @@ NAN, INF = np.nan, np.inf
 def test_what_departs(tmp_path, a, b, verdict):
     put(tmp_path / 'a', f'x.0.{TIME}.npy', a)
     put(tmp_path / 'b', f'x.0.{TIME}.npy', b)
-    result = compare(tmp_path / 'a', tmp_path / 'b')
+    result = compared(tmp_path / 'a', tmp_path / 'b')
     assert result.rows[0].verdict == verdict and result.agrees == (verdict != 'departs')
     if verdict == 'departs':
-        assert comparison_report.reason(result.first, result.tolerance)
+        assert report.reason(result.first, result.tolerance)
 
 
 def test_missing_other_shape_and_damaged_are_listed(tmp_path):
@@ -184,12 +181,12 @@ def test_missing_other_shape_and_damaged_are_listed(tmp_path):
         1,
         [t._replace(value=t.value[1:]) if t.name == 'act:layer_1' else t for t in tensors[:-1]],
     )
-    (entry,) = [e for e in dump_files.read(b)[1] if e.name == 'act:layer_2']
+    (entry,) = [e for e in dump_reader.read(b)[1] if e.name == 'act:layer_2']
     os.truncate(entry.path, os.path.getsize(entry.path) - 4)
     with open(os.path.join(b, 'index.jsonl'), 'a') as file:
         file.write('{"step": 1, "na')
     put(b, 'stray.npy', 1)
-    result = compare(a, b)
+    result = compared(a, b)
     assert [e.name for e in result.only_in_a] == ['act:layer_2', 'grad:layer_0']
     assert [e.name for e in result.only_in_b] == ['images']
     assert [(o.a.name, bool(o.hint)) for o in result.other_shape] == [
@@ -203,7 +200,7 @@ def test_missing_other_shape_and_damaged_are_listed(tmp_path):
         )
     ] == [True] * 3
     assert result.first is None and not result.agrees
-    text = '\n'.join(comparison_report.lines(result))
+    text = '\n'.join(report.lines(result))
     for name in ('act:layer_2', 'grad:layer_0', 'images', '3x5 in B', 'NHWC', 'stray.npy'):
         assert name in text
     assert text.startswith('no tensor departs')
@@ -220,20 +217,20 @@ def test_which_steps_go_together(tmp_path):
         dump_files.write(str(tmp_path / folder), step, network(layers=1))
     for t in network(layers=1):
         put(tmp_path / 'loose', f'{dump_files.file_op_name(t.op)}.0.{TIME}.npy', t.value)
-    result = compare(tmp_path / 'a', tmp_path / 'b')
+    result = compared(tmp_path / 'a', tmp_path / 'b')
     assert (result.steps_only_in_a, result.steps_only_in_b, {row.step for row in result.rows}) == (
         [1],
         [3],
         {2},
     )
-    assert not result.agrees and 'steps only in A (1):' in comparison_report.lines(result)
-    result = compare(tmp_path / 'loose', tmp_path / 'c')
+    assert not result.agrees and 'steps only in A (1):' in report.lines(result)
+    result = compared(tmp_path / 'loose', tmp_path / 'c')
     assert {row.step for row in result.rows} == {8} and result.agrees
     with pytest.raises(UsageError, match='steps 1, 2.*step 8'):
-        compare(tmp_path / 'a', tmp_path / 'c')
+        compared(tmp_path / 'a', tmp_path / 'c')
     with pytest.raises(UsageError, match='no step'):
-        compare(tmp_path / 'a', tmp_path / 'loose')
-    result = compare(tmp_path / 'a' / 'step_000001', tmp_path / 'c' / 'step_000008')
+        compared(tmp_path / 'a', tmp_path / 'loose')
+    result = compared(tmp_path / 'a' / 'step_000001', tmp_path / 'c' / 'step_000008')
     assert result.agrees and result.notes == [
         'step 1 of the one is compared with step 8 of the other'
     ]
@@ -249,7 +246,7 @@ def test_dumps_with_an_index_pair_by_our_names(tmp_path):
             1,
             [tensor(name, i, value, op) for i, (name, value, op) in enumerate(tensors)],
         )
-    result = compare(tmp_path / 'a', tmp_path / 'b')
+    result = compared(tmp_path / 'a', tmp_path / 'b')
     assert names_of(result.rows) == ['act:x', 'act:y'] and result.agrees
 
 
@@ -314,7 +311,7 @@ def test_csv_has_all_rows_and_figures(faulty, tmp_path):
         for scale in ({'act:layer_1': 1.01}, {})
     )
     np.testing.assert_allclose(
-        [float(line[name]) for name in figures.NAMES], plain_figures(a, b), rtol=1e-12
+        [float(line[name]) for name in statistics.NAMES], plain_figures(a, b), rtol=1e-12
     )
     assert [x['verdict'] for x in lines if x['step'] == '2'] == ['equal'] * 4 + [
         'departs',
@@ -349,9 +346,9 @@ def height(decades, value):
 
 
 def test_points_of_the_plot_are_at_their_heights(faulty):
-    result = compare(*faulty)
+    result = compared(*faulty)
     rows = [row for row in result.rows if row.step == 2]
-    picture = xml.etree.ElementTree.fromstring(comparison_plot.svg(rows, result.tolerance, 'a < b'))
+    picture = xml.etree.ElementTree.fromstring(plot.svg(rows, result.tolerance, 'a < b'))
     named = {}
     for element in picture.iter():
         named.setdefault(element.get('class'), []).append(element)
@@ -386,10 +383,8 @@ def test_plot_of_many_tensors_and_of_one_sided_zeros(tmp_path):
     for i in range(900):
         put(tmp_path / 'a', f'op{i:03d}.0.{TIME}.npy', [1.0])
         put(tmp_path / 'b', f'op{i:03d}.0.{TIME}.npy', [0.0 if i % 2 else 1.0])
-    result = compare(tmp_path / 'a', tmp_path / 'b')
-    picture = xml.etree.ElementTree.fromstring(
-        comparison_plot.svg(result.rows, result.tolerance, 'many')
-    )
+    result = compared(tmp_path / 'a', tmp_path / 'b')
+    picture = xml.etree.ElementTree.fromstring(plot.svg(result.rows, result.tolerance, 'many'))
     assert float(picture.get('width')) < 5000
     marks = [e for e in picture.iter() if e.get('class') in ('distance', 'cosine')]
     assert len(marks) == 900 + 450  # no cosine where one side is all zero
@@ -403,7 +398,7 @@ def test_exit_statuses(faulty, tmp_path):
     assert run(os.path.join(a, 'step_1'), os.path.join(b, 'step_1'))[0] == 0
     assert run(os.path.join(a, 'step_1'), os.path.join(b, 'step_1'), '--tolerance', '1e-7')[0] == 3
     shutil.copytree(os.path.join(a, 'step_1'), str(tmp_path / 'less'))
-    entry = dump_files.read(str(tmp_path / 'less'))[1][3]
+    entry = dump_reader.read(str(tmp_path / 'less'))[1][3]
     os.remove(entry.path)
     status, text, _ = run(str(tmp_path / 'less'), os.path.join(a, 'step_1'))
     assert status == 3 and 'only in B (1):\n  weight:layer_1, step 1' in text

@@ -4,7 +4,7 @@ import collections
 import csv
 import os
 
-from mobilenet.debug import figures
+from mobilenet.comparison import statistics
 
 FIRST_ROWS = 20
 FIRST_MISSING = 10
@@ -31,11 +31,12 @@ _SHORT = collections.OrderedDict(
         ('MaxRelativeError', 'MaxRel'),
     ]
 )
-COLUMNS = _FACTS + figures.NAMES + ('NonFiniteA', 'NonFiniteB', 'source', 'file_a', 'file_b')
+COLUMNS = _FACTS + statistics.NAMES + ('NonFiniteA', 'NonFiniteB', 'source', 'file_a', 'file_b')
 
 
 def lines(result, show_all=False):
-    """The comparison as lines: the first tensor that departs and the ops before it, a table, what is on one side only.
+    """The comparison as lines: the first tensor that departs and the ops before it, a table, what
+    is on one side only.
 
     The table has the departing rows, at most 20, or all rows of the comparison with `show_all`.
     """
@@ -64,7 +65,9 @@ def summary(result):
         sum(row.departs for row in result.rows),
     )
     return (
-        f'{len(result.rows)} pairs: {departing} depart, {len(result.rows) - equal - departing} within tolerance {result.tolerance:g}, {equal} equal bit for bit; {len(result.only_in_a)} only in A, {len(result.only_in_b)} only in B, '
+        f'{len(result.rows)} pairs: {departing} depart, {len(result.rows) - equal - departing} '
+        f'within tolerance {result.tolerance:g}, {equal} equal bit for bit; '
+        f'{len(result.only_in_a)} only in A, {len(result.only_in_b)} only in B, '
         f'{len(result.other_shape)} of another shape'
     )
 
@@ -110,8 +113,8 @@ def _slow_growth(row, result):
     if before is None or not before.distance or not row.distance < JUMP * before.distance:
         return []
     return [
-        f'  nearly as far before it ({before.distance:.3g}): rounding adds up along the network, no one op; a larger --tolerance looks '
-        'past it'
+        f'  nearly as far before it ({before.distance:.3g}): rounding adds up along the network, '
+        'no one op; a larger --tolerance looks past it'
     ]
 
 
@@ -143,7 +146,9 @@ def _op_lines(ops):
 
 
 def last_right(row, result):
-    """The Row before `row` in its step; of a kind that is computed (not a weight) if there is one."""
+    """The Row before `row` in its step; of a kind that is computed (not a weight) if there is
+    one.
+    """
     before = [r for r in result.rows[: result.rows.index(row)] if r.step == row.step]
     computed = [r for r in before if not r.known.name.startswith('weight:')]
     return (computed or before or [None])[-1]
@@ -239,7 +244,9 @@ def _missing(result, limit):
 
 
 def write_csv(path, result):
-    """A line a pair with all figures, unrounded; then a line for each tensor that has no pair or another shape."""
+    """A line a pair with all figures, unrounded; then a line for each tensor that has no pair or
+    another shape.
+    """
     with open(path, 'w', newline='') as file:
         writer = csv.writer(file, lineterminator='\n')
         writer.writerow(COLUMNS)
@@ -273,7 +280,7 @@ def _csv_line(step, verdict, a, b, numbers=None):
             a.dtype.name if a else '',
             b.dtype.name if b else '',
         ]
-        + ([repr(number) for number in numbers] if numbers else [''] * (3 + len(figures.NAMES)))
+        + ([repr(number) for number in numbers] if numbers else [''] * (3 + len(statistics.NAMES)))
         + [
             known.source,
             os.path.basename(a.path) if a else '',

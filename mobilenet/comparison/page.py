@@ -1,14 +1,18 @@
-"""A comparison of dumps as one HTML file that needs nothing else: plots along the network, a table, what is missing."""
+"""A comparison of dumps as one HTML file that needs nothing else: plots along the network, a table,
+what is missing.
+"""
 
 import html
 import itertools
 
-from mobilenet.debug import comparison_plot, comparison_report, figures
+from mobilenet.comparison import plot, report, statistics
 
 _STYLE = """
-body { font: 14px/1.45 system-ui, sans-serif; color: #111827; margin: 2rem auto; max-width: 1500px; padding: 0 1.5rem; }
+body { font: 14px/1.45 system-ui, sans-serif; color: #111827; margin: 2rem auto; max-width: 1500px;
+  padding: 0 1.5rem; }
 h1 { font-size: 1.4rem; margin-bottom: 0.2rem; } h2 { font-size: 1.05rem; margin: 1.6rem 0 0.4rem; }
-p, pre { margin: 0.4rem 0; } pre { background: #f3f4f6; padding: 0.8rem; overflow-x: auto; line-height: 1.35; }
+p, pre { margin: 0.4rem 0; }
+pre { background: #f3f4f6; padding: 0.8rem; overflow-x: auto; line-height: 1.35; }
 .first { font-weight: 600; } .folders { color: #4b5563; }
 .wide { overflow-x: auto; border: 1px solid #e5e7eb; } .wide svg { display: block; }
 table { border-collapse: collapse; font-size: 12px; font-variant-numeric: tabular-nums; }
@@ -16,14 +20,17 @@ th { position: sticky; top: 0; background: #f3f4f6; cursor: pointer; text-align:
 th, td { padding: 0.2rem 0.55rem; border-bottom: 1px solid #e5e7eb; white-space: nowrap; }
 td { text-align: right; } .text { text-align: left; }
 tr.departs td { background: #fdf0e7; } tr.departs td.verdict { color: #a63d00; font-weight: 600; }
-tr.equal td { color: #6b7280; } .table { overflow: auto; max-height: 80vh; border: 1px solid #e5e7eb; }
+tr.equal td { color: #6b7280; }
+.table { overflow: auto; max-height: 80vh; border: 1px solid #e5e7eb; }
 """
-# Sorts by the column that is clicked on; shows the chosen step. Without scripts all is shown, in order of the graph.
+# Sorts by the column that is clicked on; shows the chosen step. Without scripts all is shown, in
+# order of the graph.
 _SCRIPT = """
 document.querySelectorAll('th').forEach((head, column) => head.addEventListener('click', () => {
   const body = head.closest('table').tBodies[0], down = head.dataset.down !== '1';
   const key = row => {
-    const cell = row.cells[column]; return 'v' in cell.dataset ? +cell.dataset.v : cell.textContent; };
+    const cell = row.cells[column];
+    return 'v' in cell.dataset ? +cell.dataset.v : cell.textContent; };
   const order = (a, b) => { const x = key(a), y = key(b);
     if (typeof x !== 'number') return x.localeCompare(y);
     return isNaN(x) ? (isNaN(y) ? 0 : 1) : isNaN(y) ? -1 : x - y; };
@@ -51,13 +58,14 @@ def write(path, result, a_folder, b_folder):
     ]
     parts = [
         '<!DOCTYPE html>',
-        f'<html lang="en"><head><meta charset="utf-8"><title>Dumps compared: {_escape(_headline(result))}</title>',
+        '<html lang="en"><head><meta charset="utf-8"><title>Dumps compared: '
+        f'{_escape(_headline(result))}</title>',
         f'<style>{_STYLE}</style></head><body>',
         '<h1>Two dumps compared</h1>',
         f'<p class="folders">A: {_escape(a_folder)} &middot; B (golden): {_escape(b_folder)}</p>',
-        f'<p>{_escape(comparison_report.summary(result))}</p>',
+        f'<p>{_escape(report.summary(result))}</p>',
     ]
-    first = '\n'.join(comparison_report.first_lines(result))
+    first = '\n'.join(report.first_lines(result))
     parts.append(f'<pre class="first_to_depart">{_escape(first)}</pre>')
     parts += [f'<p>{_escape(note)}</p>' for note in result.notes] + _step_choice(
         steps, result.first
@@ -65,7 +73,8 @@ def write(path, result, a_folder, b_folder):
     for step, rows in steps:
         title = 'Differences along the network' + (f', step {step}' if step is not None else '')
         parts.append(
-            f'<section data-step="{_number(step)}"><h2>{title}</h2><div class="wide">{comparison_plot.svg(rows, result.tolerance, title)}</div></section>'
+            f'<section data-step="{_number(step)}"><h2>{title}</h2><div '
+            f'class="wide">{plot.svg(rows, result.tolerance, title)}</div></section>'
         )
     parts += _missing(result) + _table(result.rows) + [f'<script>{_SCRIPT}</script></body></html>']
     with open(path, 'w', encoding='utf-8') as file:
@@ -102,7 +111,7 @@ def _step_choice(steps, first):
 
 def _missing(result):
     parts = []
-    for title, texts in comparison_report.missing(result):
+    for title, texts in report.missing(result):
         items = ''.join(f'<li>{_escape(text)}</li>' for text in texts)
         parts.append(
             f'<h2>{title.capitalize()} ({len(texts)})</h2><ul class="missing">{items}</ul>'
@@ -111,9 +120,10 @@ def _missing(result):
 
 
 def _table(rows):
-    heads = _FACTS + figures.NAMES + ('NonFiniteA', 'NonFiniteB')
+    heads = _FACTS + statistics.NAMES + ('NonFiniteA', 'NonFiniteB')
     parts = [
-        '<h2>All pairs</h2><p><label><input type="checkbox" id="departing"> only those that depart</label> '
+        '<h2>All pairs</h2><p><label><input type="checkbox" id="departing"> only those that '
+        'depart</label> '
         '(a click on a head sorts)</p>',
         '<div class="table"><table><thead><tr>',
         ''.join(f'<th{_class(head)}>{head}</th>' for head in heads),
@@ -127,7 +137,7 @@ def _table(rows):
             known.name,
             known.layer,
             known.op,
-            comparison_report.shape_text(row.a.shape),
+            report.shape_text(row.a.shape),
             row.verdict,
         ]
         cells += [

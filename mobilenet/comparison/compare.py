@@ -1,12 +1,14 @@
-"""Two dumps compared, tensor by tensor in the order of the graph: where does one first depart from the other?"""
+"""Two dumps compared, tensor by tensor in the order of the graph: where does one first depart from
+the other?
+"""
 
 import collections
-import fnmatch
 import os
 
 import numpy as np
 
-from mobilenet.debug import dump_files, figures
+from mobilenet import patterns
+from mobilenet.comparison import dump_files, dump_reader, statistics
 from mobilenet.errors import UsageError
 
 TOLERANCE = 1e-4
@@ -16,8 +18,9 @@ OtherShape = collections.namedtuple('OtherShape', 'step a b hint')
 
 
 class Result:
-    """rows: [Row] by step, then in order of the graph; only_in_a, only_in_b: [Entry]; other_shape: [OtherShape];
-    steps_only_in_a, steps_only_in_b: step numbers; problems: files left out, notes: what else to know, a line each.
+    """rows: [Row] by step, then in order of the graph; only_in_a, only_in_b: [Entry]; other_shape:
+    [OtherShape]; steps_only_in_a, steps_only_in_b: step numbers; problems: files left out, notes:
+    what else to know, a line each.
     """
 
     def __init__(self, tolerance):
@@ -46,10 +49,11 @@ class Result:
 
 
 class Row:
-    """A pair of tensors. a, b: Entries; figures: of figures.compare(a, b).
+    """A pair of tensors. a, b: Entries; figures: of statistics.compare(a, b).
 
-    distance: what is held against the tolerance: RelativeEuclideanDistance, or MaxAbsoluteError where the golden is all
-    zero; equal: the same bits (and so the same dtype); departs: see `compare`.
+    distance: what is held against the tolerance: RelativeEuclideanDistance, or MaxAbsoluteError
+    where the golden is all zero; equal: the same bits (and so the same dtype); departs: see
+    `compare`.
     """
 
     def __init__(self, step, a, b, tolerance):
@@ -58,8 +62,8 @@ class Row:
             b if b.indexed and not a.indexed else a
         )  # the side that tells where in the graph this is
         array, golden = a.load(), b.load()
-        self.figures = figures.compare(array, golden)
-        zero = figures.all_zero(golden)
+        self.figures = statistics.compare(array, golden)
+        zero = statistics.all_zero(golden)
         self.distance = self.figures['MaxAbsoluteError' if zero else 'RelativeEuclideanDistance']
         self.equal = array.dtype == golden.dtype and _same_bits(array, golden)
         self.departs = not self.equal and _departs(
@@ -78,24 +82,29 @@ class Row:
 def compare(a_folder, b_folder, tolerance=TOLERANCE, pattern=None):
     """Compares the dumps under `a_folder` with the golden ones under `b_folder`; gives a Result.
 
-    Floating-point tensors depart where RelativeEuclideanDistance is above `tolerance`, or where NaN and infinities are
-    not the same in the same places; where the golden is all zero, MaxAbsoluteError is held against it. Integers and
-    bools depart with any difference. The default of 1e-4 lies between the noise of float32 from build to build (another
-    order of sums: about 1e-5 in a layer) and one rounding to float16 (about 3e-4). Noise adds up along the network: from
+    Floating-point tensors depart where RelativeEuclideanDistance is above `tolerance`, or where NaN
+    and infinities are not the same in the same places; where the golden is all zero,
+    MaxAbsoluteError is held against it. Integers and bools depart with any difference. The default
+    of 1e-4 lies between the noise of float32 from build to build (another order of sums: about 1e-5
+    in a layer) and one rounding to float16 (about 3e-4). Noise adds up along the network: from
     build to build it is about 1e-3 at the end of MobileNetV1 on small batches.
 
-    Steps are paired by number. A single dump whose step is not known goes with the single one of the other side, and so
-    do two folders that are themselves a dump, whatever their steps. In a step two dumps with an index are paired by our
-    names of tensors, others by op name as file names have it and output; several files of the same, in order of time.
-    pattern: only tensors whose layer, name or op matches it, as file names match.
-    Raises UsageError where a folder holds no dump, no step is on both sides, or `pattern` fits nothing.
+    Steps are paired by number. A single dump whose step is not known goes with the single one of
+    the other side, and so do two folders that are themselves a dump, whatever their steps. In a
+    step two dumps with an index are paired by our names of tensors, others by op name as file names
+    have it and output; several files of the same, in order of time. pattern: only tensors whose
+    layer, name or op matches it, as file names match. Raises UsageError where a folder holds no
+    dump, no step is on both sides, or `pattern` fits nothing.
     """
     result = Result(tolerance)
-    a_steps, b_steps = (dump_files.read(folder, result.problems) for folder in (a_folder, b_folder))
+    a_steps, b_steps = (
+        dump_reader.read(folder, result.problems) for folder in (a_folder, b_folder)
+    )
     pairs = _step_pairs(a_folder, b_folder, a_steps, b_steps, result.notes)
     if not pairs:
         raise UsageError(
-            f'no step is in both: {a_folder} has {_listed(a_steps)}, {b_folder} has {_listed(b_steps)} (give the folders of the two steps)'
+            f'no step is in both: {a_folder} has {_listed(a_steps)}, {b_folder} has '
+            f'{_listed(b_steps)} (give the folders of the two steps)'
         )
     result.steps_only_in_a = _others(a_steps, [a for a, _ in pairs])
     result.steps_only_in_b = _others(b_steps, [b for _, b in pairs])
@@ -163,7 +172,7 @@ def _compare_step(a_entries, b_entries, step, pattern, result):
 
 def _matches(pattern, *entries):
     return not pattern or any(
-        fnmatch.fnmatchcase(text, pattern)
+        patterns.matches(text, pattern)
         for entry in entries
         for text in (entry.layer, entry.name, entry.op)
     )
@@ -182,7 +191,8 @@ def _pair(a_entries, b_entries):
         only_in_a += group[len(partners) :]
     for key, group in b_groups.items():
         only_in_b += group[len(a_groups.get(key, [])) :]
-    # Without an index only times tell the order, and one dump of golden files has the same time in all its names.
+    # Without an index only times tell the order, and one dump of golden files has the same time in
+    # all its names.
     by_a = len({entry.timestamp for entry in a_entries}) >= len(
         {entry.timestamp for entry in b_entries}
     )
@@ -214,6 +224,6 @@ def _same_bits(a, b):
 def _departs(a, b, found, distance, tolerance):
     if a.dtype.kind in 'biu' and b.dtype.kind in 'biu':
         return not np.array_equal(a, b)
-    if (found['NonFiniteA'] or found['NonFiniteB']) and not figures.same_non_finite(a, b):
+    if (found['NonFiniteA'] or found['NonFiniteB']) and not statistics.same_non_finite(a, b):
         return True
     return not distance <= tolerance  # a NaN departs

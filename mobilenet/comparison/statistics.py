@@ -89,25 +89,30 @@ def _std(array, mean, finite_count):
 
 
 def compare(a, b):
-    """Tensor `a` against its golden `b` of the same shape: the vendor's eight figures by their names.
+    """Tensor `a` against its golden `b` of the same shape: the vendor's eight figures by their
+    names.
 
     CosineSimilarity           sum(a b) / (|a| |b|); 1 where both are all zero, NaN where one is
     MaxAbsoluteError           max |a - b|
     AccumulatedRelativeError   sum of |a - b| / |b| over the elements where b is not zero
-    RelativeEuclideanDistance  |a - b| / |b|; 0 where b is all zero (whatever a is: look at MaxAbsoluteError then)
+    RelativeEuclideanDistance  |a - b| / |b|; 0 where b is all zero, whatever a is: look at
+                               MaxAbsoluteError then
     MeanAbsoluteError          mean |a - b|
     RootMeanSquareError        sqrt(mean (a - b)^2)
     MaxRelativeError           max |a - b| / |b| over the elements where b is not zero
     MeanRelativeError          AccumulatedRelativeError / number of all elements
     NonFiniteA, NonFiniteB     counts of NaN and infinities
 
-    |x| of a tensor is its Euclidean norm. Zero is, as there, what is not above float64's epsilon, 2.2e-16. Source: the
-    algorithms built into CANN's tools/operator_cmp/compare/algorithm_manager. Departures from it:
+    |x| of a tensor is its Euclidean norm. Zero is, as there, what is not above float64's epsilon,
+    2.2e-16. Source: the algorithms built into CANN's tools/operator_cmp/compare/algorithm_manager.
+    Departures from it:
       - it works in float32 and rounds; here sums and differences are float64, unrounded;
-      - a NaN on either side makes nearly all its figures NaN; here all eight are over the elements that are finite on
-        both sides, and the others are counted;
-      - for a scalar it says CosineSimilarity 1 whatever the values; here it follows the formula: 1 or -1;
-      - for bools it gives only CosineSimilarity and RelativeEuclideanDistance; here all, of zeros and ones.
+      - a NaN on either side makes nearly all its figures NaN; here all eight are over the elements
+        that are finite on both sides, and the others are counted;
+      - for a scalar it says CosineSimilarity 1 whatever the values; here it follows the formula: 1
+        or -1;
+      - for bools it gives only CosineSimilarity and RelativeEuclideanDistance; here all, of zeros
+        and ones.
     """
     sums = collections.Counter()
     max_absolute = max_relative = 0.0

@@ -5,10 +5,10 @@ So a loop runs as ever, and what somebody wants to see of it afterwards is fetch
 before, on the same batch, in one of a few sets. That gives the same numbers, or says something about the device.
 """
 
-from mobilenet.debug.names import VARIABLE_KINDS
+from mobilenet.debug.names import split
 
 
-class Inspection:
+class Replay:
     """The runs of a TrainingGraph in one session. Holds what was fetched and, told to `keep`, the variables from before the last run."""
 
     def __init__(self, sess, graph, names, keep):
@@ -58,13 +58,13 @@ class Inspection:
 
     def fetch(self, items):
         """{name: array} of the last step: activations, gradients and tensors as it computed them, variables as they are now."""
-        missing = [i for i in items if i.kind not in VARIABLE_KINDS and i.name not in self.arrays]
+        variables, tensors = split(items)
+        missing = [i for i in tensors if i.name not in self.arrays]
         if missing:
             self._run_again(missing)
-        variables = self._sess.run({i.name: i.source for i in items if i.kind in VARIABLE_KINDS})
-        return {
-            i.name: variables[i.name] if i.name in variables else self.arrays[i.name] for i in items
-        }
+        found = self._sess.run({i.name: i.source for i in variables})
+        found.update({i.name: self.arrays[i.name] for i in tensors})
+        return {i.name: found[i.name] for i in items}
 
     def before(self, items):
         """{name: array} of variables as they were before the last step."""

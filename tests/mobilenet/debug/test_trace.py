@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mobilenet.debug import profile
+from mobilenet.debug import trace
 from mobilenet.errors import UsageError
 
 LOOPS = 5
@@ -47,7 +47,7 @@ def run_graph():
             sess.run(
                 [tf.reduce_max(features), looped, numbers],
                 {images: np.ones([2, 8, 8, 3]), square: np.full([64, 64], 1 / 64)},
-                options=profile.run_options(),
+                options=trace.run_options(),
                 run_metadata=metadata,
             )
         return metadata
@@ -61,7 +61,7 @@ def metadata():
 @pytest.fixture(scope='module')
 def written(metadata, tmp_path_factory):
     folder = tmp_path_factory.mktemp('run') / 'profile'
-    text = profile.write(str(folder), 10, metadata)
+    text = trace.write(str(folder), 10, metadata)
     assert sorted(path.name for path in folder.iterdir()) == [
         'ops_step_000010.txt',
         'timeline_step_000010.json',
@@ -119,7 +119,7 @@ def test_times_are_those_of_the_step_stats(metadata, written):
     shown = [figures[1] for name, figures in types.items() if name != 'total']
     assert shown == sorted(shown, reverse=True)
     longest = [figures[1] for figures in ops.values()]
-    assert len(ops) == profile.TOP and longest == sorted(longest, reverse=True)
+    assert len(ops) == trace.TOP and longest == sorted(longest, reverse=True)
     wall = float(written[0].split('wall time ')[1].split(' ms')[0])
     assert (
         wall
@@ -139,7 +139,7 @@ def test_memory_of_the_products(metadata, written):
     size = 64 * 64 * 4 / 1e6
     assert matmul[4:] == pytest.approx([(3 + LOOPS) * size, (3 + LOOPS) * size, size], abs=0.002)
     assert types[[t for t in types if t == 'Switch'][0]][5] == 0  # passes buffers on
-    products = [run for run in profile.runs(metadata) if run.name == 'while/product']
+    products = [run for run in trace.runs(metadata) if run.name == 'while/product']
     assert [run.output for run in products] == [64 * 64 * 4] * LOOPS
 
 
@@ -153,7 +153,7 @@ def test_trace(metadata, written):
     assert 'unknown' not in {event['name'] for event in ran}
     assert [event for event in ran if event['name'].startswith('Iterator::')]  # the input pipeline
     ops = [event for event in ran if not event['name'].startswith('Iterator::')]
-    assert len(ops) == len(profile.runs(metadata))
+    assert len(ops) == len(trace.runs(metadata))
     lanes = collections.defaultdict(list)
     for event in ran:
         lanes[event['pid'], event['tid']].append((event['ts'], event['ts'] + event['dur']))
@@ -201,12 +201,12 @@ def test_known_step_stats():
     metadata.step_stats.dev_stats.add(device='/host:CPU').node_stats.extend(
         [node('a:Type_A', 1000, 'id=2')]
     )
-    found = profile.runs(metadata)
+    found = trace.runs(metadata)
     assert [(run.name, run.type, run.time, run.allocated, run.peak) for run in found] == [
         ('a', 'Type_A', 10.0, 5000, 500),
         ('b', 'Type_B', 10.0, 4000, 500),
     ]
-    events = profile.chrome_trace(metadata)['traceEvents']
+    events = trace.chrome_trace(metadata)['traceEvents']
     assert [(e['ts'] - 1000, e['args']['bytes']) for e in events if e['ph'] == 'C'] == [
         (1, 3000),
         (1, 5000),
@@ -214,12 +214,12 @@ def test_known_step_stats():
         (30, 7000),
         (40, 3000),
     ]
-    assert profile.table(metadata).startswith(
+    assert trace.table(metadata).startswith(
         'wall time 0.032 ms, 2 ops run, 0.62 at a time; tensors that the step allocated: 0.009 MB at the most'
     )
 
 
 def test_nothing_recorded(tmp_path):
     with pytest.raises(UsageError, match='--device=host'):
-        profile.write(str(tmp_path / 'new'), 3, tf.RunMetadata())
+        trace.write(str(tmp_path / 'new'), 3, tf.RunMetadata())
     assert not list(tmp_path.iterdir())

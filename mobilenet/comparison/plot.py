@@ -1,8 +1,9 @@
 """The distances of two dumps along the network's depth, as an SVG picture without any library.
 
-x: the tensors of one step in order of the graph, with the names of the layers. y: log10 of the distance (circles) and
-of 1 - CosineSimilarity (triangles). Two lines of their own are for what has no logarithm: 0 at the bottom, and at the
-top NaN and infinities that are not the same on both sides. The colours (Okabe and Ito's) keep apart with any eyes.
+x: the tensors of one step in order of the graph, with the names of the layers. y: log10 of the
+distance (circles) and of 1 - CosineSimilarity (triangles). Two lines of their own are for what has
+no logarithm: 0 at the bottom, and at the top NaN and infinities that are not the same on both
+sides. The colours (Okabe and Ito's) keep apart with any eyes.
 """
 
 import collections
@@ -23,7 +24,8 @@ KINDS = {
 NOISE = 1e-15  # 1 - CosineSimilarity below that is float64's own rounding
 BLUE, ORANGE, RED, GREY = '#0072b2', '#e69f00', '#d55e00', '#6b7280'
 
-# Where things are. x: of each row; ticks: [(x, name)]; low, high: decades of the lowest and the highest line.
+# Where things are. x: of each row; ticks: [(x, name)]; low, high: decades of the lowest and the
+# highest line.
 _Frame = collections.namedtuple('_Frame', 'x ticks width low high height not_finite')
 
 
@@ -31,8 +33,10 @@ def svg(rows, tolerance, title):
     """An <svg> element of the Rows of one step, at least one; the first that departs is marked."""
     frame = _frame(rows, tolerance)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="plot" width="{frame.width:.0f}" height="{frame.height + TOP + BOTTOM:.0f}" '
-        f'viewBox="0 0 {frame.width:.0f} {frame.height + TOP + BOTTOM:.0f}" font-family="system-ui, sans-serif" font-size="11" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="plot" width="{frame.width:.0f}" '
+        f'height="{frame.height + TOP + BOTTOM:.0f}" '
+        f'viewBox="0 0 {frame.width:.0f} {frame.height + TOP + BOTTOM:.0f}" '
+        'font-family="system-ui, sans-serif" font-size="11" role="img">',
         f'<title>{escape(title)}</title>',
         '<rect width="100%" height="100%" fill="#fff"/>',
     ]
@@ -74,7 +78,9 @@ def _is_not_finite(row):
 
 
 def _columns(rows):
-    """Points stand close within a layer; a layer's first has room for its name, if they are not too many."""
+    """Points stand close within a layer; a layer's first has room for its name, if they are not too
+    many.
+    """
     names = [row.known.layer or row.known.name for row in rows]
     runs = [(name, _kind(row) == 'grad') for name, row in zip(names, rows)]
     starts = {i for i, run in enumerate(runs) if i == 0 or run != runs[i - 1]}
@@ -126,7 +132,8 @@ def _y_axis(frame):
         ]
     middle = TOP + frame.height / 2
     return parts + [
-        f'<text transform="translate(16 {middle:.1f}) rotate(-90)" text-anchor="middle" fill="#111827">'
+        f'<text transform="translate(16 {middle:.1f}) rotate(-90)" text-anchor="middle" '
+        'fill="#111827">'
         'difference of A from B (log scale)</text>'
     ]
 
@@ -138,7 +145,8 @@ def _x_axis(frame):
         short = name if len(name) <= 22 else '\u2026' + name[-21:]
         parts += [
             _line(x, bottom, x, bottom + 5, GREY),
-            f'<text transform="translate({x + 3.5:.1f} {bottom + 9:.1f}) rotate(-90)" text-anchor="end" font-size="10" '
+            f'<text transform="translate({x + 3.5:.1f} {bottom + 9:.1f}) rotate(-90)" '
+            'text-anchor="end" font-size="10" '
             f'fill="#374151">{escape(short)}</text>',
         ]
     label = 'tensors in order of the graph, by layer \u2192'
@@ -146,14 +154,17 @@ def _x_axis(frame):
 
 
 def _phases(rows, frame):
-    """Names over runs of a kind, and a tint behind the gradients: their order is from the last layer to the first."""
+    """Names over runs of a kind, and a tint behind the gradients: their order is from the last
+    layer to the first.
+    """
     parts = []
     for kind, run in itertools.groupby(range(len(rows)), key=lambda i: _kind(rows[i])):
         run = list(run)
         left, right = frame.x[run[0]] - 5, frame.x[run[-1]] + 5
         if kind == 'grad':
             parts.append(
-                f'<rect x="{left:.1f}" y="{TOP - 18}" width="{right - left:.1f}" height="{frame.height + 18:.1f}" fill="#eef2f7"/>'
+                f'<rect x="{left:.1f}" y="{TOP - 18}" width="{right - left:.1f}" '
+                f'height="{frame.height + 18:.1f}" fill="#eef2f7"/>'
             )
         if kind and right - left > 70:
             parts.append(_text(left + 4, TOP - 7, KINDS[kind], 'start', GREY))
@@ -194,23 +205,28 @@ def _points(rows, frame):
     for x, row in zip(frame.x, rows):
         title = '<title>{}</title>'.format(
             escape(
-                f'{row.known.name}: distance {_distance(row):.3g}, 1 - cosine {_cosine_distance(row):.3g}, {row.verdict}'
+                f'{row.known.name}: distance {_distance(row):.3g}, 1 - cosine '
+                f'{_cosine_distance(row):.3g}, {row.verdict}'
             )
         )
         name = f'data-name={quoteattr(row.known.name)} '
         shade = 1 if row.departs else 0.35
         if _cosine_distance(row) < math.inf:  # none where one side is all zero
             parts.append(
-                f'<path {name}class="cosine" d="M{x:.1f} {_y(_cosine_distance(row), frame) - 4.2:.1f}l3.6 6.4h-7.2z" fill="{ORANGE}" fill-opacity="{shade}">{title}'
+                f'<path {name}class="cosine" d="M{x:.1f} '
+                f'{_y(_cosine_distance(row), frame) - 4.2:.1f}l3.6 6.4h-7.2z" fill="{ORANGE}" '
+                f'fill-opacity="{shade}">{title}'
                 '</path>'
             )
         parts.append(
-            f'<circle {name}class="distance" cx="{x:.1f}" cy="{_y(_distance(row), frame):.1f}" r="3" fill="{BLUE}" fill-opacity="{shade}">{title}'
+            f'<circle {name}class="distance" cx="{x:.1f}" cy="{_y(_distance(row), frame):.1f}" '
+            f'r="3" fill="{BLUE}" fill-opacity="{shade}">{title}'
             '</circle>'
         )
         if _is_not_finite(row):
             parts.append(
-                f'<path {name}class="not_finite" d="M{x - 3.5:.1f} {_y(math.inf, frame) - 3.5:.1f}l7 7m0 -7l-7 7" stroke="#111827" '
+                f'<path {name}class="not_finite" d="M{x - 3.5:.1f} '
+                f'{_y(math.inf, frame) - 3.5:.1f}l7 7m0 -7l-7 7" stroke="#111827" '
                 f'stroke-width="1.8">{title}</path>'
             )
     return parts
@@ -236,4 +252,7 @@ def _line(x1, y1, x2, y2, colour, more=''):
 
 
 def _text(x, y, text, anchor, colour, more=''):
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}" {more}>{escape(text)}</text>'
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}" {more}>'
+        f'{escape(text)}</text>'
+    )

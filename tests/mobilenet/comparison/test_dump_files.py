@@ -7,21 +7,21 @@ import os
 import numpy as np
 import pytest
 
-from mobilenet.debug import dump_files, figures
+from mobilenet.comparison import dump_files, dump_reader, statistics
 from mobilenet.errors import UsageError
 from tests.helpers.dump_cases import TIME, network, plain_figures, put, tensor
 
 
 @pytest.mark.parametrize('dtype', ['float32', 'float16', 'int32', 'bool'])
 def test_figures_are_those_of_a_plain_loop(dtype, monkeypatch):
-    monkeypatch.setattr(figures, 'PIECE', 64)  # several pieces, the last not whole
+    monkeypatch.setattr(statistics, 'PIECE', 64)  # several pieces, the last not whole
     random = np.random.RandomState(3)
     a, b = (random.normal(0, 3, (5, 7, 9)).astype(dtype) for _ in range(2))
     if dtype.startswith('float'):
         a[0, 0, :4] = np.nan, np.inf, 1, 0
         b[0, 0, :4] = 1, 2, -np.inf, 0
         b[4, 6, 8] = 0
-    found = figures.compare(a, b)
+    found = statistics.compare(a, b)
     assert ' '.join(found) == (
         'CosineSimilarity MaxAbsoluteError AccumulatedRelativeError RelativeEuclideanDistance MeanAbsoluteError '
         'RootMeanSquareError MaxRelativeError MeanRelativeError NonFiniteA NonFiniteB'
@@ -33,45 +33,45 @@ def test_figures_are_those_of_a_plain_loop(dtype, monkeypatch):
 
 
 def test_figures_by_hand_and_at_the_edges():
-    found = figures.compare(np.array([3.0, 4.0, 1.0]), np.array([4.0, 3.0, 0.0]))
+    found = statistics.compare(np.array([3.0, 4.0, 1.0]), np.array([4.0, 3.0, 0.0]))
     assert found['CosineSimilarity'] == pytest.approx(24 / (5 * math.sqrt(26)))
     assert found['AccumulatedRelativeError'] == pytest.approx(
         1 / 4 + 1 / 3
     )  # none of the golden's 0
     assert found['MeanRelativeError'] == pytest.approx((1 / 4 + 1 / 3) / 3)
     assert found['RelativeEuclideanDistance'] == pytest.approx(math.sqrt(3) / 5)
-    found = figures.compare(
+    found = statistics.compare(
         np.array([3e-12, 1.0]), np.array([1e-12, 1e-17])
     )  # small is not zero, below 2.2e-16 is
     assert found['MaxRelativeError'] == pytest.approx(2) and found[
         'AccumulatedRelativeError'
     ] == pytest.approx(2)
     zeros, ones = np.zeros(4, np.float32), np.ones(4, np.float32)
-    assert figures.compare(zeros, zeros)['CosineSimilarity'] == 1
-    assert math.isnan(figures.compare(ones, zeros)['CosineSimilarity'])
-    assert math.isnan(figures.compare(zeros, ones)['CosineSimilarity'])
-    assert figures.compare(ones, zeros)['RelativeEuclideanDistance'] == 0  # as the vendor's
-    assert figures.compare(np.float32(2), np.float32(-2))['CosineSimilarity'] == -1
-    assert figures.compare(np.zeros((0, 3)), np.zeros((0, 3)))['MaxAbsoluteError'] == 0
+    assert statistics.compare(zeros, zeros)['CosineSimilarity'] == 1
+    assert math.isnan(statistics.compare(ones, zeros)['CosineSimilarity'])
+    assert math.isnan(statistics.compare(zeros, ones)['CosineSimilarity'])
+    assert statistics.compare(ones, zeros)['RelativeEuclideanDistance'] == 0  # as the vendor's
+    assert statistics.compare(np.float32(2), np.float32(-2))['CosineSimilarity'] == -1
+    assert statistics.compare(np.zeros((0, 3)), np.zeros((0, 3)))['MaxAbsoluteError'] == 0
     third = np.full(1000, 1 / 3, np.float32)
-    assert figures.compare(third, third)['CosineSimilarity'] == 1
+    assert statistics.compare(third, third)['CosineSimilarity'] == 1
 
 
 def test_describe_by_hand(monkeypatch):
-    monkeypatch.setattr(figures, 'PIECE', 3)
-    found = figures.describe(np.array([[0, 1, 1e-8, -3], [1e5, np.nan, np.inf, 0]], np.float32))
+    monkeypatch.setattr(statistics, 'PIECE', 3)
+    found = statistics.describe(np.array([[0, 1, 1e-8, -3], [1e5, np.nan, np.inf, 0]], np.float32))
     kept = np.array([0, 1, 1e-8, -3, 1e5, 0])
     assert found['mean'] == pytest.approx(kept.mean()) and found['std'] == pytest.approx(kept.std())
     assert (found['min'], found['max']) == (-3, 1e5)
     assert (found['zeros'], found['non_finite']) == (2 / 8, 2 / 8)
     assert (found['fp16_underflow'], found['fp16_overflow']) == (1 / 4, 1 / 6)
-    assert figures.describe(np.array([True, False]))['mean'] == 0.5
-    assert figures.describe(np.int64(7))['max'] == 7
-    assert math.isnan(figures.describe(np.zeros((0, 2)))['mean'])
+    assert statistics.describe(np.array([True, False]))['mean'] == 0.5
+    assert statistics.describe(np.int64(7))['max'] == 7
+    assert math.isnan(statistics.describe(np.zeros((0, 2)))['mean'])
     large = 1e6 + np.arange(
         10, dtype=np.float64
     )  # where mean of squares minus square of mean loses digits
-    assert figures.describe(large)['std'] == pytest.approx(np.sqrt(99 / 12), rel=1e-12)
+    assert statistics.describe(large)['std'] == pytest.approx(np.sqrt(99 / 12), rel=1e-12)
 
 
 def test_a_dump_is_written_and_read_as_it_was(tmp_path):
@@ -109,7 +109,7 @@ def test_a_dump_is_written_and_read_as_it_was(tmp_path):
     }
     assert lines[0]['figures']['mean'] is None and lines[4]['figures']['max'] == 2
     problems = []
-    ((step, entries),) = dump_files.read(str(tmp_path), problems).items()
+    ((step, entries),) = dump_reader.read(str(tmp_path), problems).items()
     assert step == 7 and not problems
     for entry, value in zip(reversed(entries), values):
         loaded = entry.load()
@@ -127,7 +127,7 @@ def test_names_that_become_the_same_file_and_names_too_long(tmp_path):
     assert {f'a_b.0.{TIME}.npy', f'a_b_2.0.{TIME}.npy', f'a_b_3.0.{TIME}.npy'} < set(
         os.listdir(str(tmp_path))
     )
-    entries = dump_files.read(str(tmp_path))[0]
+    entries = dump_reader.read(str(tmp_path))[0]
     assert [(e.op, int(e.load())) for e in entries] == [(op, i) for i, op in enumerate(ops)]
 
 
@@ -137,12 +137,12 @@ def test_a_second_dump_replaces_the_first(tmp_path):
     dump_files.write(str(tmp_path), 4, network(layers=1), TIME + 5)
     files = sorted(os.listdir(str(tmp_path)))
     assert 'mine.npy' in files and len(files) == 2 + 4
-    assert list(dump_files.read(str(tmp_path))) == [4]
+    assert list(dump_reader.read(str(tmp_path))) == [4]
     dump_files.write(str(tmp_path), 5, network(layers=1), TIME + 5)  # the same names
     assert len(os.listdir(str(tmp_path))) == 2 + 4
     with pytest.raises(UsageError, match='numbers'):
         dump_files.write(str(tmp_path), 6, [tensor('text', 0, ['a'])])
-    assert list(dump_files.read(str(tmp_path))) == [5]
+    assert list(dump_reader.read(str(tmp_path))) == [5]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_second_dump_replaces_the_first(tmp_path):
 )
 def test_both_kinds_of_names(tmp_path, name, op, output, direction, time):
     put(tmp_path, name, [1.0])
-    (entry,) = dump_files.read(str(tmp_path))[None]
+    (entry,) = dump_reader.read(str(tmp_path))[None]
     assert (entry.op, entry.output, entry.direction, entry.timestamp) == (
         op,
         output,
@@ -177,8 +177,8 @@ def test_steps_of_folders(tmp_path):
     put(tmp_path / '20200101' / '0' / 'graph' / '1' / '12', f'Relu.a.1.2.{TIME}.output.0.npy', 1)
     put(tmp_path / 'step_000003' / 'more', f'a.0.{TIME}.npy', 1)
     put(tmp_path, f'a.0.{TIME}.npy', 1)
-    assert sorted(dump_files.read(str(tmp_path)), key=str) == [12, 3, None]
-    assert list(dump_files.read(str(tmp_path / 'step_000003'))) == [3]
+    assert sorted(dump_reader.read(str(tmp_path)), key=str) == [12, 3, None]
+    assert list(dump_reader.read(str(tmp_path / 'step_000003'))) == [3]
 
 
 def test_foreign_files_do_not_stop_it(tmp_path):
@@ -193,5 +193,5 @@ def test_foreign_files_do_not_stop_it(tmp_path):
     ):
         (tmp_path / f'{name}.0.{TIME}.npy').write_bytes(content)
     problems = []
-    assert [e.op for e in dump_files.read(str(tmp_path), problems)[None]] == ['good']
+    assert [e.op for e in dump_reader.read(str(tmp_path), problems)[None]] == ['good']
     assert len(problems) == 6 and all('\n' not in line for line in problems)

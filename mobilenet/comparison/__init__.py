@@ -1,0 +1,1 @@
+"""Dumps of tensors as files, and two of them compared. numpy only."""
