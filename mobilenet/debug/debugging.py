@@ -6,8 +6,8 @@ import sys
 from mobilenet import checkpoints, nets
 from mobilenet.debug import dumps, observers
 from mobilenet.debug.debugger import Debugger
-from mobilenet.debug.replay import Replay
 from mobilenet.debug.names import Names
+from mobilenet.debug.replay import Replay
 from mobilenet.debug.stepper import Stepper, Tools
 
 
