@@ -1,18 +1,20 @@
-"""Expressions over what a training step holds: the language of the stepper's `until EXPR` and `watch EXPR`.
+"""Expressions over what a training step holds: the language of the stepper's `until EXPR` and
+`watch EXPR`.
 
-    loss > 9                                    figures of the run: loss, global_step, skipped_steps, loss_scale, …
-    not finite(grad:Conv2d_0)                   act: grad: weight: ema: slot: of a layer, a variable, a pattern with *
-    max("MobilenetV1/Conv2d_0/Conv2D:0") > 5    in quotes: a tensor of the graph, or any name with odd letters in it
+    loss > 9                    figures of the run: loss, global_step, skipped_steps, …
+    not finite(grad:Conv2d_0)   act: grad: weight: ema: slot: of a layer, a variable, a pattern
+    max("MobilenetV1/Conv2d_0/Conv2D:0") > 5
+                                in quotes: a tensor of the graph, or a name with odd letters in it
     norm(grad:Conv2d_0/weights) / norm(weight:Conv2d_0/weights) > 0.1
     any(act:Logits > 20) and 0 < loss < 1
 
-Operators: + - * / ** %, comparisons (chained too), and or not, parentheses. Functions: see FUNCTIONS. Constants:
-numbers, True, False, nan, inf. After act: and the like `-`, `*` and `/` belong to the name when they touch it: to
-divide, leave a space before the `/`.
+Operators: + - * / ** %, comparisons (chained too), and or not, parentheses. Functions: see
+FUNCTIONS. Constants: numbers, True, False, nan, inf. After act: and the like `-`, `*` and `/`
+belong to the name when they touch it: to divide, leave a space before the `/`.
 
-A name that stands for several tensors (a layer has several gradients) is all their elements in one row. Numbers are
-computed in float64; a division by zero gives inf or nan. A comparison with a NaN is false, and max of a row with a NaN
-in it is NaN: ask `not finite(…)` for those. numpy only.
+A name that stands for several tensors (a layer has several gradients) is all their elements in one
+row. Numbers are computed in float64; a division by zero gives inf or nan. A comparison with a NaN
+is false, and max of a row with a NaN in it is NaN: ask `not finite(…)` for those. numpy only.
 """
 
 import ast
@@ -20,57 +22,14 @@ import collections
 import keyword
 import re
 
-import numpy as np
-
+from mobilenet.debug.evaluation import CONSTANTS, FUNCTIONS, OPERATORS, Evaluation, constant
 from mobilenet.errors import UsageError
 
 PREFIXES = ('act', 'grad', 'weight', 'ema', 'slot')
-CONSTANTS = {'True': True, 'False': False, 'nan': np.nan, 'inf': np.inf}
-LONGEST, DEEPEST = (
-    2000,
-    50,
-)  # characters, nested operators: no formula is so long, and Python's parser has its limits
+# No formula is so long, and Python's parser has its limits.
+LONGEST = 2000  # characters
+DEEPEST = 50  # nested operators, parentheses
 
-
-def _or_nan(function):
-    """The function, and NaN for a row of no elements."""
-    return lambda x: function(x) if np.size(x) else np.nan
-
-
-FUNCTIONS = {
-    # of all elements: one number
-    'finite': lambda x: bool(np.isfinite(x).all()),
-    'norm': lambda x: np.sqrt(np.square(x).sum()),
-    'mean': _or_nan(np.mean),
-    'std': _or_nan(np.std),
-    'min': _or_nan(np.min),
-    'max': _or_nan(np.max),
-    'sum': np.sum,
-    'zeros': lambda x: np.mean(np.equal(x, 0)) if np.size(x) else 0.0,  # share of zeros
-    'any': lambda x: bool(np.any(x)),
-    'all': lambda x: bool(np.all(x)),
-    'size': lambda x: int(np.size(x)),
-    # of each element
-    'abs': np.abs,
-    'sqrt': np.sqrt,
-    'log10': np.log10,
-}
-_OPERATORS = {
-    ast.Add: np.add,
-    ast.Sub: np.subtract,
-    ast.Mult: np.multiply,
-    ast.Div: np.true_divide,
-    ast.Mod: np.mod,
-    ast.Pow: np.power,
-    ast.USub: np.negative,
-    ast.UAdd: np.positive,
-    ast.Lt: np.less,
-    ast.LtE: np.less_equal,
-    ast.Gt: np.greater,
-    ast.GtE: np.greater_equal,
-    ast.Eq: np.equal,
-    ast.NotEq: np.not_equal,
-}
 _NAME = r'(?:{}):[A-Za-z0-9_./*?-]*'.format('|'.join(PREFIXES))
 _TOKENS = re.compile(
     rf"""\s*(?:(?P<quoted>"[^"]*"|'[^']*')|(?P<name>{_NAME})|(?P<word>[A-Za-z_][A-Za-z0-9_]*)|"""
@@ -102,17 +61,18 @@ class Expression:
     def value(self, lookup):
         """A Python float, int or bool.
 
-        lookup: a function from a name to a list of numbers or arrays; a single one without dimensions is a number,
-        others make one flat row. Called only for names whose value matters, once each.
-        Raises UsageError where the value is a row, rows of unequal length meet, or a name is not numeric; and what
-        lookup raises.
+        lookup: a function from a name to a list of numbers or arrays; a single one without
+        dimensions is a number, others make one flat row. Called only for names whose value matters,
+        once each. Raises UsageError where the value is a row, rows of unequal length meet, or a
+        name is not numeric; and what lookup raises.
         """
-        with np.errstate(all='ignore'):
-            return _scalar(_Evaluation(self, lookup).of(self._tree), self.text)
+        return Evaluation(self.text, self.names, lookup).value(self._tree)
 
 
 def parse(text):
-    """The Expression of a text. Raises UsageError that says in one line what is wrong, with an example."""
+    """The Expression of a text. Raises UsageError that says in one line what is wrong, with an
+    example.
+    """
     text = ' '.join(text.split())
     if not text:
         raise _unreadable(text, 'it is empty')
@@ -132,7 +92,8 @@ def text_of(value):
 def _unreadable(text, reason):
     shown = text if len(text) <= 100 else text[:97] + '…'
     return UsageError(
-        f'cannot read the expression `{shown}`: {reason}; for instance: loss > 9 or not finite(grad:Conv2d_0)'
+        f'cannot read the expression `{shown}`: {reason}; for instance: loss > 9 or not '
+        'finite(grad:Conv2d_0)'
     )
 
 
@@ -180,12 +141,19 @@ def _kind_of_word(text, word, called):
 
 
 def _tree(text, tokens):
+    depth = deepest = 0
+    for token in tokens:
+        depth += (token == '(') - (token == ')')
+        deepest = max(deepest, depth)
+    if deepest > DEEPEST:  # Python's parser would say so on stderr
+        raise _unreadable(text, 'it is nested too deeply')
     if tokens.count('(') != tokens.count(')'):
         raise _unreadable(text, '{} ( and {} )'.format(tokens.count('('), tokens.count(')')))
     try:
         return ast.parse(' '.join(tokens), mode='eval').body
     except SyntaxError as error:
-        # Python says where the token ends that it did not expect, and of an early end: where the last token ends.
+        # Python says where the token ends that it did not expect, and of an early end: where the
+        # last token ends.
         before = len(' '.join(tokens)[: error.offset or 1].split()) - 1
         if tokens[-1] in ('and', 'or', 'not') or not re.search(r'[\w.)]$', tokens[-1]):
             where = 'at the end'
@@ -209,9 +177,9 @@ def _check(node, text, depth=0):
         parts = node.values
     elif isinstance(node, ast.UnaryOp):
         parts = [node.operand]
-    elif isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+    elif isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
         parts = [node.left, node.right]
-    elif isinstance(node, ast.Compare) and all(type(op) in _OPERATORS for op in node.ops):
+    elif isinstance(node, ast.Compare) and all(type(op) in OPERATORS for op in node.ops):
         parts = [node.left] + node.comparators
     elif (
         isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS
@@ -219,99 +187,9 @@ def _check(node, text, depth=0):
         if len(node.args) != 1 or node.keywords:
             raise _unreadable(text, f'{node.func.id} takes one argument')
         parts = node.args
-    elif isinstance(node, ast.Name) or isinstance(_constant(node), (int, float)):
+    elif isinstance(node, ast.Name) or isinstance(constant(node), (int, float)):
         parts = []
     else:
         raise _unreadable(text, f'{type(node).__name__.lower()} is not of this language')
     for part in parts:
         _check(part, text, depth + 1)
-
-
-def _constant(node):
-    """The value of a literal, or None. Its class in the tree depends on Python's version."""
-    return node.n if isinstance(node, ast.Num) else getattr(node, 'value', None)
-
-
-# ---- values
-
-
-class _Evaluation:
-    """Walks the tree. A number is a bool, int or float of Python's or numpy's; a row a 1-d array of float64 or bool."""
-
-    def __init__(self, expression, lookup):
-        self._expression, self._lookup, self._found = expression, lookup, {}
-
-    def of(self, node):
-        if isinstance(node, ast.BoolOp):
-            return self._bool_op(node)
-        if isinstance(node, ast.UnaryOp):
-            if isinstance(node.op, ast.Not):
-                return not self._truth(node.operand)
-            return self._operate(node.op, self.of(node.operand))
-        if isinstance(node, ast.BinOp):
-            return self._operate(node.op, self.of(node.left), self.of(node.right))
-        if isinstance(node, ast.Compare):
-            return self._compare(node)
-        if isinstance(node, ast.Call):
-            return FUNCTIONS[node.func.id](_float64(self.of(node.args[0])))
-        if isinstance(node, ast.Name):
-            return (
-                CONSTANTS[node.id]
-                if node.id in CONSTANTS
-                else self._named(self._expression.names[int(node.id[2:])])
-            )
-        return _constant(node)
-
-    def _bool_op(self, node):
-        """Like Python, does not look at what no longer matters; unlike it, gives a bool."""
-        decided = isinstance(node.op, ast.Or)
-        return decided if any(self._truth(part) == decided for part in node.values) else not decided
-
-    def _truth(self, node):
-        return bool(_scalar(self.of(node), self._expression.text))
-
-    def _operate(self, op, *operands):
-        operands = [_float64(operand) for operand in operands]
-        sizes = [operand.size for operand in operands if operand.ndim]
-        if len(set(sizes)) > 1:
-            raise UsageError(
-                '`{}` puts together rows of {} and {} elements'.format(
-                    self._expression.text, *sizes
-                )
-            )
-        return _OPERATORS[type(op)](*operands)
-
-    def _compare(self, node):
-        values = [self.of(part) for part in [node.left] + node.comparators]
-        found = [self._operate(op, *pair) for op, pair in zip(node.ops, zip(values, values[1:]))]
-        return np.logical_and.reduce(found) if len(found) > 1 else found[0]
-
-    def _named(self, name):
-        if name not in self._found:
-            self._found[name] = _row(name, [np.asarray(array) for array in self._lookup(name)])
-        return self._found[name]
-
-
-def _row(name, arrays):
-    if not arrays or any(array.dtype.kind not in 'bfiu' for array in arrays):
-        raise UsageError(f'{name} is nothing that can be computed with: it has no numbers')
-    if len(arrays) == 1 and not arrays[0].ndim:
-        return arrays[0].item()
-    return np.concatenate([array.reshape(-1).astype(np.float64) for array in arrays])
-
-
-def _float64(value):
-    """An array of float64 without copying one; integers beyond its range are infinite."""
-    try:
-        return np.asarray(value, np.float64)
-    except OverflowError:
-        return np.asarray(np.inf if value > 0 else -np.inf)
-
-
-def _scalar(value, text):
-    if np.ndim(value):
-        raise UsageError(
-            f'`{text}` has a value of {np.size(value)} elements where one is needed: use a function, such as any(…), all(…), '
-            'max(…) or norm(…)'
-        )
-    return value.item() if isinstance(value, (np.generic, np.ndarray)) else value

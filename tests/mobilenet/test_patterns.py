@@ -1,0 +1,39 @@
+"""Patterns against fnmatch where that one ends, and their time where it does not."""
+
+import fnmatch
+import time
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+import pytest
+
+from mobilenet import patterns
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.text('ab[]!?*\n.', max_size=8), st.text('ab[]!?*\n.', max_size=8))
+def test_matches_are_those_of_fnmatch(text, pattern):
+    assert patterns.matches(text, pattern) == fnmatch.fnmatchcase(text, pattern)
+
+
+@pytest.mark.parametrize(
+    'text,pattern,fits',
+    [
+        ('Conv2d_3_pointwise', 'Conv2d_[1-4]_*', True),
+        ('Conv2d_5_pointwise', 'Conv2d_[1-4]_*', False),
+        ('Conv2d_5_pointwise', 'Conv2d_[!1-4]_*', True),
+        ('a-b', 'a[-x]b', True),
+        ('b', '[z-a]', False),
+        ('', '', True),
+        ('', '***', True),
+    ],
+)
+def test_sets_and_edges(text, pattern, fits):
+    assert patterns.matches(text, pattern) is fits
+
+
+def test_many_stars_end():
+    started = time.time()
+    assert not patterns.matches('a' * 400, '*a' * 200 + 'b')
+    assert patterns.matches('a' * 400, '*a' * 200)
+    assert time.time() - started < 2
