@@ -12,68 +12,32 @@ import sys
 import time
 
 import data
-from mobilenet import command, devices, flags
-from mobilenet.devices import npu_options
+from mobilenet import command, configuration, devices, flag_types, flags
 from mobilenet.errors import UsageError
 
 FROM_TRAINING = ('model_name', 'dataset_name', 'dataset_dir', 'image_size', 'preprocessing_name')
 
 
 def parse(argv):
-    """Flags of an evaluation. What --checkpoint_path's own config.json says is the default."""
-    parser = flags.Parser(
-        prog='eval_loop.py', allow_abbrev=False, description='Evaluate checkpoints of a MobileNet.'
+    """The Config of an evaluation. What --checkpoint_path's own config.json says is the default."""
+    groups = flags.evaluation(data.DATASET_NAMES, data.PREPROCESSING_NAMES)
+    trained = training_config(argv)
+    defaults = {name: trained[name] for name in FROM_TRAINING if trained.get(name) is not None}
+    return configuration.resolve(
+        'eval_loop.py', 'Evaluate checkpoints of a MobileNet.', groups, argv, defaults
     )
-    parser.add_argument(
-        '--checkpoint_path',
-        required=True,
-        help='a checkpoint, or a folder: each one in it, in order of step',
-    )
-    flags.add_model_flags(parser)
-    flags.add_data_flags(parser, data.DATASET_NAMES, data.PREPROCESSING_NAMES)
-    parser.add_argument('--split', default='validation', choices=('validation', 'train'))
-    parser.add_argument('--batch_size', type=flags.count(), default=64, help='default 64')
-    group = parser.add_argument_group('the evaluation')
-    group.add_argument(
-        '--eval_dir', help="where eval_*.log and eval.jsonl go; default: the checkpoints' folder"
-    )
-    flags.add_switch(group, '--no_ema', 'the raw weights, where the checkpoint has averages')
-    flags.add_switch(
-        group, '--follow', 'wait for new checkpoints, until a signal or --follow_timeout'
-    )
-    group.add_argument(
-        '--follow_timeout',
-        type=flags.number(0),
-        help='seconds without a new checkpoint that end --follow',
-    )
-    flags.add_switch(
-        group, '--per_class', 'also accuracy per class and a confusion matrix, as CSV and PNG'
-    )
-    flags.add_device_flags(parser)
-    npu_options.add_flags(parser)
-    config = training_config(argv)
-    parser.set_defaults(
-        **{name: config[name] for name in FROM_TRAINING if config.get(name) is not None}
-    )
-    args = parser.parse_args(argv)
-    flags.check_dataset_dir(args)
-    command.resolve_device(args)
-    args.eval_dir = args.eval_dir or folder_of(args.checkpoint_path)
-    return args
-
-
-def folder_of(path):
-    return path if os.path.isdir(path) else os.path.dirname(path) or '.'
 
 
 def training_config(argv):
     """config.json beside the checkpoints, or {}."""
-    finder = flags.Parser(add_help=False, allow_abbrev=False)
+    finder = flag_types.Parser(add_help=False, allow_abbrev=False)
     finder.add_argument('--checkpoint_path')
-    return command.read_config(folder_of(finder.parse_known_args(argv)[0].checkpoint_path or ''))
+    return command.read_config(
+        configuration.folder_of(finder.parse_known_args(argv)[0].checkpoint_path or '')
+    )
 
 
-def evaluate(args, path, dataset):
+def evaluate(config, path, dataset):
     """One checkpoint: a graph of its own, a session of its own. Gives the line of eval.jsonl and (labels, answers)."""
     import numpy as np
     import tensorflow as tf
@@ -83,32 +47,30 @@ def evaluate(args, path, dataset):
 
     pipeline = data.EvalPipeline(
         dataset,
-        args.batch_size,
-        args.image_size,
-        args.preprocessing_name,
-        num_threads=args.data_threads,
-        normalize_on=args.normalize_on,
-        on_bad_record=args.on_bad_record,
+        config.batch_size,
+        config.image_size,
+        config.preprocessing_name,
+        num_threads=config.data_threads,
+        normalize_on=config.normalize_on,
+        on_bad_record=config.on_bad_record,
     )
-    device = devices.create(args)
+    device = devices.create(config)
     with tf.Graph().as_default():
         iterator = tf.data.make_initializable_iterator(pipeline.dataset())
         images, labels, weights = iterator.get_next()
-        float16 = args.device == 'host' and args.precision_mode in flags.FLOAT16_MODES
         network = nets.build(
-            args.model_name,
+            config.model_name,
             preprocess.normalize(images),
             dataset.num_classes,
             training=False,
-            compute_dtype=tf.float16 if float16 else tf.float32,
+            compute_dtype=tf.float16 if configuration.float16_graph(config) else tf.float32,
         )
         rank = evaluation.rank_of_label(network.logits, labels)
         answer = tf.argmax(network.logits, 1, output_type=tf.int32)
-        saver, ema = checkpoints.evaluation_saver(path, args.model_name, not args.no_ema)
+        saver, ema = checkpoints.evaluation_saver(path, config.model_name, not config.no_ema)
 
         seen = {'labels': [], 'answers': [], 'ranks': []}
-        with tf.Session(config=device.session_config(1, 1)) as sess:
-            device.initialize(sess)
+        with device.session(1, 1) as sess:
             saver.restore(sess, path)
             sess.run(iterator.initializer)
             for number in progress(pipeline.num_batches, path):
@@ -124,7 +86,6 @@ def evaluate(args, path, dataset):
                 counted = batch[3] > 0
                 for name, values in zip(('labels', 'answers', 'ranks'), batch):
                     seen[name].append(values[counted])
-            device.shutdown(sess)
     seen = {name: np.concatenate(values) for name, values in seen.items()}
     images = len(seen['ranks'])
     if not images:
@@ -149,20 +110,20 @@ def progress(count, path):
     )
 
 
-def report(args, entry, seen, dataset, logger):
+def report(config, entry, seen, dataset, logger):
     """Prints a checkpoint's figures and writes them."""
     line = 'step {step}  top1 {top1:.4f}  top5 {top5:.4f}  {images} images  {} weights  {checkpoint}'.format(
         'EMA' if entry['ema'] else 'raw', **entry
     )
     print(line, flush=True)
     logger.info(line)
-    with open(os.path.join(args.eval_dir, 'eval.jsonl'), 'a') as f:
+    with open(os.path.join(config.eval_dir, 'eval.jsonl'), 'a') as f:
         f.write(json.dumps(entry) + '\n')
-    if args.per_class:
+    if config.per_class:
         from mobilenet import confusion
 
         for path in confusion.write(
-            args.eval_dir,
+            config.eval_dir,
             entry['step'],
             seen['labels'],
             seen['answers'],
@@ -195,19 +156,25 @@ def new_checkpoints(path, done, follow, timeout):
             time.sleep(1.0)
 
 
-def run(args):
-    if not os.path.isdir(folder_of(args.checkpoint_path)):
-        raise UsageError(f'--checkpoint_path={args.checkpoint_path}: no such checkpoint or folder')
-    dataset = data.open_dataset(args.dataset_name, args.dataset_dir, args.split, args.on_bad_record)
+def run(config):
+    if not os.path.isdir(configuration.folder_of(config.checkpoint_path)):
+        raise UsageError(
+            f'--checkpoint_path={config.checkpoint_path}: no such checkpoint or folder'
+        )
+    dataset = data.open_dataset(
+        config.dataset_name, config.dataset_dir, config.split, config.on_bad_record
+    )
     devices.import_tensorflow()
-    from mobilenet import run_files
+    from mobilenet import log
 
-    command.make_folder(args.eval_dir, '--eval_dir')
-    logger = run_files.log_to(os.path.join(args.eval_dir, time.strftime('eval_%Y%m%d_%H%M%S.log')))
-    logger.info('flags %s', json.dumps(vars(args), sort_keys=True))
-    for path in new_checkpoints(args.checkpoint_path, set(), args.follow, args.follow_timeout):
-        entry, seen = evaluate(args, path, dataset)
-        report(args, entry, seen, dataset, logger)
+    command.make_folder(config.eval_dir, '--eval_dir')
+    logger = log.log_to(os.path.join(config.eval_dir, time.strftime('eval_%Y%m%d_%H%M%S.log')))
+    logger.info('flags %s', json.dumps(config.flags, sort_keys=True))
+    for path in new_checkpoints(
+        config.checkpoint_path, set(), config.follow, config.follow_timeout
+    ):
+        entry, seen = evaluate(config, path, dataset)
+        report(config, entry, seen, dataset, logger)
     return 0
 
 

@@ -92,6 +92,10 @@ class Pipeline:
     def describe(self, record):
         return self.source.describe(record)
 
+    def normalize(self, images):
+        """Images of this pipeline as float32 in -1..1: on the device that asks, where they travel as uint8."""
+        return preprocess.normalize(images)
+
     def find_bad_record(self, first_batch, num_batches):
         """Looks for the record that made a session fail, by going through its batches one record at
         a time.

@@ -36,7 +36,24 @@ def _in_buckets(tensors, reduce_flat):
     return results
 
 
-class SingleRank:
+def create(device_name, rank, size, addresses):
+    """The collectives of a rank, by its device's engine. addresses: 'host:port' of every rank, for host."""
+    if size == 1:
+        return SingleRank()
+    if device_name == 'npu':
+        return HcclCollectives(rank, size)
+    return HostCollectives(rank, addresses)
+
+
+class Collectives:
+    """What the engines share."""
+
+    def alone(self):
+        """Collectives of this rank by itself: for looking at its own part of a step."""
+        return SingleRank()
+
+
+class SingleRank(Collectives):
     """One rank: everything is already common."""
 
     rank, size = 0, 1
@@ -51,7 +68,7 @@ class SingleRank:
         return list(tensors)
 
 
-class HostCollectives:
+class HostCollectives(Collectives):
     """TensorFlow's collective ops over gRPC, between processes on CPUs.
 
     Args:
@@ -109,7 +126,7 @@ class HostCollectives:
         return _in_buckets(tensors, send_or_receive)
 
 
-class HcclCollectives:
+class HcclCollectives(Collectives):
     """HCCL's ops. HCCL itself fuses the gradients, by --gradient_split; it has no mean, so that we divide after."""
 
     def __init__(self, rank, size):

@@ -1,38 +1,53 @@
-"""What both commands share around their work: how they end, the device, folders, config.json. No TensorFlow here."""
+"""What the commands share around their work: how they end, folders, config.json. No TensorFlow here."""
 
 import json
 import logging
 import os
 import sys
+import time
 
-from mobilenet import devices, flags
-from mobilenet.devices import npu_options
-from mobilenet.errors import UsageError
+from mobilenet import terminal, text
+from mobilenet.errors import CommandError, UsageError
 
 
 def status_of(prog, main):
-    """Calls `main()` for its exit status; wrong use is one line and 2, any other failure one line (the whole in the log) and 1."""
+    """Calls `main()` for its exit status; an error is one line (a failure's whole in the log) and its status, 2 or 1."""
+    terminal.protect()
     try:
         return main()
     except UsageError as error:
-        return fail(error, prog, 2)
+        return fail(error, prog)
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # what failed and where
         logging.getLogger('mobilenet').exception('failed')
-        return fail(
-            '{}: {}'.format(type(error).__name__, (str(error).splitlines() or [''])[0]), prog, 1
-        )
+        return fail(error, prog)
 
 
-def fail(error, prog, status):
-    """Prints an error as its one line, for the launcher too (MOBILENET_ERROR_FILE); gives `status`."""
-    line = str(error).replace('\n', ' ')
+def fail(error, prog):
+    """Prints an error as its one line and tells it to the launcher; gives the exit status."""
+    if isinstance(error, CommandError):
+        status, kind, record = error.status, error.kind, error.record
+        line = str(error).replace('\n', ' ')
+    else:
+        status, kind, record = 1, 'error', None
+        line = f'{type(error).__name__}: {text.one_line(str(error))}'
     sys.stderr.write(f'{prog}: {line}\n')
-    if os.environ.get('MOBILENET_ERROR_FILE'):
-        with open(os.environ['MOBILENET_ERROR_FILE'], 'w') as f:
-            f.write(line + '\n')
+    place = {name: getattr(error, name, None) for name in ('batch', 'step')}  # see TrainingRun
+    tell_launcher(status=status, kind=kind, record=record, message=line, **place)
     return status
+
+
+def tell_launcher(**failure):
+    """Writes what failed as JSON to MOBILENET_ERROR_FILE, whole or not at all, where a launcher asks for it."""
+    path = os.environ.get('MOBILENET_ERROR_FILE')
+    if not path:
+        return
+    rank = os.environ.get('RANK_ID', '0')
+    rank = int(rank) if rank.isdigit() else None
+    with open(path + '.tmp', 'w') as f:
+        json.dump(dict(failure, rank=rank, time=time.time()), f)
+    os.replace(path + '.tmp', path)
 
 
 def leave(status):
@@ -42,16 +57,6 @@ def leave(status):
     os._exit(status)
 
 
-def resolve_device(args):
-    """Replaces `auto` in --device and in what depends on it, and checks the flags that are for one device."""
-    args.device = devices.choose(args.device)
-    flags.resolve_precision(args)
-    if args.device == 'npu':
-        npu_options.from_flags(args)
-    elif npu_options.given_flags(args):
-        raise UsageError(f'{npu_options.given_flags(args)[0]} is for --device=npu: leave it out')
-
-
 def make_folder(path, flag):
     try:
         os.makedirs(path, exist_ok=True)
@@ -59,11 +64,11 @@ def make_folder(path, flag):
         raise UsageError(f'{flag}={path}: {error.strerror}')
 
 
-def write_config(folder, args):
+def write_config(folder, config):
     """config.json: every flag as used; replaced as a whole."""
     path = os.path.join(folder, 'config.json')
     with open(path + '.tmp', 'w') as f:
-        json.dump(vars(args), f, indent=2, sort_keys=True)
+        json.dump(config.flags, f, indent=2, sort_keys=True)
         f.write('\n')
     os.replace(path + '.tmp', path)
 
@@ -72,6 +77,7 @@ def read_config(folder):
     """The flags of the run in a folder, or {} where there is none."""
     try:
         with open(os.path.join(folder, 'config.json')) as f:
-            return json.load(f)
-    except (OSError, ValueError):
+            config = json.load(f)
+    except (OSError, ValueError, RecursionError):
         return {}
+    return config if isinstance(config, dict) else {}

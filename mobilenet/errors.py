@@ -1,8 +1,25 @@
-"""The one exception that means "wrong use or bad input". Imports nothing, so that anyone may import it."""
+"""How a command says that it cannot go on. Imports nothing, so that anyone may import it."""
 
 
-class UsageError(Exception):
-    """Wrong use or bad input: its message is one line that says what is wrong and what to change.
+class CommandError(Exception):
+    """Ends a command with `status` and its message as one line.
 
-    The commands print it on stderr, without a traceback, and exit with status 2.
+    kind: what failed, for the launcher and failures.jsonl: usage, record, nan, peer (another rank failed, this
+    one only follows), timeout, lock, disagreement, signal, error. record: the place of a bad record, or None.
     """
+
+    status, kind = 1, 'error'
+
+    def __init__(self, message, kind=None, record=None):
+        super().__init__(message)
+        self.kind, self.record = kind or self.kind, record
+
+
+class UsageError(CommandError):
+    """Wrong use or bad input: one line that says what is wrong and what to change; exit status 2."""
+
+    status, kind = 2, 'usage'
+
+
+class Failure(CommandError):
+    """What went wrong in a run that was rightly begun: what failed and where; exit status 1."""

@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from mobilenet import loss_scale
 
+WISHES = ('stop', 'save')  # what a rank may wish of all, after the loop that runs
+
 # Values at the start of a step. batches: batches taken so far, skipped ones included (int64).
 Before = collections.namedtuple(
     'Before', ['global_step', 'skipped_steps', 'good_steps', 'loss_scale', 'batches']
@@ -27,6 +29,19 @@ def scalar(name, dtype, initial, saved=True):
         trainable=False,
         use_resource=True,
         collections=[collection],
+    )
+
+
+def local_vector(name, length):
+    """A float32 vector of zeros, not in checkpoints."""
+    return tf.get_variable(
+        name,
+        [length],
+        tf.float32,
+        tf.zeros_initializer(),
+        trainable=False,
+        use_resource=True,
+        collections=[tf.GraphKeys.LOCAL_VARIABLES],
     )
 
 
@@ -77,8 +92,9 @@ class State:
                 for name in ('loss_sum', 'total_loss_sum', 'right_sum', 'good_sum', 'halted')
             ]
             if world_size > 1:
-                self.stop_wish = scalar('stop_wish', tf.float32, 0.0, saved=False)
-                self.stop_agreed = scalar('stop_agreed', tf.float32, 0.0, saved=False)
+                self.wishes, self.agreed = [
+                    local_vector(name, len(WISHES)) for name in ('wishes', 'agreed')
+                ]
             # NaN: the schedule's rate holds.
             self.rate_override = (
                 scalar('rate_override', tf.float32, math.nan, saved=False)
@@ -86,24 +102,29 @@ class State:
                 else None
             )
         self.world_size = world_size
-        self._stop = tf.placeholder(tf.float32, [], 'stop_wish_value')
+        self._wished = tf.placeholder(tf.float32, [len(WISHES)], 'wishes_value')
         with tf.control_dependencies(None):
-            sums = [
+            begin = [
                 assign(v, 0.0)
                 for v in (self.loss_sum, self.total_loss_sum, self.right_sum, self.good_sum)
             ]
-            self._begin = tf.group(
-                *(sums + ([assign(self.stop_wish, self._stop)] if world_size > 1 else []))
-            )
+            if world_size > 1:
+                begin.append(assign(self.wishes, self._wished))
+            self._begin = tf.group(*begin)
 
     @property
     def counters(self):
         """The int64 variables, alike on all ranks."""
         return [self.global_step, self.skipped_steps, self.good_steps]
 
-    def begin_loop(self, sess, stop_wish=False):
-        """Zeroes the loop's sums; with several ranks, says whether this one wishes to stop after the loop."""
-        sess.run(self._begin, {self._stop: float(stop_wish)} if self.world_size > 1 else None)
+    def begin_loop(self, sess, wishes=()):
+        """Zeroes the loop's sums; with several ranks, tells what this one wishes, of WISHES."""
+        wished = [float(name in wishes) for name in WISHES]
+        sess.run(self._begin, {self._wished: wished} if self.world_size > 1 else None)
+
+    def agreed_wishes(self, values):
+        """The set of those wishes that a rank had when the loop with these `values` began."""
+        return {name for name, share in zip(WISHES, values['agreed']) if share > 0}
 
     def read(self):
         step, skipped, good, scale = [
@@ -155,5 +176,5 @@ class State:
             'halted',
         ]
         if self.world_size > 1:
-            names.append('stop_agreed')
+            names.append('agreed')
         return {name: getattr(self, name).read_value() for name in names}

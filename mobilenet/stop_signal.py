@@ -36,8 +36,8 @@ class StopSignal:
                 signal.signal(number, lambda number, frame: self._deal_with_all())
         threading.Thread(target=self._watch, name='stop signal', daemon=True).start()
 
-    def agree(self, values):
-        self.agreed = values['stop_agreed'] > 0 if 'stop_agreed' in values else self.wished
+    def agree(self, agreed):
+        self.agreed = agreed
 
     def _watch(self):
         while True:

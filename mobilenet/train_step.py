@@ -100,17 +100,14 @@ def unscaled_gradients(total_loss, variables, scale):
 
 
 def mean_over_ranks(values, state, collectives):
-    """Means of float32 scalars over the ranks; the ranks' wish to stop travels along."""
+    """Means of float32 scalars over the ranks; the ranks' wishes travel along."""
     if collectives.size == 1:
         return values
-    mean = (
-        collectives.allreduce_sum_unfused(tf.stack(values + [state.stop_wish.read_value()]))
-        / collectives.size
-    )
-    with tf.control_dependencies(
-        [tf.raw_ops.AssignVariableOp(resource=state.stop_agreed.handle, value=mean[-1])]
-    ):
-        return [tf.identity(m) for m in tf.unstack(mean)[:-1]]
+    told = tf.concat([tf.stack(values), state.wishes.read_value()], 0)
+    mean = collectives.allreduce_sum_unfused(told) / collectives.size
+    agreed = tf.raw_ops.AssignVariableOp(resource=state.agreed.handle, value=mean[len(values) :])
+    with tf.control_dependencies([agreed]):
+        return [tf.identity(m) for m in tf.unstack(mean[: len(values)])]
 
 
 def decide(finite, loss, before, state, hp):

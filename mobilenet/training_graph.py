@@ -1,6 +1,37 @@
-"""A built training graph, as its session uses it."""
+"""The training graph: input, step and loop, and as its session uses it."""
 
 import tensorflow as tf
+
+from mobilenet import schedules, train_step
+from mobilenet import state as run_state
+
+
+def build(config, pipeline, device, collectives, to_inspect=False):
+    """The TrainingGraph of a configuration, in the default graph.
+
+    to_inspect: tensors of the step can be fetched, and the learning rate can be set.
+    """
+    tf.set_random_seed(config.seed)
+    start_batch = tf.placeholder(tf.int64, [], 'start_batch')
+    iterator = tf.data.make_initializable_iterator(pipeline.dataset(start_batch))
+    state = run_state.create(config.initial_loss_scale, collectives.size, rate_override=config.step)
+    steps = []
+
+    def build_step():
+        images, labels = iterator.get_next()
+        images = pipeline.normalize(images)
+        steps.append(train_step.build(images, labels, config, state, device, collectives))
+        return steps[-1].train_op
+
+    def read_values():
+        values = state.values()
+        last_step = tf.cast(tf.maximum(values['global_step'] - 1, 0), tf.float32)
+        values['learning_rate'] = state.learning_rate(schedules.learning_rate(last_step, config))
+        return values
+
+    loop = device.sink(build_step, read_values, to_inspect)
+    step = steps[0] if to_inspect or device.fetchable_step else None
+    return TrainingGraph(state, loop, step, iterator, start_batch)
 
 
 class TrainingGraph:

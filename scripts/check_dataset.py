@@ -18,7 +18,7 @@ import numpy as np
 import data
 from data import convert, folders, verify
 from data.progress import Progress
-from mobilenet import flags
+from mobilenet import flag_types
 from mobilenet.errors import UsageError
 from scripts import tool
 
@@ -27,7 +27,7 @@ CLASSES_LISTED = 20
 
 
 def make_parser():
-    parser = flags.Parser(prog='check_dataset.py', description=__doc__.split('\n\n')[0])
+    parser = flag_types.Parser(prog='check_dataset.py', description=__doc__.split('\n\n')[0])
     parser.add_argument('dataset_dir', help='the folder of the data set')
     parser.add_argument(
         '--dataset_name',

@@ -16,7 +16,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from mobilenet import flags
+from mobilenet import flag_types
 from mobilenet.comparison import compare, page, report
 from mobilenet.errors import UsageError
 from scripts import tool
@@ -25,7 +25,7 @@ DEPARTS = 3
 
 
 def make_parser():
-    parser = flags.Parser(
+    parser = flag_types.Parser(
         prog='compare_dumps.py',
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -34,7 +34,7 @@ def make_parser():
     parser.add_argument('b', metavar='B', help='folder of the golden dump')
     parser.add_argument(
         '--tolerance',
-        type=flags.number(0),
+        type=flag_types.number(0),
         default=compare.TOLERANCE,
         help='RelativeEuclideanDistance above it departs; default 1e-4, between the noise of '
         'float32 '

@@ -14,31 +14,33 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from data import convert, folders
-from mobilenet import flags
+from mobilenet import flag_types
 from mobilenet.errors import UsageError
 from scripts import tool
 
 
 def make_parser():
-    parser = flags.Parser(prog='convert_folder.py', description=__doc__.split('\n\n')[0])
+    parser = flag_types.Parser(prog='convert_folder.py', description=__doc__.split('\n\n')[0])
     parser.add_argument('src', help='the folder of class folders')
     parser.add_argument('out', help='where the TFRecords go')
     held_out = parser.add_mutually_exclusive_group()
     held_out.add_argument(
         '--validation_share',
-        type=flags.number(0, 0.9),
+        type=flag_types.number(0, 0.9),
         metavar='SHARE',
         help='part of each class that is held out, drawn by --seed; default 0.1; 0 for none',
     )
     held_out.add_argument(
         '--validation_every',
-        type=flags.count(2),
+        type=flag_types.count(2),
         metavar='K',
         help='hold out every K-th image instead, in order of name',
     )
-    parser.add_argument('--train_shards', type=flags.count(), help='default: files of about 128 MB')
     parser.add_argument(
-        '--validation_shards', type=flags.count(), help='default: files of about 128 MB'
+        '--train_shards', type=flag_types.count(), help='default: files of about 128 MB'
+    )
+    parser.add_argument(
+        '--validation_shards', type=flag_types.count(), help='default: files of about 128 MB'
     )
     tool.add_convert_flags(parser)
     return parser

@@ -16,7 +16,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from data import convert, imagenet_archives
-from mobilenet import flags
+from mobilenet import flag_types
 from mobilenet.errors import UsageError
 from scripts import tool
 
@@ -24,7 +24,7 @@ NUM_CLASSES = 1000
 
 
 def make_parser():
-    parser = flags.Parser(prog='convert_imagenet.py', description=__doc__.split('\n\n')[0])
+    parser = flag_types.Parser(prog='convert_imagenet.py', description=__doc__.split('\n\n')[0])
     parser.add_argument('out', help='where the TFRecords go')
     parser.add_argument('--train_dir', help='training images, a folder for each synset')
     parser.add_argument(
@@ -53,8 +53,12 @@ def make_parser():
     parser.add_argument(
         '--bounding_boxes', metavar='CSV', help='FILE,xmin,ymin,xmax,ymax a line, in fractions'
     )
-    parser.add_argument('--train_shards', type=flags.count(), default=1024, help='default 1024')
-    parser.add_argument('--validation_shards', type=flags.count(), default=128, help='default 128')
+    parser.add_argument(
+        '--train_shards', type=flag_types.count(), default=1024, help='default 1024'
+    )
+    parser.add_argument(
+        '--validation_shards', type=flag_types.count(), default=128, help='default 128'
+    )
     tool.add_convert_flags(parser)
     return parser
 

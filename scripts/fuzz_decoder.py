@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from data import workers
 from data.progress import Progress
-from mobilenet import flags
+from mobilenet import flag_types
 from mobilenet.errors import UsageError
 from scripts import tool
 
@@ -32,9 +32,11 @@ _state = {}
 
 
 def make_parser():
-    parser = flags.Parser(prog='fuzz_decoder.py', description=__doc__.split('\n\n')[0])
-    parser.add_argument('--count', type=flags.count(), default=20000, help='inputs, default 20000')
-    parser.add_argument('--seed', type=flags.number(0, kind=int), default=0, help='default 0')
+    parser = flag_types.Parser(prog='fuzz_decoder.py', description=__doc__.split('\n\n')[0])
+    parser.add_argument(
+        '--count', type=flag_types.count(), default=20000, help='inputs, default 20000'
+    )
+    parser.add_argument('--seed', type=flag_types.number(0, kind=int), default=0, help='default 0')
     parser.add_argument(
         '--output',
         default='fuzz_findings',

@@ -22,7 +22,7 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from mobilenet import command, flags
+from mobilenet import command, flag_types
 from mobilenet.comparison import compare, page, report
 from mobilenet.errors import UsageError
 from scripts import tool
@@ -38,7 +38,7 @@ PARTED = 3
 
 
 def make_parser():
-    parser = flags.Parser(
+    parser = flag_types.Parser(
         prog='parity.py',
         description=__doc__.split('\n')[0],
         allow_abbrev=False,
@@ -51,15 +51,15 @@ def make_parser():
         help='such as host, npu, "host float16", or a finished side\'s folder',
     )
     parser.add_argument('--b', default='npu', metavar='SIDE', help='the golden side, default npu')
-    parser.add_argument('--steps', type=flags.count(), default=3, help='default 3')
+    parser.add_argument('--steps', type=flag_types.count(), default=3, help='default 3')
     parser.add_argument(
         '--tolerance',
-        type=flags.number(0),
+        type=flag_types.number(0),
         default=compare.TOLERANCE,
         help=f'RelativeEuclideanDistance above which a tensor departs, default {compare.TOLERANCE:g}',
     )
     parser.add_argument('--out', default='results/parity', help='default results/parity')
-    flags.add_switch(parser, '--overwrite', 'replace what OUT holds')
+    flag_types.add_switch(parser, '--overwrite', 'replace what OUT holds')
     for side in 'ab':
         parser.add_argument(
             '--python_' + side,

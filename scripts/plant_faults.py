@@ -18,7 +18,7 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from mobilenet import flags
+from mobilenet import flag_types
 from mobilenet.errors import UsageError
 from scripts import tool
 
@@ -49,7 +49,7 @@ FAULTS = {
 
 
 def parse():
-    parser = flags.Parser(prog='plant_faults.py', description=__doc__.split('\n')[0])
+    parser = flag_types.Parser(prog='plant_faults.py', description=__doc__.split('\n')[0])
     parser.add_argument(
         '--layers', help='names with commas, or all; default 10 of them, from the first to the last'
     )

@@ -15,13 +15,13 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import data
 from data import contact_sheet, quiet
-from mobilenet import cores, flags
+from mobilenet import cores, flag_types
 from mobilenet.errors import UsageError
 from scripts import tool
 
 
 def make_parser():
-    parser = flags.Parser(prog='show_batch.py', description=__doc__.split('\n\n')[0])
+    parser = flag_types.Parser(prog='show_batch.py', description=__doc__.split('\n\n')[0])
     parser.add_argument(
         '--dataset_name',
         default='imagenet',
@@ -34,18 +34,21 @@ def make_parser():
     parser.add_argument(
         '--split', default='train', choices=('train', 'validation'), help='default train'
     )
-    parser.add_argument('--batch_size', type=flags.count(), default=32, help='default 32')
+    parser.add_argument('--batch_size', type=flag_types.count(), default=32, help='default 32')
     parser.add_argument(
-        '--image_size', type=flags.count(8), default=224, help='pixels a side, default 224'
+        '--image_size', type=flag_types.count(8), default=224, help='pixels a side, default 224'
     )
     parser.add_argument(
         '--preprocessing_name', default='inception_v2', choices=data.PREPROCESSING_NAMES
     )
     parser.add_argument(
-        '--seed', type=flags.number(0, kind=int), default=0, help='as train_loop.py --seed'
+        '--seed', type=flag_types.number(0, kind=int), default=0, help='as train_loop.py --seed'
     )
     parser.add_argument(
-        '--start_batch', type=flags.number(0, kind=int), default=0, help='which batch, default 0'
+        '--start_batch',
+        type=flag_types.number(0, kind=int),
+        default=0,
+        help='which batch, default 0',
     )
     parser.add_argument('--on_bad_record', default='stop', choices=('stop', 'skip'))
     parser.add_argument('--output', default='batch.png', help='default batch.png')

@@ -5,7 +5,7 @@ import signal
 import sys
 
 from data import convert
-from mobilenet import cores, flags
+from mobilenet import cores, flag_types
 from mobilenet.errors import UsageError
 
 
@@ -40,7 +40,7 @@ def _terminate(signum, frame):
 def add_process_flag(parser):
     parser.add_argument(
         '--num_processes',
-        type=flags.count(),
+        type=flag_types.count(),
         default=cores.count(),
         help='default: the cores of this process',
     )
@@ -55,7 +55,7 @@ def add_convert_flags(parser):
     )
     parser.add_argument(
         '--seed',
-        type=flags.number(0, 2**32 - 1, kind=int),
+        type=flag_types.number(0, 2**32 - 1, kind=int),
         default=0,
         help='of the order of the records; default 0',
     )

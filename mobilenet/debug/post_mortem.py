@@ -10,15 +10,16 @@ from mobilenet.debug import dumps, graph_walk
 from mobilenet.debug.names import Names, split
 
 
-def look(args, pipeline, graph, sess, batch, draw):
-    """Runs the step on that batch again (the run stands still: nothing changes) and writes what is not finite.
+def look(run, graph, sess, draw):
+    """Runs a halted TrainingRun's step on its batch again (nothing changes) and writes what is not finite.
 
     graph: a TrainingGraph with a fetchable step, its variables as before the step; draw(path, images, captions, title).
     Files in TRAIN_DIR/nan_step_000037: the tensors that are not finite as a dump, images.npy, labels.npy, records.jsonl, batch.png.
 
     Returns: (the line that tells of it, whether anything of this rank was not finite).
     """
-    names = Names(graph.step, nets.scope_name(args.model_name))
+    config, pipeline, batch = run.config, run.pipeline, run.batch
+    names = Names(graph.step, nets.scope_name(config.model_name))
     items = names.select_all(dumps.DEFAULT_PATTERNS)
     graph.seek(sess, batch)
     graph.state.begin_loop(sess)
@@ -38,7 +39,7 @@ def look(args, pipeline, graph, sess, batch, draw):
             False,
         )
     folder = os.path.join(
-        args.train_dir,
+        config.train_dir,
         f'nan_step_{batch:06d}' + (f'_rank_{pipeline.rank}' if pipeline.world_size > 1 else ''),
     )
     dumps.write(folder, batch, broken, arrays)

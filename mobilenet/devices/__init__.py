@@ -1,15 +1,26 @@
-"""Devices. One answers: session_config, target, overflow_check, sink, initialize, shutdown.
+"""Devices, and all that differs between them. Importing this package does not import TensorFlow.
 
-Importing this package does not import TensorFlow.
+A device, from `create`, has `session(longest_loop, world_size)`, `sink`, `overflow_check`, `dump_steps` and
+`fetchable_step`. `rules(name)` has what flags mean on it.
 """
 
+import importlib
 import importlib.util
 import os
 
 from mobilenet import cores
 from mobilenet.errors import UsageError
 
-ITERATIONS_PER_LOOP = {'host': 10, 'npu': 100}
+NAMES = ('host', 'npu')
+PRECISION_MODES = (
+    'auto',
+    'allow_mix_precision',
+    'force_fp16',
+    'must_keep_origin_dtype',
+    'allow_fp32_to_fp16',
+)
+FLOAT16_MODES = ('allow_mix_precision', 'force_fp16')
+_RULES = {'host': 'mobilenet.devices.host_rules', 'npu': 'mobilenet.devices.npu_options'}
 
 
 def choose(name):
@@ -17,17 +28,29 @@ def choose(name):
     there = importlib.util.find_spec('npu_bridge') is not None
     if name == 'npu' and not there:
         raise UsageError(
-            '--device=npu: npu_bridge is not on the Python path: source the CANN set_env.sh, or use --device=host'
+            '--device=npu: npu_bridge is not on the Python path: source the CANN set_env.sh, or use '
+            '--device=host'
         )
     return name if name != 'auto' else 'npu' if there else 'host'
 
 
-def create(args, addresses=None, rank=0):
-    """The device of args.device. addresses: 'host:port' of every rank, for the host's servers."""
-    if args.device == 'npu':
+def rules(name):
+    """The module that knows a device's defaults and checks: ITERATIONS_PER_LOOP, NEEDS_ADDRESSES, FLOAT16_GRAPH,
+    precision_mode(mode), check(config)."""
+    return importlib.import_module(_RULES[name])
+
+
+def npu_flags():
+    """The table of the flags that are for an NPU alone."""
+    return rules('npu').FLAGS
+
+
+def create(config, addresses=None, rank=0):
+    """The device of config.device. addresses: 'host:port' of every rank, for the host's servers."""
+    if config.device == 'npu':
         from mobilenet.devices import npu, npu_options
 
-        return npu.NpuDevice(npu_options.from_flags(args))
+        return npu.NpuDevice(npu_options.from_flags(config))
     from mobilenet.devices import host
 
     return host.HostDevice(addresses, rank)

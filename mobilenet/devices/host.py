@@ -1,8 +1,10 @@
 """The host CPU as a device: sinking is a while loop around the step, overflow is a gradient that is not finite."""
 
+import contextlib
+
 import tensorflow as tf
 
-from mobilenet.devices import cores
+from mobilenet import cores
 
 
 class HostDevice:
@@ -15,28 +17,26 @@ class HostDevice:
 
     def __init__(self, addresses=None, rank=0):
         self._addresses, self._rank = addresses, rank
-        self.target = ''
 
-    def session_config(self, iterations_per_loop, world_size):
-        """tf.ConfigProto; with several ranks also starts this rank's server and points `target` at it."""
-        del iterations_per_loop
-        config = tf.ConfigProto(
-            allow_soft_placement=True,
-            intra_op_parallelism_threads=cores(),
-            inter_op_parallelism_threads=min(2, cores()),
-        )
-        if world_size > 1:
-            config.inter_op_parallelism_threads = 2
-            config.experimental.collective_group_leader = '/job:worker/replica:0/task:0'
-            config.device_filters.append(f'/job:worker/task:{self._rank}')
-            server = tf.train.Server(
-                tf.train.ClusterSpec({'worker': self._addresses}),
-                'worker',
-                self._rank,
-                config=config,
-            )
-            self._server, self.target = server, server.target
-        return config
+    @contextlib.contextmanager
+    def session(self, longest_loop, world_size):
+        """An open tf.Session on the default graph; with several ranks also this rank's server, which it works on."""
+        del longest_loop
+        config = session_config()
+        if world_size == 1:
+            with tf.Session(config=config) as sess:
+                yield sess
+            return
+        config.inter_op_parallelism_threads = 2
+        config.experimental.collective_group_leader = '/job:worker/replica:0/task:0'
+        config.device_filters.append(f'/job:worker/task:{self._rank}')
+        cluster = tf.train.ClusterSpec({'worker': self._addresses})
+        self._server = tf.train.Server(cluster, 'worker', self._rank, config=config)
+        with tf.Session(self._server.target, config=config) as sess:
+            yield sess
+
+    def dump_steps(self, folder, ranges):
+        """A host has no dump of its own."""
 
     def overflow_check(self, collectives):
         del collectives  # a mean with one rank's NaN or infinity in it is not finite on any
@@ -61,11 +61,14 @@ class HostDevice:
         )
         return Loop(after(done.op, read_values), count, single)
 
-    def initialize(self, sess):
-        """Nothing to start."""
 
-    def shutdown(self, sess):
-        """Nothing to end."""
+def session_config():
+    """tf.ConfigProto of one process on a CPU."""
+    return tf.ConfigProto(
+        allow_soft_placement=True,
+        intra_op_parallelism_threads=cores.count(),
+        inter_op_parallelism_threads=min(2, cores.count()),
+    )
 
 
 class FiniteGradients:

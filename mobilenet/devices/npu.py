@@ -4,17 +4,18 @@ The order in a training process (CANN, "Training in sess.run mode" and "Initiali
 Communication"); what is built into the graph comes before it is finalized:
 
 1. build the graph: `sink` builds the step once, and the ops that start and stop HCCL;
-2. open ONE session with `session_config(...)`; HCCL closes with the session it was started in;
-3. `initialize(sess)`: the first run in the session, before any `hccl.manage.api` call; it sets the gradient split, too;
-4. initialise or restore variables, then broadcast them from rank 0 (after a restore, again);
-5. `loop.run(sess, n)`, again and again;
-6. `shutdown(sess)`, on all ranks, then close the session.
+2. open ONE `session(...)`; its first run starts HCCL, before any `hccl.manage.api` call, and the gradient split is set;
+3. initialise or restore variables, then broadcast them from rank 0 (after a restore, again);
+4. `loop.run(sess, n)`, again and again;
+5. leave the session, on all ranks: HCCL is ended before it is closed.
 
 This module imports `npu_bridge` only where it is used: `available()` is cheap, and importing the
 module is possible everywhere.
 """
 
+import contextlib
 import importlib.util
+import os
 
 import tensorflow as tf
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
@@ -51,22 +52,30 @@ class NpuDevice:
 
     name = 'npu'
     fetchable_step = True  # a sunk step's tensors can be fetched beside IterationOp
-    target = ''  # for tf.Session: the adapter works in the process itself
 
     def __init__(self, options):
         import npu_bridge  # noqa: F401  Registers the adapter's graph passes with TensorFlow.
 
         self.options = options
-        self._iterations_per_loop = 1
-        self._world_size = 1
+        self.longest_loop = 1  # of the open session
 
-    def session_config(self, iterations_per_loop, world_size):
-        """tf.ConfigProto for a session whose longest sunk loop has `iterations_per_loop` steps.
+    @contextlib.contextmanager
+    def session(self, longest_loop, world_size):
+        """An open tf.Session on the default graph, with HCCL where there are several ranks; every rank leaves it.
 
-        `world_size` is the number of ranks. The same values go to every session of a process.
+        The same values go to every session of a process.
         """
-        self._iterations_per_loop = iterations_per_loop
-        self._world_size = world_size
+        self.longest_loop = longest_loop
+        with tf.Session(config=self.session_config(longest_loop)) as sess:
+            if world_size > 1:
+                sess.run(_system_ops(sess.graph)[0])
+                apply_gradient_split(self.options)
+            yield sess
+            if world_size > 1:
+                sess.run(_system_ops(sess.graph)[1])
+
+    def session_config(self, longest_loop):
+        """tf.ConfigProto for a session whose longest sunk loop has `longest_loop` steps."""
         config = tf.ConfigProto(allow_soft_placement=True)
         rewrite = config.graph_options.rewrite_options
         # The adapter has rewrites of its own; these two of TensorFlow's break them.
@@ -77,13 +86,27 @@ class NpuDevice:
         parameters = {
             'use_off_line': True,
             'enable_data_pre_proc': True,  # GetNext on the device, without which nothing sinks
-            'iterations_per_loop': iterations_per_loop,
+            'iterations_per_loop': longest_loop,
             'graph_run_mode': TRAINING_RUN_MODE,
         }
         parameters.update(self.options.parameters)
         for key, value in parameters.items():
             _set_parameter(optimizer.parameter_map[key], value)
         return config
+
+    def dump_steps(self, folder, ranges):
+        """Sets the device's own dump of the outputs of all ops to `folder`, unless flags ask for another.
+
+        ranges: [(first, last)] of steps, counted from the first of the process. Before the session is opened.
+        """
+        parameters = self.options.parameters
+        if ranges and not {'enable_dump', 'enable_dump_debug'} & set(parameters):
+            os.makedirs(folder, exist_ok=True)
+            sets = [f'{first}-{last}' if first < last else str(last) for first, last in ranges]
+            parameters.update(
+                enable_dump=True, dump_path=os.path.realpath(folder), dump_step='|'.join(sets)
+            )
+            parameters.setdefault('dump_mode', 'output')
 
     def overflow_check(self, collectives):
         """A `FloatStatus`; `collectives` may be None where there is one rank."""
@@ -107,17 +130,6 @@ class NpuDevice:
         with tf.control_dependencies([step]):
             values = tf.nest.map_structure(tf.identity, read_values())
         return Loop(self, step, values)
-
-    def initialize(self, sess):
-        """Starts HCCL where there are several ranks, and sets --gradient_split. The first run in the session."""
-        if self._world_size > 1:
-            sess.run(_system_ops(sess.graph)[0])
-            apply_gradient_split(self.options)
-
-    def shutdown(self, sess):
-        """Ends HCCL, before the session is closed; every rank has to come here."""
-        if self._world_size > 1:
-            sess.run(_system_ops(sess.graph)[1])
 
 
 class FloatStatus:
@@ -182,7 +194,7 @@ class Loop:
         `n` is at most the iterations_per_loop of the session's configuration; less for a
         shortened last loop.
         """
-        longest = self._device._iterations_per_loop
+        longest = self._device.longest_loop
         if not 1 <= n <= longest:
             raise ValueError(
                 'a loop of %d steps in a session configured for 1 to %d' % (n, longest)
@@ -191,7 +203,7 @@ class Loop:
 
     def run_step(self, sess, fetches, options=None, run_metadata=None):
         """One step: (values after it, `fetches`, tensors of the step, as it computed them)."""
-        return self._run(sess, 1, self._device._iterations_per_loop, fetches, options, run_metadata)
+        return self._run(sess, 1, self._device.longest_loop, fetches, options, run_metadata)
 
     def _run(self, sess, n, longest, fetches, options=None, run_metadata=None):
         op = self.op

@@ -12,6 +12,11 @@ import os
 import re
 
 from mobilenet.errors import UsageError
+from mobilenet.flag_types import add_group, flag
+
+ITERATIONS_PER_LOOP = 100
+NEEDS_ADDRESSES = False  # HCCL finds the other ranks by the rank table
+FLOAT16_GRAPH = False  # the adapter chooses the types of the ops, by its own precision_mode
 
 PRECISION_MODES = (
     'allow_fp32_to_fp16',
@@ -95,6 +100,11 @@ _FLAGS = (
 )
 KEYS = tuple(key for key, _, _ in _FLAGS)
 
+
+def _choices(kind):
+    return '|'.join(str(k) for k in kind) if isinstance(kind, tuple) else None
+
+
 # A key that does something only where another one is on.
 _NEEDS = (
     ('dump_step', ('enable_dump',)),
@@ -105,31 +115,34 @@ _NEEDS = (
 )
 
 
+FLAGS = [
+    flag(
+        f'npu_{key}',
+        text,
+        metavar='true|false' if kind == 'bool' else _choices(kind),
+        device='npu',
+        bare='true' if kind == 'bool' else None,
+    )
+    for key, kind, text in _FLAGS
+] + [
+    flag(
+        'gradient_split',
+        'pieces in which gradients are all-reduced; "96.54,3.46" by size in per cent, or '
+        '"idx:10,20,82" by the index of the last gradient of each piece',
+        metavar='PIECES',
+        device='npu',
+    )
+]
+
+
 def add_flags(parser):
     """Adds the NPU flags to an argparse parser, as a group of their own."""
-    group = parser.add_argument_group('Ascend NPU (--device npu only)')
-    for key, kind, text in _FLAGS:
-        text = 'NPU only: ' + text
-        if kind == 'bool':
-            # A bare --npu_enable_dump is true, too.
-            group.add_argument(
-                '--npu_' + key, nargs='?', const='true', metavar='true|false', help=text
-            )
-        else:
-            names = '|'.join(str(k) for k in kind) if isinstance(kind, tuple) else None
-            group.add_argument('--npu_' + key, metavar=names, help=text)
-    group.add_argument(
-        '--gradient_split',
-        metavar='PIECES',
-        help='NPU only: pieces in which gradients are all-reduced; "96.54,3.46" by size in per '
-        'cent, or "idx:10,20,82" by the index of the last gradient of each piece',
-    )
+    add_group(parser, 'Ascend NPU', FLAGS)
 
 
-def given_flags(args):
-    """The NPU flags that `args` sets: what a command on another device would ignore."""
-    names = ['npu_' + key for key in KEYS] + ['gradient_split']
-    return ['--' + name for name in names if getattr(args, name, None) is not None]
+def check(config):
+    """Raises UsageError where flags of an NPU are wrong, alone or together."""
+    from_flags(config)
 
 
 def from_flags(args):
@@ -139,7 +152,7 @@ def from_flags(args):
     and `args.iterations_per_loop`, where they are there. Raises UsageError that names the flag.
     """
     parameters = collections.OrderedDict()
-    parameters['precision_mode'] = _precision_mode(getattr(args, 'precision_mode', None) or 'auto')
+    parameters['precision_mode'] = precision_mode(getattr(args, 'precision_mode', None) or 'auto')
     for key, kind, _ in _FLAGS:
         text = getattr(args, 'npu_' + key, None)
         if text is not None:
@@ -169,7 +182,8 @@ def parse_gradient_split(text):
     return GradientSplit(by, values)
 
 
-def _precision_mode(mode):
+def precision_mode(mode):
+    """`--precision_mode` as used on an NPU. Raises UsageError."""
     if mode == 'auto':
         return 'allow_mix_precision'
     return _parse('--precision_mode', PRECISION_MODES, mode)

@@ -14,10 +14,13 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, ROOT)
+
+import numpy as np
 
 from hccl import launcher
 
@@ -36,57 +39,64 @@ def parse():
     return parser.parse_args()
 
 
+class OneBatch:
+    """An input pipeline that gives one batch of noise again and again."""
+
+    def __init__(self, rank, batch_size, image_size, num_classes):
+        rng = np.random.RandomState(rank)
+        images = rng.uniform(-1, 1, [batch_size, image_size, image_size, 3]).astype(np.float32)
+        self._batch = images, rng.randint(0, num_classes, batch_size).astype(np.int32)
+
+    def dataset(self, start_batch):
+        import tensorflow as tf
+
+        del start_batch
+        return tf.data.Dataset.from_tensors(self._batch).repeat()
+
+    def normalize(self, images):
+        return images
+
+
 def rank_main(args):
     """One rank: for each line `N` on stdin runs N steps and answers with a line."""
     import data
-    from mobilenet import devices, hyperparameters
+    from hccl import collectives
+    from mobilenet import configuration, devices
     import train_loop
 
     rank, size, addresses = launcher.rank_of(os.environ)
     batch_size = args.batch_size // size
-    flags = train_loop.parse(
-        [
-            '--device=host',
-            '--dataset_name=synthetic',
-            '--model_name=' + args.model_name,
-            f'--image_size={args.image_size}',
-            f'--batch_size={batch_size}',
-        ]
-    )
     dataset = data.open_dataset('synthetic', None, 'train')
-    hp = hyperparameters.from_flags(flags, dataset, size, 'host')
-    tf = devices.import_tensorflow()
-    from mobilenet import ranks, train_step
-    from mobilenet import state as run_state
+    with tempfile.TemporaryDirectory() as train_dir:
+        config = configuration.for_training(
+            train_loop.parse(
+                [
+                    '--device=host',
+                    '--dataset_name=synthetic',
+                    f'--model_name={args.model_name}',
+                    f'--image_size={args.image_size}',
+                    f'--batch_size={batch_size}',
+                    f'--train_dir={train_dir}',
+                ]
+            ),
+            dataset,
+            size,
+        )
+        devices.import_tensorflow()
+        from mobilenet.run import TrainingRun
 
-    device = devices.create(flags, addresses, rank)
-    collectives = train_loop.make_collectives(flags, rank, size, addresses)
-
-    state = run_state.create(hp.initial_loss_scale, size)
-    shape = [batch_size, args.image_size, args.image_size, 3]
-    images = tf.get_variable(
-        'images',
-        initializer=tf.random.stateless_uniform(shape, [rank, 1], -1, 1),
-        trainable=False,
-        use_resource=True,
-        collections=[tf.GraphKeys.LOCAL_VARIABLES],
-    )
-    labels = tf.random.stateless_uniform([batch_size], [rank, 2], 0, hp.num_classes, tf.int32)
-    loop = device.sink(
-        lambda: (
-            train_step.build(images.read_value(), labels, hp, state, device, collectives).train_op
-        ),
-        state.values,
-    )
-    broadcast = ranks.Broadcast(tf.global_variables(), state.counters, collectives)
-    initialize = [tf.global_variables_initializer(), tf.local_variables_initializer()]
-    config = device.session_config(args.steps, size)
-    with tf.Session(device.target, config=config) as sess:
-        sess.run(initialize)
-        broadcast.run(sess)
-        for line in sys.stdin:
-            loop.run(sess, int(line))
-            print('ran', flush=True)
+        run = TrainingRun(
+            config,
+            dataset,
+            OneBatch(rank, batch_size, args.image_size, config.num_classes),
+            devices.create(config, addresses, rank),
+            collectives.create(config.device, rank, size, addresses),
+            hooks=[],
+        )
+        with run.open() as sess:
+            for line in sys.stdin:
+                run.graph.loop.run(sess, int(line))
+                print('ran', flush=True)
     sys.stdout.flush()
     os._exit(0)  # TensorFlow's servers do not end by themselves
 

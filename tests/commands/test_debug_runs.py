@@ -306,20 +306,18 @@ def test_without_flags_there_is_no_op_more_and_no_debugger(tmp_path):
 @pytest.mark.parametrize('done,steps', [(0, '0|10-12'), (5, '5-7'), (11, '0-1'), (13, None)])
 def test_dump_steps_are_the_devices_own_dump_too(tmp_path, monkeypatch, done, steps):
     """By the adapter's keys; a resumed process's first step is its step 0."""
-    import argparse
-
     from mobilenet import checkpoints
-    from mobilenet.debug import debugging
-    from mobilenet.devices import npu_options
+    from mobilenet.debug import plugin
+    from mobilenet.devices import npu, npu_options
 
-    parser = argparse.ArgumentParser()
-    npu_options.add_flags(parser)
-    args = parser.parse_args([])
-    args.train_dir, args.dump_steps = str(tmp_path), [[0, 0], [10, 12]]
     monkeypatch.setattr(checkpoints, 'latest', lambda folder: 'a checkpoint' if done else None)
     monkeypatch.setattr(checkpoints, 'batches_of', lambda path: done)
-    debugging.set_device_dump(args, str(tmp_path / 'device'))
-    found = npu_options.from_flags(args).parameters
+    options = npu_options.NpuOptions({'precision_mode': 'allow_mix_precision'}, None)
+    device = object.__new__(npu.NpuDevice)  # not __init__: it imports the adapter
+    device.options = options
+    ranges = plugin.steps_of_process([[0, 0], [10, 12]], str(tmp_path))
+    device.dump_steps(str(tmp_path / 'device'), ranges)
+    found = options.parameters
     if steps is None:
         assert 'enable_dump' not in found
     else:

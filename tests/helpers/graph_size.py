@@ -28,7 +28,7 @@ def main(argv):
         os._exit(0)
 
     tf.Graph.finalize = report
-    train_loop.run(argv)
+    train_loop.main(argv)
 
 
 if __name__ == '__main__':

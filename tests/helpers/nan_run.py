@@ -28,7 +28,7 @@ def main(record, argv):
         return out
 
     preprocess.render = poisoned
-    return train_loop.run(argv)
+    return train_loop.main(argv)
 
 
 if __name__ == '__main__':

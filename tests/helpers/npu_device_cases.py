@@ -80,10 +80,7 @@ def train(device, loops):
                 )
         init = [tf.global_variables_initializer(), iterator.initializer]
         tf.get_default_graph().finalize()
-        cfg = tf.ConfigProto() if device is None else device.session_config(max(loops), 1)
-        with tf.Session(config=cfg) as sess:
-            if device is not None:
-                device.initialize(sess)
+        with device.session(max(loops), 1) if device else tf.Session() as sess:
             sess.run(init)
             for n in loops:
                 if device is None:
@@ -92,8 +89,6 @@ def train(device, loops):
                 else:
                     reports.append(int(loop.run(sess, n)['count']))
             values = sess.run(variables)
-            if device is not None:
-                device.shutdown(sess)
         return reports, values
 
 
@@ -115,12 +110,12 @@ def short_loop_first():
     device = npu.NpuDevice(options())
     counter = Counter()
     loop = device.sink(lambda: counter.step, lambda: counter.count)
-    with tf.Session(config=device.session_config(10, 1)) as sess:
+    with device.session(10, 1) as sess:
         sess.run(counter.init)
         counts = [int(loop.run(sess, n)) for n in (3, 10, 1, 1)]
         too_long = refused(lambda: loop.run(sess, 11))
         too_short = refused(lambda: loop.run(sess, 0))
-    with tf.Session(config=device.session_config(10, 1)) as sess:
+    with device.session(10, 1) as sess:
         sess.run(counter.init)
         counts.append(int(loop.run(sess, 2)))
     report([counts, too_long, too_short])
@@ -131,7 +126,7 @@ def unsunk_loop():
     device = npu.NpuDevice(options())
     counter = Counter(one_shot=True)
     loop = device.sink(lambda: counter.step, lambda: counter.count)
-    with tf.Session(config=device.session_config(1, 1)) as sess:
+    with device.session(1, 1) as sess:
         sess.run(counter.init)
         report([int(loop.run(sess, 1)) for _ in range(3)])
 
@@ -160,7 +155,7 @@ def device_config():
             '--npu_session_device_id=3',
         )
     )
-    cfg = device.session_config(100, 8)
+    cfg = device.session_config(100)
     rewrite = cfg.graph_options.rewrite_options
     (optimizer,) = rewrite.custom_optimizers
     parameters = {}
@@ -177,7 +172,7 @@ def device_config():
                 rewrite.memory_optimization == RewriterConfig.OFF,
             ],
             'plain': npu.NpuDevice(options())
-            .session_config(1, 1)
+            .session_config(1)
             .graph_options.rewrite_options.custom_optimizers[0]
             .parameter_map['precision_mode']
             .s.decode(),
@@ -200,6 +195,6 @@ def device_overflow():
         return tf.group(updates.assign_add(finite), skips.assign_add(1 - finite))
 
     loop = device.sink(step, lambda: [updates, skips])
-    with tf.Session(config=device.session_config(5, 1)) as sess:
+    with device.session(5, 1) as sess:
         sess.run([tf.global_variables_initializer(), iterator.initializer])
         report(loop.run(sess, 5))

@@ -86,8 +86,7 @@ def main(path):
         raise SystemExit('get_rank_size before initialize_system')
     except RuntimeError:
         pass
-    with tf.Session(config=device.session_config(4, 2)) as sess:
-        device.initialize(sess)
+    with device.session(4, 2) as sess:
         results = {
             'rank_size': api.get_rank_size(),
             'rank_id': api.get_rank_id(),
@@ -99,7 +98,6 @@ def main(path):
         sess.run(init)
         results.update(sess.run(tensors))
         results['steps'] = np.array([loop.run(sess, 4), loop.run(sess, 3)])
-        device.shutdown(sess)
     try:
         api.get_rank_size()
         raise SystemExit('get_rank_size after shutdown_system')

@@ -14,12 +14,11 @@ import sys
 import numpy as np
 import tensorflow as tf
 
-from hccl import launcher
+from hccl import collectives, launcher
 from mobilenet import devices, ranks, train_step
 from mobilenet import state as run_state
 from mobilenet.devices import npu_options
 from tests.helpers.steps import settings
-import train_loop
 
 SCALE = 1024.0
 
@@ -38,20 +37,19 @@ def main(device_name, output):
     args.device, args.precision_mode = device_name, 'must_keep_origin_dtype'
     rank, size, addresses = launcher.rank_of(os.environ)
     device = devices.create(args, addresses, rank)
-    collectives = train_loop.make_collectives(args, rank, size, addresses)
+    together = collectives.create(device_name, rank, size, addresses)
 
     tf.set_random_seed(100 + rank)  # the broadcast has to make the weights alike
     hp = settings(stop_on_nan=False, dynamic_loss_scale=True)
     state = run_state.create(SCALE, size)
     images, labels = tf.placeholder(tf.float32, [4, 32, 32, 3]), tf.placeholder(tf.int32, [4])
-    step = train_step.build(images, labels, hp, state, device, collectives)
-    broadcast = ranks.Broadcast(tf.global_variables(), state.counters, collectives)
+    step = train_step.build(images, labels, hp, state, device, together)
+    broadcast = ranks.Broadcast(tf.global_variables(), state.counters, together)
     variables = {v.op.name: v for v in tf.global_variables()}
     initialize = [tf.global_variables_initializer(), tf.local_variables_initializer()]
     results = {}
 
-    config = device.session_config(1, size)
-    with tf.Session(device.target, config=config) as sess:
+    with device.session(1, size) as sess:
 
         def feed(number):
             return dict(zip((images, labels), batch(number)))
@@ -65,7 +63,6 @@ def main(device_name, output):
             gradients = sess.run(step.gradients, feed(number))
             results.update({case + ' ' + v.op.name: g for v, g in zip(step.variables, gradients)})
 
-        device.initialize(sess)
         sess.run(initialize)
         state.global_step.load(2**40 + 12345 - rank, sess)  # a counter that no float32 holds
         broadcast.run(sess)
@@ -85,7 +82,6 @@ def main(device_name, output):
         keep('nan')
         sess.run(step.train_op, feed(rank))
         keep('good')
-        device.shutdown(sess)
     np.savez(output, **results)
 
 

@@ -1,0 +1,145 @@
+"""The one configuration of a command: every flag as used, resolved and frozen. No TensorFlow here."""
+
+import math
+import os
+import types
+
+from mobilenet import cores, devices, flags
+from mobilenet.errors import UsageError
+from mobilenet.flag_types import DYNAMIC_START, Parser
+
+# Flags that do nothing without another one.
+_NEEDS = {'dump_tensors': 'dump_steps', 'dump_dir': 'dump_steps'}
+
+
+class Config(types.SimpleNamespace):
+    """Attributes: one a flag, and what `for_training` adds. Frozen: `replace` gives a changed one.
+
+    `flags`: {name: value} of the flags alone, as config.json has them.
+    """
+
+    def __setattr__(self, name, value):
+        raise AttributeError(f'{name}: a configuration does not change, see Config.replace')
+
+    __delattr__ = None
+
+    def replace(self, **changes):
+        return Config(**dict(vars(self), **changes))
+
+
+def resolve(prog, description, groups, argv, defaults=None):
+    """The Config of a command line: defaults first, then checks. Wrong use of argparse's kind ends with status 2.
+
+    groups: tables of mobilenet/flags.py; defaults: {flag: value} that take the place of a table's own.
+    Raises UsageError.
+    """
+    parser = Parser(prog=prog, allow_abbrev=False, description=description)
+    flags.add_all(parser, groups)
+    parser.set_defaults(**(defaults or {}))
+    values = vars(parser.parse_args(argv))
+    values['device'] = devices.choose(values['device'])
+    tables = [f for _, table in groups for f in table]
+    _refuse_other_devices(values, tables)
+    _fill_in(values)
+    config = Config(flags=dict(values), **values)
+    _check(config)
+    devices.rules(config.device).check(config)
+    return config
+
+
+def _refuse_other_devices(values, tables):
+    for f in tables:
+        if f.device not in (None, values['device']) and values[f.name] != f.default:
+            raise UsageError(f'--{f.name} is for --device={f.device}: leave it out')
+
+
+def _fill_in(values):
+    """Replaces None and `auto` by what they mean."""
+    rules = devices.rules(values['device'])
+    values['precision_mode'] = rules.precision_mode(values['precision_mode'])
+    values['data_threads'] = values['data_threads'] or cores.count()
+    if 'train_dir' not in values:
+        if values['checkpoint_path'] is None:
+            raise UsageError('--checkpoint_path is missing: give a checkpoint, or a folder of them')
+        values['eval_dir'] = values['eval_dir'] or folder_of(values['checkpoint_path'])
+        return
+    values['iterations_per_loop'] = values['iterations_per_loop'] or rules.ITERATIONS_PER_LOOP
+    values['step'] = values['step'] or values['step_script'] is not None
+    if values['loss_scale'] == 'auto':
+        float16 = values['precision_mode'] in devices.FLOAT16_MODES
+        values['loss_scale'] = (DYNAMIC_START, True) if float16 else (1.0, False)
+    if values['max_train_steps'] is None and values['max_epoch'] is None:
+        values['max_epoch'] = flags.DEFAULT_EPOCHS
+
+
+def _check(config):
+    """Combinations that cannot work."""
+    if 'train_dir' in config.flags:
+        _check_training(config)
+    if config.dataset_name in ('imagenet', 'folder') and not config.dataset_dir:
+        raise UsageError(f'--dataset_name={config.dataset_name} needs --dataset_dir')
+
+
+def _check_training(config):
+    if config.max_train_steps is not None and config.max_epoch is not None:
+        raise UsageError('--max_train_steps and --max_epoch are both given: give one of them')
+    for name, needed in _NEEDS.items():
+        if config.flags[name] is not None and config.flags[needed] is None:
+            raise UsageError(f'--{name} does nothing without --{needed}')
+    if config.step and config.rank_table:
+        raise UsageError('--step is for one device: leave out --rank_table')
+    if config.step_script not in (None, '-') and not os.path.isfile(config.step_script):
+        raise UsageError(f'--step_script={config.step_script}: no such file')
+
+
+def folder_of(path):
+    """The folder of a checkpoint, or the folder of checkpoints that the path is."""
+    return path if os.path.isdir(path) else os.path.dirname(path) or '.'
+
+
+def float16_graph(config):
+    """Whether the graph's convolutions are float16 themselves."""
+    return (
+        devices.rules(config.device).FLOAT16_GRAPH
+        and config.precision_mode in devices.FLOAT16_MODES
+    )
+
+
+def for_training(config, dataset, world_size):
+    """The Config with what follows from the data and the ranks: num_classes, steps_per_epoch, total_steps, warmup_steps,
+    decay_steps, float16, dynamic_loss_scale, initial_loss_scale, stop_on_nan, dropout, longest_loop, inspects (whether anything looks inside steps).
+
+    Raises UsageError where one step of all ranks wants more images than the data set has.
+    """
+    batch = config.batch_size * world_size
+    if batch > dataset.num_examples:
+        ranks = f' on {world_size} ranks' if world_size > 1 else ''
+        raise UsageError(
+            f'--batch_size={config.batch_size}{ranks} is larger than the data set '
+            f'({dataset.num_examples} images): use a smaller one'
+        )
+    steps_per_epoch = dataset.num_examples / batch
+    total_steps = config.max_train_steps or max(1, math.ceil(config.max_epoch * steps_per_epoch))
+    initial, dynamic = config.loss_scale
+    return config.replace(
+        num_classes=dataset.num_classes,
+        steps_per_epoch=steps_per_epoch,
+        total_steps=total_steps,
+        longest_loop=min(config.iterations_per_loop, total_steps),
+        warmup_steps=config.warmup_epochs * steps_per_epoch,
+        decay_steps=config.num_epochs_per_decay * steps_per_epoch,
+        initial_loss_scale=initial,
+        dynamic_loss_scale=dynamic,
+        float16=float16_graph(config),
+        stop_on_nan=config.nan_policy == 'stop',
+        dropout=not config.deterministic,
+        inspects=any(
+            (
+                config.step,
+                config.dump_steps,
+                config.profile_steps,
+                config.norms_every_steps,
+                config.histograms_every_steps,
+            )
+        ),
+    )

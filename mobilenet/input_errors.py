@@ -1,0 +1,33 @@
+"""An error of the input pipeline as what the person can act on: the record that cannot be read."""
+
+import tensorflow as tf
+
+from mobilenet.errors import UsageError
+from mobilenet.hooks import Hook
+
+READ_AHEAD = 2  # batches that the pipeline may be ahead of the step
+
+
+class InputErrors(Hook):
+    """Looks for the bad record of a failed loop, if it was its input that failed."""
+
+    def around_loop(self, run, n, proceed):
+        try:
+            return proceed(n)
+        except tf.errors.OpError as error:
+            raise explained(error, run.pipeline, run.batch, n + READ_AHEAD)
+
+
+def explained(error, pipeline, first_batch, num_batches):
+    """The UsageError that names the record which failed a session, or the error itself."""
+    if 'GetNext' not in error.message:
+        return error
+    bad = pipeline.find_bad_record(first_batch, num_batches)
+    if bad is None:
+        return error
+    place, reason = bad
+    return UsageError(
+        f'{place}: {reason} (--on_bad_record=skip goes on without it; scripts/check_dataset.py finds all)',
+        kind='record',
+        record=place,
+    )

@@ -1,0 +1,34 @@
+"""A rank's log file, and lines for the person at the terminal."""
+
+import logging
+import os
+import sys
+
+
+def open_log(train_dir, rank):
+    """The logger of a rank, which appends to train.log or train_rank_R.log."""
+    return log_to(os.path.join(train_dir, f'train_rank_{rank}.log' if rank else 'train.log'))
+
+
+def log_to(path, name='mobilenet'):
+    """A logger that appends to a file."""
+    logger = logging.getLogger(name)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter('%(asctime)s %(levelname)s %(message)s'))
+    for old in list(logger.handlers):
+        logger.removeHandler(old)
+        old.close()
+    logger.addHandler(handler)
+    return logger
+
+
+def say(logger, text, to_terminal=True):
+    """A line in the log, and on stderr, past a bar that may be there."""
+    logger.info(text)
+    if to_terminal:
+        from tqdm import tqdm
+
+        with tqdm.external_write_mode():
+            print(text, file=sys.stderr, flush=True)

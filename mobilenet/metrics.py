@@ -1,0 +1,153 @@
+"""What a run reports as it goes: metrics.jsonl, lines in train.log, TensorBoard scalars, and the bar."""
+
+import json
+import math
+import os
+import sys
+import time
+
+import tensorflow as tf
+from tqdm import tqdm
+
+from mobilenet.hooks import Hook
+
+
+class Metrics(Hook):
+    """Rank 0's bar, metrics.jsonl, train.log lines and TensorBoard scalars; a last line on every rank."""
+
+    def session_ready(self, run):
+        config = run.config
+        terminal = run.is_main and not config.step
+        self._bar_shown = terminal and sys.stderr.isatty()
+        self._lines_shown = terminal and not self._bar_shown
+        self._first = self._last_logged = run.batch
+        self._started = time.time()
+        if run.is_main:
+            path = os.path.join(config.train_dir, 'metrics.jsonl')
+            drop_lines_after(path, run.batch)
+            self._file = open(path, 'a')
+            run.events = tf.summary.FileWriter(config.train_dir)
+        run.say(first_line(run))
+        self._bar = tqdm(
+            total=config.total_steps,
+            initial=run.batch,
+            unit='step',
+            dynamic_ncols=True,
+            disable=not self._bar_shown,
+        )
+
+    def after_loop(self, run, n, values, seconds):
+        line = entry(run, n, values, seconds)
+        if run.is_main:
+            self._write(run, line)
+        self._bar.set_postfix_str(BAR.format(**line), refresh=False)
+        self._bar.update(run.batch - self._bar.n)
+        due = run.batch - self._last_logged >= run.config.log_every_steps
+        if due or run.batch >= run.config.total_steps:
+            self._last_logged = run.batch
+            self._log(run, line)
+
+    def _write(self, run, line):
+        finite = {
+            k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in line.items()
+        }
+        self._file.write(json.dumps(finite) + '\n')
+        self._file.flush()
+        scalars = [
+            tf.Summary.Value(tag=k, simple_value=v)
+            for k, v in line.items()
+            if k not in ('step', 'time')
+        ]
+        run.events.add_summary(tf.Summary(value=scalars), line['step'])
+        run.events.flush()
+
+    def _log(self, run, line):
+        total = run.config.total_steps
+        spent = time.time() - self._started
+        left = spent / max(run.batch - self._first, 1) * (total - run.batch)
+        text = LINE.format(total=total, left=tqdm.format_interval(left), **line)
+        run.logger.info(text)
+        if self._lines_shown:
+            print(text, file=sys.stderr, flush=True)
+
+    def end(self, run, error):
+        if run.sess is None:
+            return
+        self._bar.close()
+        if error is None:
+            run.say(last_line(run))
+            for place, reason in run.pipeline.bad_records.items():
+                run.say(f'skipped {place}: {reason}')
+        if run.is_main:
+            self._file.close()
+            run.events.close()
+
+
+BAR = (
+    'epoch {epoch:.2f} loss {loss:.4f} acc {accuracy:.3f} lr {learning_rate:.3g} '
+    'scale {loss_scale:g} {images_per_sec:.0f} img/s'
+)
+LINE = (
+    'step {step} of {total}  epoch {epoch:.2f}  loss {loss:.4f}  total_loss {total_loss:.4f}  '
+    'accuracy {accuracy:.4f}  learning_rate {learning_rate:.6g}  loss_scale {loss_scale:g}  '
+    'skipped {skipped_steps}  {images_per_sec:.1f} images/s  {left} left'
+)
+
+
+def first_line(run):
+    config = run.config
+    return (
+        f'{config.model_name} on {config.device}, {run.dataset.num_examples} images, '
+        f'{config.steps_per_epoch:g} steps an epoch, {config.total_steps} steps, '
+        f'batch {config.batch_size} x {run.world_size}, '
+        f'from {run.resumed or config.checkpoint_path or "new weights"}'
+    )
+
+
+def last_line(run):
+    total = run.config.total_steps
+    if run.batch < total:
+        saved = '' if run.quitting else ' and saved; the same command goes on from there'
+        return f'stopped after {run.batch} of {total} steps{saved}'
+    if not run.is_main:
+        return 'done'
+    return f'done: {run.batch} steps, weights in {run.checkpointer.latest()}'
+
+
+def entry(run, n, values, seconds):
+    """A line of metrics.jsonl: means over the loop's good steps (None in the file where there was none)."""
+    good = float(values['good_sum'])
+
+    def mean(total):
+        return float(total) / good if good else math.nan
+
+    return {
+        'step': run.step,
+        'epoch': run.batch / run.config.steps_per_epoch,
+        'loss': mean(values['loss_sum']),
+        'total_loss': mean(values['total_loss_sum']),
+        'accuracy': mean(values['right_sum']),
+        'learning_rate': float(values['learning_rate']),
+        'loss_scale': float(values['loss_scale']),
+        'skipped_steps': int(values['skipped_steps']),
+        'images_per_sec': n * run.config.batch_size * run.world_size / seconds,
+        'time': time.time(),
+    }
+
+
+def drop_lines_after(path, batches):
+    """Cuts metrics.jsonl back to the checkpoint a run resumes from: lines of lost steps would stand there twice."""
+    if not os.path.exists(path):
+        return
+    kept = []
+    with open(path) as f:
+        for line in f:
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue  # half a line, from a kill
+            if entry['step'] + entry['skipped_steps'] <= batches:
+                kept.append(line if line.endswith('\n') else line + '\n')
+    with open(path + '.tmp', 'w') as f:
+        f.writelines(kept)
+    os.replace(path + '.tmp', path)
