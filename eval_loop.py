@@ -38,7 +38,9 @@ def training_config(argv):
 
 
 def evaluate(config, path, dataset):
-    """One checkpoint: a graph of its own, a session of its own. Gives the line of eval.jsonl and (labels, answers)."""
+    """One checkpoint: a graph of its own, a session of its own. Gives the line of eval.jsonl and
+    (labels, answers).
+    """
     import numpy as np
     import tensorflow as tf
 
@@ -112,9 +114,9 @@ def progress(count, path):
 
 def report(config, entry, seen, dataset, logger):
     """Prints a checkpoint's figures and writes them."""
-    line = 'step {step}  top1 {top1:.4f}  top5 {top5:.4f}  {images} images  {} weights  {checkpoint}'.format(
-        'EMA' if entry['ema'] else 'raw', **entry
-    )
+    line = (
+        'step {step}  top1 {top1:.4f}  top5 {top5:.4f}  {images} images  {} weights  {checkpoint}'
+    ).format('EMA' if entry['ema'] else 'raw', **entry)
     print(line, flush=True)
     logger.info(line)
     with open(os.path.join(config.eval_dir, 'eval.jsonl'), 'a') as f:
@@ -134,7 +136,7 @@ def report(config, entry, seen, dataset, logger):
 
 
 def new_checkpoints(path, done, follow, timeout):
-    """Checkpoints that are not in `done`, in order of step; with `follow` it goes on as they come."""
+    """Checkpoints that are not in `done`, in order of step; with `follow` as they come."""
     from mobilenet import checkpoints
 
     if not os.path.isdir(path):

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Trains a MobileNet: a hand-written graph and a plain tf.Session loop, on Ascend NPUs or on a host CPU.
+"""Trains a MobileNet: a hand-written graph and a plain tf.Session loop, on Ascend NPUs or on a host
+CPU.
 
     python train_loop.py --dataset_name digits --image_size 32 --batch_size 64 --max_epoch 10
     python train_loop.py --rank_table hccl_8p.json --dataset_dir /data/imagenet
@@ -18,7 +19,7 @@ from mobilenet.errors import UsageError
 
 
 def parse(argv):
-    """The Config of a training; every value that can be checked without TensorFlow is checked here."""
+    """The Config of a training; what can be checked without TensorFlow is checked here."""
     groups = flags.training(data.DATASET_NAMES, data.PREPROCESSING_NAMES)
     return configuration.resolve(
         'train_loop.py', 'Train a MobileNet with a plain tf.Session loop.', groups, argv
@@ -75,7 +76,9 @@ def make_pipeline(config, dataset, rank, world_size):
 
 
 def make_hooks(config):
-    """What is attached to the run, from the outside in; at the end they are called the other way round."""
+    """What is attached to the run, from the outside in; at the end they are called the other way
+    round.
+    """
     from data import contact_sheet, peek
     from mobilenet import digest, input_errors, metrics, nan_stop, same_run, saving, summary_images
 
@@ -103,8 +106,8 @@ def run_rank(config):
         raise UsageError(f'--step is for one device, and RANK_SIZE is {world_size}')
     if world_size > 1 and devices.rules(config.device).NEEDS_ADDRESSES and not addresses:
         raise UsageError(
-            f'RANK_ID={rank} of {world_size}, but MOBILENET_RANK_ADDRESSES is not set: the host:port '
-            'of every rank in order, with commas; --rank_table without RANK_ID sets all of them'
+            f'RANK_ID={rank} of {world_size}, but MOBILENET_RANK_ADDRESSES is not set: the '
+            'host:port of every rank in order, with commas; --rank_table without RANK_ID sets all of them'
         )
     return train(config, rank, world_size, addresses)
 

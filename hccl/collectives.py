@@ -1,6 +1,7 @@
 """What ranks do together: mean of tensors, and rank 0's values for all. Two engines, one interface.
 
-A collective has `rank`, `size`, `allreduce_mean(tensors)`, `allreduce_sum_unfused(tensor)` and `broadcast(tensors)`.
+A collective has `rank`, `size`, `allreduce_mean(tensors)`, `allreduce_sum_unfused(tensor)` and
+`broadcast(tensors)`.
 """
 
 import tensorflow as tf
@@ -11,7 +12,8 @@ BUCKET_BYTES = 4 << 20
 def buckets(tensors, limit=BUCKET_BYTES):
     """Groups indices of `tensors` into runs of at most `limit` bytes (a larger tensor is alone).
 
-    From the last tensor to the first: the backward pass gives the last layers' gradients first, and a bucket
+    From the last tensor to the first: the backward pass gives the last layers' gradients first, and
+    a bucket
     can start as soon as its own are there.
     """
     groups, used = [], 0
@@ -26,7 +28,9 @@ def buckets(tensors, limit=BUCKET_BYTES):
 
 
 def _in_buckets(tensors, reduce_flat):
-    """Applies `reduce_flat` (flat tensor -> flat tensor) to the buckets of `tensors`; gives them back in shape."""
+    """Applies `reduce_flat` (flat tensor -> flat tensor) to the buckets of `tensors`; gives them
+    back in shape.
+    """
     results = [None] * len(tensors)
     for group in buckets(tensors):
         flat = tf.concat([tf.reshape(tensors[i], [-1]) for i in group], 0)
@@ -37,7 +41,9 @@ def _in_buckets(tensors, reduce_flat):
 
 
 def create(device_name, rank, size, addresses):
-    """The collectives of a rank, by its device's engine. addresses: 'host:port' of every rank, for host."""
+    """The collectives of a rank, by its device's engine. addresses: 'host:port' of every rank, for
+    host.
+    """
     if size == 1:
         return SingleRank()
     if device_name == 'npu':
@@ -79,11 +85,14 @@ class HostCollectives(Collectives):
 
     def __init__(self, rank, addresses):
         self.rank, self.size = rank, len(addresses)
-        self._device = f'/job:worker/replica:0/task:{rank}/device:CPU:0'  # collective ops want their input on one
+        # collective ops want their input on one
+        self._device = f'/job:worker/replica:0/task:{rank}/device:CPU:0'
         self._instances = 0
 
     def _next_instance(self):
-        """The key that all ranks give to the same collective: they build the same graph in the same order."""
+        """The key that all ranks give to the same collective: they build the same graph in the same
+        order.
+        """
         self._instances += 1
         return self._instances
 
@@ -102,7 +111,9 @@ class HostCollectives(Collectives):
             )
 
     def allreduce_mean(self, tensors):
-        """Mean over the ranks of each float32 tensor, in buckets; each bucket is under way as soon as it is full."""
+        """Mean over the ranks of each float32 tensor, in buckets; each bucket is under way as soon
+        as it is full.
+        """
         return _in_buckets(tensors, lambda flat: self._reduce(flat, 'Div'))
 
     def allreduce_sum_unfused(self, tensor):
@@ -127,7 +138,9 @@ class HostCollectives(Collectives):
 
 
 class HcclCollectives(Collectives):
-    """HCCL's ops. HCCL itself fuses the gradients, by --gradient_split; it has no mean, so that we divide after."""
+    """HCCL's ops. HCCL itself fuses the gradients, by --gradient_split; it has no mean, so that we
+    divide after.
+    """
 
     def __init__(self, rank, size):
         self.rank, self.size = rank, size

@@ -1,4 +1,6 @@
-"""What the commands share around their work: how they end, folders, config.json. No TensorFlow here."""
+"""What the commands share around their work: how they end, folders, config.json. No TensorFlow
+here.
+"""
 
 import json
 import logging
@@ -11,7 +13,9 @@ from mobilenet.errors import CommandError, UsageError
 
 
 def status_of(prog, main):
-    """Calls `main()` for its exit status; an error is one line (a failure's whole in the log) and its status, 2 or 1."""
+    """Calls `main()` for its exit status; an error is one line (a failure's whole in the log) and
+    its status, 2 or 1.
+    """
     terminal.protect()
     try:
         return main()
@@ -39,7 +43,9 @@ def fail(error, prog):
 
 
 def tell_launcher(**failure):
-    """Writes what failed as JSON to MOBILENET_ERROR_FILE, whole or not at all, where a launcher asks for it."""
+    """Writes what failed as JSON to MOBILENET_ERROR_FILE, whole or not at all, where a launcher
+    asks for it.
+    """
     path = os.environ.get('MOBILENET_ERROR_FILE')
     if not path:
         return
@@ -51,7 +57,9 @@ def tell_launcher(**failure):
 
 
 def leave(status):
-    """Ends the process: TensorFlow's servers and prefetching threads do not end by themselves in every state."""
+    """Ends the process: TensorFlow's servers and prefetching threads do not end by themselves in
+    every state.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)

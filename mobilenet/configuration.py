@@ -1,10 +1,10 @@
-"""The one configuration of a command: every flag as used, resolved and frozen. No TensorFlow here."""
+"""The one configuration of a command: every flag as used, resolved and frozen."""
 
 import math
 import os
 import types
 
-from mobilenet import cores, devices, flags
+from mobilenet import cores, devices, flags, recipe_flags
 from mobilenet.errors import UsageError
 from mobilenet.flag_types import DYNAMIC_START, Parser
 
@@ -28,12 +28,15 @@ class Config(types.SimpleNamespace):
 
 
 def resolve(prog, description, groups, argv, defaults=None):
-    """The Config of a command line: defaults first, then checks. Wrong use of argparse's kind ends with status 2.
+    """The Config of a command line: defaults first, then checks. Wrong use of argparse's kind ends
+    with status 2.
 
-    groups: tables of mobilenet/flags.py; defaults: {flag: value} that take the place of a table's own.
+    groups: tables of mobilenet/flags.py; defaults: {flag: value} that take the place of a table's
+    own.
     Raises UsageError.
     """
-    parser = Parser(prog=prog, allow_abbrev=False, description=description)
+    usage = f'{prog} [--flag VALUE …], with the flags below'
+    parser = Parser(prog=prog, allow_abbrev=False, description=description, usage=usage)
     flags.add_all(parser, groups)
     parser.set_defaults(**(defaults or {}))
     values = vars(parser.parse_args(argv))
@@ -69,7 +72,7 @@ def _fill_in(values):
         float16 = values['precision_mode'] in devices.FLOAT16_MODES
         values['loss_scale'] = (DYNAMIC_START, True) if float16 else (1.0, False)
     if values['max_train_steps'] is None and values['max_epoch'] is None:
-        values['max_epoch'] = flags.DEFAULT_EPOCHS
+        values['max_epoch'] = recipe_flags.DEFAULT_EPOCHS
 
 
 def _check(config):
@@ -106,8 +109,10 @@ def float16_graph(config):
 
 
 def for_training(config, dataset, world_size):
-    """The Config with what follows from the data and the ranks: num_classes, steps_per_epoch, total_steps, warmup_steps,
-    decay_steps, float16, dynamic_loss_scale, initial_loss_scale, stop_on_nan, dropout, longest_loop, inspects (whether anything looks inside steps).
+    """The Config with what follows from the data and the ranks: num_classes, steps_per_epoch,
+    total_steps, warmup_steps,
+    decay_steps, float16, dynamic_loss_scale, initial_loss_scale, stop_on_nan, dropout,
+    longest_loop, inspects (whether anything looks inside steps).
 
     Raises UsageError where one step of all ranks wants more images than the data set has.
     """

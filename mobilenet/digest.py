@@ -16,7 +16,9 @@ class WeightsDigest(Hook):
 
 
 def common_to_all_ranks():
-    """{name: variable}: weights, their slots and averages, counters. Batch norm statistics are each rank's own."""
+    """{name: variable}: weights, their slots and averages, counters. Batch norm statistics are each
+    rank's own.
+    """
     return {v.op.name: v for v in tf.global_variables() if '/moving_' not in v.op.name}
 
 

@@ -4,8 +4,10 @@
 class CommandError(Exception):
     """Ends a command with `status` and its message as one line.
 
-    kind: what failed, for the launcher and failures.jsonl: usage, record, nan, peer (another rank failed, this
-    one only follows), timeout, lock, disagreement, signal, error. record: the place of a bad record, or None.
+    kind: what failed, for the launcher and failures.jsonl: usage, record, nan, peer (another rank
+    failed, this
+    one only follows), timeout, lock, disagreement, signal, error. record: the place of a bad
+    record, or None.
     """
 
     status, kind = 1, 'error'
@@ -16,7 +18,7 @@ class CommandError(Exception):
 
 
 class UsageError(CommandError):
-    """Wrong use or bad input: one line that says what is wrong and what to change; exit status 2."""
+    """Wrong use or bad input: one line says what is wrong and what to change; exit status 2."""
 
     status, kind = 2, 'usage'
 

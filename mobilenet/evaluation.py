@@ -6,7 +6,8 @@ import tensorflow as tf
 def rank_of_label(logits, labels):
     """How many classes come before the label, in the order of numpy's stable argsort of -logits.
 
-    Of equal logits the lower class comes first, as argmax has it. A logit that is not finite is never right.
+    Of equal logits the lower class comes first, as argmax has it. A logit that is not finite is
+    never right.
 
     Args:
       logits: float32 [batch, num_classes]; labels: int32 [batch].

@@ -1,4 +1,6 @@
-"""What a flag's text may be: the types of the tables in mobilenet/flags.py, and the parser. No TensorFlow here."""
+"""What a flag's text may be: the types of the tables in mobilenet/flags.py, and the parser. No
+TensorFlow here.
+"""
 
 import argparse
 import collections

@@ -1,132 +1,177 @@
-"""The flags of train_loop.py and eval_loop.py: one table a group. No TensorFlow here: `--help` stays instant."""
+"""The flags of train_loop.py and eval_loop.py: one table a group. No TensorFlow here: `--help`
+stays instant.
+"""
 
-import math
-
-from mobilenet import devices
-from mobilenet.flag_types import (
-    DYNAMIC_START,
-    add_group,
-    boolean,
-    count,
-    flag,
-    loss_scale,
-    names,
-    number,
-    steps,
-)
+from mobilenet import devices, recipe_flags
+from mobilenet.flag_types import add_group, boolean, count, flag, names, number, steps
 from mobilenet.nets import MODEL_NAMES
-
-OPTIMIZERS = ('sgd', 'momentum', 'rmsprop', 'adam', 'adagrad', 'adadelta', 'ftrl')
-SCHEDULES = ('fixed', 'exponential', 'polynomial', 'cosine_annealing')
-DEFAULT_EPOCHS = 300.0
-
-positive = number(0, open_low=True)
 
 
 def data_flags(dataset_names, preprocessing_names):
     """The data group; the names that there are come from the package `data`."""
     return [
-        flag('dataset_name', "imagenet: TFRecords in TF-slim's layout; digits and synthetic need no folder",
-             'imagenet', choices=dataset_names),
+        flag(
+            'dataset_name',
+            "imagenet: TFRecords in TF-slim's layout; digits and synthetic need no folder",
+            'imagenet',
+            choices=dataset_names,
+        ),
         flag('dataset_dir', 'folder of the data set'),
-        flag('preprocessing_name', 'none only resizes', 'inception_v2', choices=preprocessing_names),
+        flag(
+            'preprocessing_name', 'none only resizes', 'inception_v2', choices=preprocessing_names
+        ),
         flag('image_size', 'pixels a side', 224, count(8)),
-        flag('data_threads', 'threads that decode; default: the cores of this process', type=count()),
-        flag('normalize_on', 'device: images travel as uint8 and become -1..1 on the device', 'host',
-             choices=('host', 'device')),
-        flag('on_bad_record', 'stop with status 2 at a record that cannot be read, or skip and count it', 'stop',
-             choices=('stop', 'skip')),
-    ]  # fmt: skip
+        flag(
+            'data_threads', 'threads that decode; default: the cores of this process', type=count()
+        ),
+        flag(
+            'normalize_on',
+            'device: images travel as uint8 and become -1..1 on the device',
+            'host',
+            choices=('host', 'device'),
+        ),
+        flag(
+            'on_bad_record',
+            'stop with status 2 at a record that cannot be read, or skip and count it',
+            'stop',
+            choices=('stop', 'skip'),
+        ),
+    ]
 
 
 MODEL = [
     flag('model_name', 'the network and its width', 'mobilenet_v1', choices=MODEL_NAMES),
-    flag('precision_mode', 'auto: allow_mix_precision on npu, must_keep_origin_dtype (float32) on host', 'auto',
-         choices=devices.PRECISION_MODES),
-]  # fmt: skip
+    flag(
+        'precision_mode',
+        'auto: allow_mix_precision on npu, must_keep_origin_dtype (float32) on host',
+        'auto',
+        choices=devices.PRECISION_MODES,
+    ),
+]
 
 DEVICE = [
-    flag('device', 'auto: npu where npu_bridge imports, else host', 'auto', choices=('auto',) + devices.NAMES),
-]  # fmt: skip
+    flag(
+        'device',
+        'auto: npu where npu_bridge imports, else host',
+        'auto',
+        choices=('auto',) + devices.NAMES,
+    )
+]
 
 RANKS = [
-    flag('rank_table', 'one process for each device of this table; a bare file name is looked up in hccl/ too'),
+    flag(
+        'rank_table',
+        'one process for each device of this table; a bare file name is looked up in hccl/ too',
+    ),
     flag('server_id', 'which server of the table this is; default: by its addresses'),
-    flag('base_port', 'host, several servers: ports from here on, one a rank', 29600, number(1024, 65000, int)),
-    flag('bind_cores', 'auto: an equal share of the cores to each rank; or the cores of each', 'auto',
-         metavar='auto|none|0-11:12-23'),
-]  # fmt: skip
-
-SCHEDULE = [
-    flag('max_train_steps', 'batches to train on (skipped ones included)', type=count()),
-    flag('max_epoch', f'passes over the data; default {DEFAULT_EPOCHS:g} where --max_train_steps is not given',
-         type=positive),
-    flag('iterations_per_loop', 'steps that sink into one session.run; default 100 on npu, 10 on host', type=count()),
-    flag('learning_rate', 'the highest, after the warm-up', 0.4, positive),
-    flag('learning_rate_decay_type', 'the schedule', 'cosine_annealing', choices=SCHEDULES),
-    flag('learning_rate_decay_factor', 'exponential: the factor', 0.94, positive),
-    flag('num_epochs_per_decay', 'exponential: epochs from one decay to the next', 2.0, positive),
-    flag('end_learning_rate', 'polynomial: the rate at the end', 0.0001, number(0)),
-    flag('warmup_epochs', 'linear from 0', 5.0, number(0)),
-]  # fmt: skip
-
-OPTIMIZER = [
-    flag('optimizer', 'its slots are named as in TF-slim', 'momentum', choices=OPTIMIZERS),
-    flag('momentum', 'momentum: the share that is kept', 0.9, number(0, 1)),
-    flag('weight_decay', 'of convolution and fully connected weights', 0.00004, number(0)),
-    flag('label_smoothing', 'the share spread over all classes', 0.1, number(0, 1)),
-    flag('moving_average_decay', 'of the weights (EMA); 0: none', 0.9999, number(0, 1)),
-    flag('loss_scale', f'auto: dynamic from {DYNAMIC_START:g} with float16, 1 without', 'auto', loss_scale,
-         metavar='NUMBER|dynamic[:START]'),
-    flag('opt_epsilon', 'rmsprop, adam, adadelta', 1.0, number(0)),
-    flag('rmsprop_momentum', 'rmsprop', 0.9, number(0)),
-    flag('rmsprop_decay', 'rmsprop', 0.9, number(0)),
-    flag('adam_beta1', 'adam', 0.9, number(0)),
-    flag('adam_beta2', 'adam', 0.999, number(0)),
-    flag('adagrad_initial_accumulator_value', 'adagrad', 0.1, number(0)),
-    flag('adadelta_rho', 'adadelta', 0.95, number(0)),
-    flag('ftrl_learning_rate_power', 'ftrl', -0.5, number(-math.inf)),
-    flag('ftrl_initial_accumulator_value', 'ftrl', 0.1, number(0)),
-    flag('ftrl_l1', 'ftrl', 0.0, number(0)),
-    flag('ftrl_l2', 'ftrl', 0.0, number(0)),
-]  # fmt: skip
+    flag(
+        'base_port',
+        'host, several servers: ports from here on, one a rank',
+        29600,
+        number(1024, 65000, int),
+    ),
+    flag(
+        'bind_cores',
+        'auto: an equal share of the cores to each rank; or the cores of each',
+        'auto',
+        metavar='auto|none|0-11:12-23',
+    ),
+]
 
 RUN = [
     flag('train_dir', 'files of the run', 'results/train'),
     flag('seed', 'of weights, shuffling, augmentation', 0, count(0)),
-    flag('save_every_steps', 'a checkpoint at the first loop end after so many steps, and one at the end', 1000, count()),
+    flag(
+        'save_every_steps',
+        'a checkpoint at the first loop end after so many steps, and one at the end',
+        1000,
+        count(),
+    ),
     flag('keep_checkpoints', 'the newest so many stay', 5, count()),
-    flag('log_every_steps', 'a line in train.log at the first loop end after so many steps', 100, count()),
-    flag('nan_policy', 'at a loss or gradient that is not finite (and no overflow of a loss scale): stop with status 1, '
-         'the weights of before and a dump of the batch and of what is not finite, or skip the batch', 'stop',
-         choices=('stop', 'skip')),
-    flag('summary_images_at_step', 'the images that go in at this step, in TensorBoard', type=count(0), metavar='STEP'),
-]  # fmt: skip
+    flag(
+        'log_every_steps',
+        'a line in train.log at the first loop end after so many steps',
+        100,
+        count(),
+    ),
+    flag(
+        'nan_policy',
+        'at a loss or gradient that is not finite (and no overflow of a loss scale): stop with '
+        'status 1, the weights of before and a dump of the batch and of what is not finite, or '
+        'skip the batch',
+        'stop',
+        choices=('stop', 'skip'),
+    ),
+    flag(
+        'summary_images_at_step',
+        'the images that go in at this step, in TensorBoard',
+        type=count(0),
+        metavar='STEP',
+    ),
+]
 
 DEBUG = [
     flag('step', 'stop before the first step and take commands; help lists them', False, boolean),
     flag('step_script', 'as --step, with the commands of a file, or of stdin (-)', metavar='FILE'),
-    flag('deterministic', 'for comparisons: initial weights computed on the host and saved as model.ckpt-0, the order '
-         'of the files, no augmentation, no dropout', False, boolean),
-    flag('dump_steps', "write tensors of these steps as .npy; on npu also the device's own dump", type=steps,
-         metavar='0,10-12'),
-    flag('dump_tensors', 'which, such as act:*,grad:Conv2d_0; default images, weights, activations, losses and '
-         'gradients', type=names, metavar='A,B'),
+    flag(
+        'deterministic',
+        'for comparisons: initial weights computed on the host and saved as model.ckpt-0, the '
+        'order of the files, no augmentation, no dropout',
+        False,
+        boolean,
+    ),
+    flag(
+        'dump_steps',
+        "write tensors of these steps as .npy; on npu also the device's own dump",
+        type=steps,
+        metavar='0,10-12',
+    ),
+    flag(
+        'dump_tensors',
+        'which, such as act:*,grad:Conv2d_0; default images, weights, activations, losses and '
+        'gradients',
+        type=names,
+        metavar='A,B',
+    ),
     flag('dump_dir', 'where to; default TRAIN_DIR/dumps'),
-    flag('norms_every_steps', 'norms of gradients and weights per layer in TensorBoard', type=count(), metavar='N'),
-    flag('histograms_every_steps', 'histograms of weights, gradients and activations in TensorBoard', type=count(),
-         metavar='N'),
-    flag('profile_steps', 'a Chrome trace and a table of op types in TRAIN_DIR/profile (npu: --npu_profiling_mode)',
-         type=steps, metavar='10-12', device='host'),
-]  # fmt: skip
+    flag(
+        'norms_every_steps',
+        'norms of gradients and weights per layer in TensorBoard',
+        type=count(),
+        metavar='N',
+    ),
+    flag(
+        'histograms_every_steps',
+        'histograms of weights, gradients and activations in TensorBoard',
+        type=count(),
+        metavar='N',
+    ),
+    flag(
+        'profile_steps',
+        'a Chrome trace and a table of op types in TRAIN_DIR/profile (npu: --npu_profiling_mode)',
+        type=steps,
+        metavar='10-12',
+        device='host',
+    ),
+]
 
 FINE_TUNING = [
     flag('checkpoint_path', 'start from these weights (a checkpoint or a folder of them)'),
-    flag('checkpoint_exclude_scopes', 'variables that are not taken from it, by the start of their names', [], names,
-         metavar='A,B'),
+    flag(
+        'checkpoint_exclude_scopes',
+        'variables that are not taken from it, by the start of their names',
+        [],
+        names,
+        metavar='A,B',
+    ),
     flag('trainable_scopes', 'train only these variables', [], names, metavar='A,B'),
-    flag('ignore_missing_vars', 'variables that the checkpoint lacks keep their initial values', False, boolean),
-]  # fmt: skip
+    flag(
+        'ignore_missing_vars',
+        'variables that the checkpoint lacks keep their initial values',
+        False,
+        boolean,
+    ),
+]
 
 
 def training(dataset_names, preprocessing_names):
@@ -138,8 +183,8 @@ def training(dataset_names, preprocessing_names):
             data_flags(dataset_names, preprocessing_names)
             + [flag('batch_size', 'images a device', 256, count())],
         ),
-        ('length and learning rate', SCHEDULE),
-        ('optimizer and regularization', OPTIMIZER),
+        ('length and learning rate', recipe_flags.SCHEDULE),
+        ('optimizer and regularization', recipe_flags.OPTIMIZER),
         ('the run', RUN),
         ('looking inside (steps are counted in batches, from 0)', DEBUG),
         ('fine-tuning', FINE_TUNING),

@@ -27,7 +27,8 @@ def explained(error, pipeline, first_batch, num_batches):
         return error
     place, reason = bad
     return UsageError(
-        f'{place}: {reason} (--on_bad_record=skip goes on without it; scripts/check_dataset.py finds all)',
+        f'{place}: {reason} (--on_bad_record=skip goes on without it; '
+        'scripts/check_dataset.py finds all)',
         kind='record',
         record=place,
     )

@@ -4,6 +4,10 @@ import logging
 import os
 import sys
 
+from tqdm import tqdm
+
+from mobilenet.log_file import LogFile
+
 
 def open_log(train_dir, rank):
     """The logger of a rank, which appends to train.log or train_rank_R.log."""
@@ -15,7 +19,7 @@ def log_to(path, name='mobilenet'):
     logger = logging.getLogger(name)
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    handler = logging.FileHandler(path)
+    handler = LogFile(path)
     handler.setFormatter(logging.Formatter('%(asctime)s %(levelname)s %(message)s'))
     for old in list(logger.handlers):
         logger.removeHandler(old)
@@ -28,7 +32,5 @@ def say(logger, text, to_terminal=True):
     """A line in the log, and on stderr, past a bar that may be there."""
     logger.info(text)
     if to_terminal:
-        from tqdm import tqdm
-
         with tqdm.external_write_mode():
             print(text, file=sys.stderr, flush=True)

@@ -28,7 +28,8 @@ def smoothed_cross_entropy(logits, labels, label_smoothing):
 def l2(variables, weight_decay):
     """weight_decay * sum(w^2) / 2 over convolution and fully connected weights; float32 scalar.
 
-    Depthwise weights, biases and batch norm are not decayed (Howard et al. 2017, section 3.2, and TF-slim).
+    Depthwise weights, biases and batch norm are not decayed (Howard et al. 2017, section 3.2, and
+    TF-slim).
     """
     decayed = [v for v in variables if layers.is_decayed(v.op.name)]
     if not weight_decay or not decayed:

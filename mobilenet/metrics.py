@@ -1,4 +1,6 @@
-"""What a run reports as it goes: metrics.jsonl, lines in train.log, TensorBoard scalars, and the bar."""
+"""What a run reports as it goes: metrics.jsonl, lines in train.log, TensorBoard scalars, and the
+bar.
+"""
 
 import json
 import math
@@ -13,7 +15,9 @@ from mobilenet.hooks import Hook
 
 
 class Metrics(Hook):
-    """Rank 0's bar, metrics.jsonl, train.log lines and TensorBoard scalars; a last line on every rank."""
+    """Rank 0's bar, metrics.jsonl, train.log lines and TensorBoard scalars; a last line on every
+    rank.
+    """
 
     def session_ready(self, run):
         config = run.config
@@ -115,7 +119,9 @@ def last_line(run):
 
 
 def entry(run, n, values, seconds):
-    """A line of metrics.jsonl: means over the loop's good steps (None in the file where there was none)."""
+    """A line of metrics.jsonl: means over the loop's good steps (None in the file where there was
+    none).
+    """
     good = float(values['good_sum'])
 
     def mean(total):
@@ -136,7 +142,9 @@ def entry(run, n, values, seconds):
 
 
 def drop_lines_after(path, batches):
-    """Cuts metrics.jsonl back to the checkpoint a run resumes from: lines of lost steps would stand there twice."""
+    """Cuts metrics.jsonl back to the checkpoint a run resumes from: lines of lost steps would stand
+    there twice.
+    """
     if not os.path.exists(path):
         return
     kept = []

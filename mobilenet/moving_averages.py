@@ -24,7 +24,9 @@ def move(average, value, decay):
 
 
 def create_ema(variables):
-    """EMA variables, named `NAME/ExponentialMovingAverage` as TF-slim's; they start as their variables do."""
+    """EMA variables, named `NAME/ExponentialMovingAverage` as TF-slim's; they start as their
+    variables do.
+    """
     return [
         tf.get_variable(
             v.op.name + EMA_SUFFIX,

@@ -8,7 +8,9 @@ from mobilenet.hooks import Hook
 
 
 class NanStop(Hook):
-    """Runs the step that was not finite once more, to be looked at. write_sheet(path, images, captions, title) draws."""
+    """Runs the step that was not finite once more, to be looked at. write_sheet(path, images,
+    captions, title) draws.
+    """
 
     def __init__(self, write_sheet):
         self._write_sheet = write_sheet

@@ -1,6 +1,7 @@
 """The optimizers of TF-slim's training script, on TensorFlow's own update kernels.
 
-An optimizer is a list of slots (suffix of the variable's name as tf.train's optimizers name it, initial value)
+An optimizer is a list of slots (suffix of the variable's name as tf.train's optimizers name it,
+initial value)
 and an update. Slots are named as in TF-slim's checkpoints: `MobilenetV1/Conv2d_0/weights/Momentum`.
 """
 
@@ -14,7 +15,8 @@ Optimizer = collections.namedtuple('Optimizer', ['slots', 'update'])
 def create(hp):
     """The Optimizer for hp.optimizer.
 
-    `slots`: list of (suffix, initial value). `update(variable, slots, gradient, learning_rate, step)`: slots in the order of
+    `slots`: list of (suffix, initial value). `update(variable, slots, gradient, learning_rate,
+    step)`: slots in the order of
     the list, step the float32 count of updates done so far; gives an op.
     """
     return _OPTIMIZERS[hp.optimizer](hp)

@@ -8,7 +8,9 @@ _PART = 1 << 20  # a counter travels as two float32, each exact: only floats are
 
 
 class Broadcast:
-    """Built into the graph after all variables; `run(sess)` gives every rank rank 0's float variables and counters."""
+    """Built into the graph after all variables; `run(sess)` gives every rank rank 0's float
+    variables and counters.
+    """
 
     def __init__(self, variables, counters, collectives):
         self._counters, self._size = counters, collectives.size
@@ -26,7 +28,8 @@ class Broadcast:
         )
         targets = floats + [self._parts]
         values = collectives.broadcast([v.read_value() for v in targets])
-        # All have arrived before the first is written; through one op, or each write would wait for each of hundreds.
+        # All have arrived before the first is written; through one op, or each write would wait for
+        # each of hundreds.
         with tf.control_dependencies([tf.group(*values)]):
             self._op = tf.group(
                 *[
@@ -53,7 +56,8 @@ class Gather:
         self._size = collectives.size
         if self._size == 1:
             return
-        # A row a rank, others' zero: their sum has all. A byte is exact in any float that HCCL takes.
+        # A row a rank, others' zero: their sum has all. A byte is exact in any float that HCCL
+        # takes.
         row = 1 + GATHERED_BYTES
         self._own = tf.placeholder(tf.float32, [row], 'gather_own')
         mine = tf.one_hot(collectives.rank, self._size, dtype=tf.float32)
@@ -61,7 +65,9 @@ class Gather:
         self._all = collectives.allreduce_sum_unfused(rows)
 
     def run(self, sess, data):
-        """[bytes of rank 0, of rank 1, …]. Every rank has to come here. Raises ValueError where `data` is too long."""
+        """[bytes of rank 0, of rank 1, …]. Every rank has to come here. Raises ValueError where
+        `data` is too long.
+        """
         if len(data) > GATHERED_BYTES:
             raise ValueError(f'{len(data)} bytes: at most {GATHERED_BYTES} travel at once')
         if self._size == 1:

@@ -1,4 +1,4 @@
-"""A training run: the graph, its session, where it stands, and the hooks that are attached to it."""
+"""A training run: the graph, its session, where it stands, and the hooks attached to it."""
 
 import contextlib
 import functools
@@ -10,13 +10,17 @@ from mobilenet.stop_signal import StopSignal
 
 
 class TrainingRun:
-    """One rank's run. `open` it, then next_loop, around_loop and advance, again and again: see train_loop.py.
+    """One rank's run. `open` it, then next_loop, around_loop and advance, again and again: see
+    train_loop.py.
 
     Attributes:
       config: of config.for_training; dataset, pipeline, device, collectives, hooks: as given.
-      rank, world_size, is_main (rank 0); logger: the rank's log; say(text): a line for the person too.
-      graph: TrainingGraph; sess; checkpointer; resumed: path of the checkpoint it goes on from, or None.
-      batch: batches taken, skipped ones included; step: global_step; halted: a NaN has stopped the steps.
+      rank, world_size, is_main (rank 0); logger: the rank's log; say(text): a line for the person
+      too.
+      graph: TrainingGraph; sess; checkpointer; resumed: path of the checkpoint it goes on from, or
+      None.
+      batch: batches taken, skipped ones included; step: global_step; halted: a NaN has stopped the
+      steps.
       stop: StopSignal; quitting: a hook ended the run before its time, unsaved.
       events: TensorBoard's writer, or None: a hook's.
     """
@@ -34,7 +38,9 @@ class TrainingRun:
 
     @contextlib.contextmanager
     def open(self):
-        """The open tf.Session, its variables and the position set. At the end, good or bad, the hooks' `end`."""
+        """The open tf.Session, its variables and the position set. At the end, good or bad, the
+        hooks' `end`.
+        """
         with contextlib.ExitStack() as stack:
             try:
                 for hook in self.hooks:
@@ -68,7 +74,9 @@ class TrainingRun:
             raise error
 
     def _build(self):
-        """Builds the graph and all that is to run in its session; gives the function that sets its start."""
+        """Builds the graph and all that is to run in its session; gives the function that sets its
+        start.
+        """
         config = self.config
         self.graph = training_graph.build(
             config, self.pipeline, self.device, self.collectives, to_inspect=config.inspects
@@ -85,7 +93,9 @@ class TrainingRun:
         return functools.partial(self._start, initialize, warm_start, start_ema)
 
     def _warm_start(self):
-        """The Saver that loads --checkpoint_path and its path; None: not given, or this run has checkpoints of its own."""
+        """The Saver that loads --checkpoint_path and its path; None: not given, or this run has
+        checkpoints of its own.
+        """
         config = self.config
         if not config.checkpoint_path:
             return None
@@ -178,14 +188,16 @@ class TrainingRun:
         return self._wishes | ({'stop'} if self.stop.wished else set())
 
     def agreed(self, values, name):
-        """Whether a rank had that wish when the loop with these values began: alike on all ranks."""
+        """Whether a rank had that wish when the loop began: alike on all ranks."""
         return name in self._agreed(values)
 
     def _agreed(self, values):
         return self.graph.state.agreed_wishes(values) if self.world_size > 1 else self.wishes()
 
     def gather(self, data):
-        """The bytes (at most ranks.GATHERED_BYTES) that each rank gives, in order of rank. All ranks call it alike."""
+        """The bytes (at most ranks.GATHERED_BYTES) that each rank gives, in order of rank. All
+        ranks call it alike.
+        """
         return self._gather.run(self.sess, data)
 
 

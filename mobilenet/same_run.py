@@ -1,4 +1,4 @@
-"""A folder holds one run: what decides its numbers stays, and config.json has every flag as used."""
+"""A folder holds one run: what decides its numbers stays; config.json has the flags as used."""
 
 from mobilenet import checkpoints, command
 from mobilenet.errors import UsageError
@@ -20,7 +20,7 @@ class SameRun(Hook):
 
 
 def check(config):
-    """Raises UsageError where a flag differs from the run in --train_dir and decides its numbers."""
+    """Raises UsageError where a flag that decides the numbers differs from the run's."""
     before = command.read_config(config.train_dir)
     for name in DECIDING:
         now = getattr(config, name)

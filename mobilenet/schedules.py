@@ -6,12 +6,14 @@ import tensorflow as tf
 
 
 def learning_rate(step, hp):
-    """Linear warm-up from 0, capped by the schedule: min(base * step / warmup_steps, schedule(step)).
+    """Linear warm-up from 0, capped by the schedule: min(base * step / warmup_steps,
+    schedule(step)).
 
     Args:
       step: float32 scalar tensor, steps done so far.
       hp: has learning_rate (base), learning_rate_decay_type, total_steps, warmup_steps,
-        decay_steps and learning_rate_decay_factor (exponential, in stairs), end_learning_rate (polynomial of power 1).
+        decay_steps and learning_rate_decay_factor (exponential, in stairs), end_learning_rate
+        (polynomial of power 1).
 
     Returns:
       float32 scalar tensor. After total_steps it stays at its last value.

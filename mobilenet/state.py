@@ -54,7 +54,9 @@ def assign(variable, value):
 
 
 def create(initial_loss_scale, world_size, rate_override=False):
-    """Creates the variables in the default graph. rate_override: also one that can take the place of the learning rate."""
+    """Creates the variables in the default graph. rate_override: also one that can take the place
+    of the learning rate.
+    """
     global_step = tf.get_variable(
         'global_step',
         [],
@@ -75,7 +77,9 @@ def create(initial_loss_scale, world_size, rate_override=False):
 
 
 class State:
-    """The variables; `read` at the start of a step, `advance` at its end, `begin_loop` from the host before a loop."""
+    """The variables; `read` at the start of a step, `advance` at its end, `begin_loop` from the
+    host before a loop.
+    """
 
     def __init__(
         self, global_step, skipped_steps, good_steps, scale, world_size, rate_override=False
@@ -141,7 +145,9 @@ class State:
         return tf.where(tf.is_nan(rate), scheduled, rate)
 
     def advance(self, before, good, halted, report, hp):
-        """Counts the step; gives the op. report: loss, total_loss, share of right answers (float32 scalars)."""
+        """Counts the step; gives the op. report: loss, total_loss, share of right answers (float32
+        scalars).
+        """
         alive = tf.logical_not(halted)
         skipped = tf.logical_and(alive, tf.logical_not(good))
         scale, good_steps = loss_scale.next_scale(

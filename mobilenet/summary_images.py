@@ -8,7 +8,9 @@ MOST = 16
 
 
 class SummaryImages(Hook):
-    """read_batch(pipeline, batch) gives (images float32 [n, h, w, 3] in -1..1, labels) as training gets them."""
+    """read_batch(pipeline, batch) gives (images float32 [n, h, w, 3] in -1..1, labels) as training
+    gets them.
+    """
 
     def __init__(self, read_batch):
         self._read_batch = read_batch

@@ -1,8 +1,10 @@
 """One training step: from a batch to moved weights. The same graph on every device.
 
-    network -> loss -> scaled gradients -> mean over ranks -> all finite? -> update, or only the loss scale
+    network -> loss -> scaled gradients -> mean over ranks -> all finite? -> update, or only the
+    loss scale
 
-What a device does in its own way (sinking, overflow detection) comes in as `device`, what ranks do together as `collectives`.
+What a device does in its own way (sinking, overflow detection) comes in as `device`, what ranks do
+together as `collectives`.
 """
 
 import collections
@@ -11,8 +13,10 @@ import tensorflow as tf
 
 from mobilenet import loss_scale, losses, moving_averages, nets, optimizers, schedules
 
-# What one step computes, for those who look inside: images and labels as the network gets them; end_points
-# (OrderedDict of layer -> activation); loss, total_loss; variables (trained) and gradients (unscaled, mean over ranks);
+# What one step computes, for those who look inside: images and labels as the network gets them;
+# end_points
+# (OrderedDict of layer -> activation); loss, total_loss; variables (trained) and gradients
+# (unscaled, mean over ranks);
 # good (whether the step updates); train_op.
 Step = collections.namedtuple(
     'Step',
@@ -35,8 +39,10 @@ def build(images, labels, hp, state, device, collectives):
 
     Args:
       images: float32 [batch, height, width, 3] in [-1, 1]; labels: int32 [batch].
-      hp: model_name, num_classes, float16 (convolutions), dropout (bool), seed, label_smoothing, weight_decay,
-        momentum and the other settings of optimizers.create and schedules.learning_rate, dynamic_loss_scale,
+      hp: model_name, num_classes, float16 (convolutions), dropout (bool), seed, label_smoothing,
+      weight_decay,
+        momentum and the other settings of optimizers.create and schedules.learning_rate,
+        dynamic_loss_scale,
         moving_average_decay, trainable_scopes, stop_on_nan.
       state: the run's counters, from state.create.
 
@@ -113,8 +119,10 @@ def mean_over_ranks(values, state, collectives):
 def decide(finite, loss, before, state, hp):
     """(halted, good): whether the run stands still because of a NaN, whether this step updates.
 
-    A non-finite gradient under a loss scale that can still go down is an overflow: skipped. A non-finite loss, or
-    gradient at a scale of 1 or less, is a NaN of the model or the data. With hp.stop_on_nan the rest of a sunk loop then
+    A non-finite gradient under a loss scale that can still go down is an overflow: skipped. A
+    non-finite loss, or
+    gradient at a scale of 1 or less, is a NaN of the model or the data. With hp.stop_on_nan the
+    rest of a sunk loop then
     does nothing, so that the weights are still those of the failing step when the host looks.
     """
     if not hp.stop_on_nan:
@@ -128,7 +136,9 @@ def decide(finite, loss, before, state, hp):
 
 
 def apply_all(variables, gradients, network, before, state, hp):
-    """Weights and slots, then batch norm statistics, then EMA; gives a true scalar after all of them."""
+    """Weights and slots, then batch norm statistics, then EMA; gives a true scalar after all of
+    them.
+    """
     step = tf.cast(before.global_step, tf.float32)
     rate = state.learning_rate(schedules.learning_rate(step, hp))
     optimizer = optimizers.create(hp)
@@ -142,7 +152,8 @@ def apply_all(variables, gradients, network, before, state, hp):
             moving_averages.move(moving, value, decay)
             for moving, value in network.batch_norm_statistics
         ]
-    # Through one op: else each of the EMA's hundreds of ops would wait for each of hundreds of updates.
+    # Through one op: else each of the EMA's hundreds of ops would wait for each of hundreds of
+    # updates.
     with tf.control_dependencies([tf.group(*updates)]):
         return update_ema(averaged_variables(network), step, hp)
 
@@ -167,7 +178,9 @@ def update_ema(variables, step, hp):
 
 
 def ema_from_variables():
-    """An op that sets every EMA in the default graph to its variable: their start, and after a warm start."""
+    """An op that sets every EMA in the default graph to its variable: their start, and after a warm
+    start.
+    """
     by_name = {v.op.name: v for v in tf.global_variables()}
     suffix = moving_averages.EMA_SUFFIX
     return tf.group(

@@ -35,7 +35,8 @@ def build(config, pipeline, device, collectives, to_inspect=False):
 
 
 class TrainingGraph:
-    """state: the counters; loop: the sunk step; step: a train_step.Step whose tensors can be fetched, or None.
+    """state: the counters; loop: the sunk step; step: a train_step.Step whose tensors can be
+    fetched, or None.
 
     Made after the step, so that it knows all variables.
     """
@@ -64,7 +65,9 @@ class TrainingGraph:
 
 
 def initial_values(initialize, variables):
-    """{name: value} of new variables as a host computes them, whatever the device of the run: random ops differ."""
+    """{name: value} of new variables as a host computes them, whatever the device of the run:
+    random ops differ.
+    """
     config = tf.ConfigProto(
         graph_options=tf.GraphOptions(place_pruned_graph=True)
     )  # not the collectives, which are elsewhere

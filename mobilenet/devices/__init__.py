@@ -1,6 +1,7 @@
 """Devices, and all that differs between them. Importing this package does not import TensorFlow.
 
-A device, from `create`, has `session(longest_loop, world_size)`, `sink`, `overflow_check`, `dump_steps` and
+A device, from `create`, has `session(longest_loop, world_size)`, `sink`, `overflow_check`,
+`dump_steps` and
 `fetchable_step`. `rules(name)` has what flags mean on it.
 """
 
@@ -24,18 +25,19 @@ _RULES = {'host': 'mobilenet.devices.host_rules', 'npu': 'mobilenet.devices.npu_
 
 
 def choose(name):
-    """`--device` -> 'host' or 'npu'. Raises UsageError for npu where the adapter is not installed."""
+    """`--device` -> 'host' or 'npu'. Raises UsageError for npu where there is no adapter."""
     there = importlib.util.find_spec('npu_bridge') is not None
     if name == 'npu' and not there:
         raise UsageError(
-            '--device=npu: npu_bridge is not on the Python path: source the CANN set_env.sh, or use '
-            '--device=host'
+            '--device=npu: npu_bridge is not on the Python path: source the CANN set_env.sh, '
+            'or use --device=host'
         )
     return name if name != 'auto' else 'npu' if there else 'host'
 
 
 def rules(name):
-    """The module that knows a device's defaults and checks: ITERATIONS_PER_LOOP, NEEDS_ADDRESSES, FLOAT16_GRAPH,
+    """The module that knows a device's defaults and checks: ITERATIONS_PER_LOOP, NEEDS_ADDRESSES,
+    FLOAT16_GRAPH,
     precision_mode(mode), check(config)."""
     return importlib.import_module(_RULES[name])
 
@@ -57,7 +59,9 @@ def create(config, addresses=None, rank=0):
 
 
 def import_tensorflow():
-    """TensorFlow 1.15 without its start-up warnings, the oneDNN build with a thread a core. What the caller has set stays."""
+    """TensorFlow 1.15 without its start-up warnings, the oneDNN build with a thread a core. What
+    the caller has set stays.
+    """
     import warnings
 
     os.environ.setdefault('OMP_NUM_THREADS', str(cores.count()))

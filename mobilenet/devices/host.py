@@ -1,4 +1,6 @@
-"""The host CPU as a device: sinking is a while loop around the step, overflow is a gradient that is not finite."""
+"""The host CPU as a device: sinking is a while loop around the step, overflow is a gradient that is
+not finite.
+"""
 
 import contextlib
 
@@ -20,7 +22,9 @@ class HostDevice:
 
     @contextlib.contextmanager
     def session(self, longest_loop, world_size):
-        """An open tf.Session on the default graph; with several ranks also this rank's server, which it works on."""
+        """An open tf.Session on the default graph; with several ranks also this rank's server,
+        which it works on.
+        """
         del longest_loop
         config = session_config()
         if world_size == 1:
@@ -45,8 +49,10 @@ class HostDevice:
     def sink(self, build_step, read_values, to_inspect=False):
         """Builds the step inside a while loop; gives the Loop.
 
-        build_step: gives the step's Operation; called once, or with `to_inspect` twice: first at the graph's top level,
-        where a session can fetch every tensor of it (Loop.run_step), then in the loop. read_values: gives a structure of
+        build_step: gives the step's Operation; called once, or with `to_inspect` twice: first at
+        the graph's top level,
+        where a session can fetch every tensor of it (Loop.run_step), then in the loop. read_values:
+        gives a structure of
         tensors that are read after the last step.
         """
         single = after(build_step(), read_values) if to_inspect else None
@@ -89,7 +95,9 @@ def after(op, read_values):
 
 
 class Loop:
-    """A sunk step: `run(sess, n)` runs n steps in one session.run and gives the values after the last."""
+    """A sunk step: `run(sess, n)` runs n steps in one session.run and gives the values after the
+    last.
+    """
 
     def __init__(self, sunk, count, single):
         self._sunk, self._count, self._single = sunk, count, single
@@ -99,6 +107,8 @@ class Loop:
         return sess.run([values, op], {self._count: n})[0]
 
     def run_step(self, sess, fetches, options=None, run_metadata=None):
-        """One step of a loop built `to_inspect`: (values after it, `fetches`, tensors of the step, as it computed them)."""
+        """One step of a loop built `to_inspect`: (values after it, `fetches`, tensors of the step,
+        as it computed them).
+        """
         op, values = self._single
         return sess.run([values, fetches, op], None, options, run_metadata)[:2]

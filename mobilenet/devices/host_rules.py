@@ -1,4 +1,4 @@
-"""What flags mean on a host CPU, without TensorFlow. mobilenet/devices/npu_options.py is its peer."""
+"""What flags mean on a host CPU, without TensorFlow. npu_options.py is its peer."""
 
 from mobilenet.errors import UsageError
 
@@ -11,8 +11,8 @@ def precision_mode(mode):
     """`--precision_mode` as used on a host. Raises UsageError."""
     if mode == 'allow_fp32_to_fp16':
         raise UsageError(
-            f'--precision_mode={mode} is for npu: use allow_mix_precision or must_keep_origin_dtype '
-            'on host'
+            f'--precision_mode={mode} is for npu: use allow_mix_precision or '
+            'must_keep_origin_dtype on host'
         )
     return 'must_keep_origin_dtype' if mode == 'auto' else mode
 

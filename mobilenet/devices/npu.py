@@ -4,7 +4,8 @@ The order in a training process (CANN, "Training in sess.run mode" and "Initiali
 Communication"); what is built into the graph comes before it is finalized:
 
 1. build the graph: `sink` builds the step once, and the ops that start and stop HCCL;
-2. open ONE `session(...)`; its first run starts HCCL, before any `hccl.manage.api` call, and the gradient split is set;
+2. open ONE `session(...)`; its first run starts HCCL, before any `hccl.manage.api` call, and the
+gradient split is set;
 3. initialise or restore variables, then broadcast them from rank 0 (after a restore, again);
 4. `loop.run(sess, n)`, again and again;
 5. leave the session, on all ranks: HCCL is ended before it is closed.
@@ -61,7 +62,8 @@ class NpuDevice:
 
     @contextlib.contextmanager
     def session(self, longest_loop, world_size):
-        """An open tf.Session on the default graph, with HCCL where there are several ranks; every rank leaves it.
+        """An open tf.Session on the default graph, with HCCL where there are several ranks; every
+        rank leaves it.
 
         The same values go to every session of a process.
         """
@@ -95,9 +97,11 @@ class NpuDevice:
         return config
 
     def dump_steps(self, folder, ranges):
-        """Sets the device's own dump of the outputs of all ops to `folder`, unless flags ask for another.
+        """Sets the device's own dump of the outputs of all ops to `folder`, unless flags ask for
+        another.
 
-        ranges: [(first, last)] of steps, counted from the first of the process. Before the session is opened.
+        ranges: [(first, last)] of steps, counted from the first of the process. Before the session
+        is opened.
         """
         parameters = self.options.parameters
         if ranges and not {'enable_dump', 'enable_dump_debug'} & set(parameters):
