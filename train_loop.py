@@ -107,7 +107,8 @@ def run_rank(config):
     if world_size > 1 and devices.rules(config.device).NEEDS_ADDRESSES and not addresses:
         raise UsageError(
             f'RANK_ID={rank} of {world_size}, but MOBILENET_RANK_ADDRESSES is not set: the '
-            'host:port of every rank in order, with commas; --rank_table without RANK_ID sets all of them'
+            'host:port of every rank in order, with commas; --rank_table without RANK_ID sets '
+            'all of them'
         )
     return train(config, rank, world_size, addresses)
 
