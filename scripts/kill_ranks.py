@@ -159,14 +159,9 @@ class Training:
 
 
 def newest_checkpoint(folder):
-    """Step of the newest checkpoint that the file `checkpoint` names; 0 where there is none yet."""
-    try:
-        with open(os.path.join(folder, 'checkpoint')) as f:
-            return int(
-                re.search(r'^model_checkpoint_path: ".*model\.ckpt-(\d+)"', f.read(), re.M).group(1)
-            )
-    except OSError:
-        return 0
+    """Step of the newest checkpoint; 0 where there is none yet. An index is put there last."""
+    found = [re.match(r'model\.ckpt-(\d+)\.index$', name) for name in os.listdir(folder)]
+    return max([int(match.group(1)) for match in found if match], default=0)
 
 
 def wrong_resume(training):
