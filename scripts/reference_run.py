@@ -112,7 +112,7 @@ def made(folder):
 
 
 def rank_table(args):
-    """RANK_TABLE of the environment; else of this server's devices, or on a host the ready table."""
+    """RANK_TABLE of the environment; else one of this server's devices; a host's ready table."""
     if os.environ.get('RANK_TABLE'):
         return os.environ['RANK_TABLE']
     if args.device != 'npu':

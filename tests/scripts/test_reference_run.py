@@ -1,4 +1,4 @@
-"""The run scripts with the reference's names: their options, and the block of figures at the end."""
+"""The run scripts with the reference's names: options, and the block of figures at the end."""
 
 import json
 import os
