@@ -4,6 +4,7 @@ import collections
 
 import pytest
 
+from data import order as order_module
 from data.order import Order, batch_positions, permutation
 
 
@@ -36,3 +37,35 @@ def test_the_order_can_be_asked_anywhere():
     forward = [order(p) for p in range(0, 9000, 7)]
     assert [again(p) for p in reversed(range(0, 9000, 7))] == forward[::-1]
     assert Order(10, 5, shuffle=False)(23) == (2, 3)
+    assert Order(10, 5)(23) == (2, permutation(5, 2, 10)[3])
+
+
+def test_one_rank_takes_the_line_as_it_is():
+    assert batch_positions(3, 4).tolist() == [12, 13, 14, 15]
+    assert batch_positions(3, 4, 1, 2).tolist() == [28, 29, 30, 31]
+
+
+def test_every_bit_of_a_seed_counts():
+    """numpy takes a seed in words of 32 bits: none of a large seed's may be lost."""
+    orders = {tuple(permutation(1 << bit, 0, 50)) for bit in range(64)}
+    assert len(orders) == 64
+
+
+def test_few_permutations_are_kept_and_none_is_made_twice_in_a_row(monkeypatch):
+    """An epoch of ImageNet is 10 MB: those of a batch across epochs stay, older ones go."""
+    made = []
+
+    def count(seed, epoch, num_examples):
+        made.append(epoch)
+        return permutation(seed, epoch, num_examples)
+
+    monkeypatch.setattr(order_module, 'permutation', count)
+    order = Order(10, 5)
+    for position in range(60):
+        order(position)
+    assert made == [0, 1, 2, 3, 4, 5]
+    for position in (59, 25, 45, 35):  # the newest four epochs
+        order(position)
+    assert made == [0, 1, 2, 3, 4, 5]
+    order(15)
+    assert made[6:] == [1]

@@ -92,6 +92,11 @@ RESULTS = [
     ('loss and 0', False),
     ('1 or undefined', True),
     ('12', 12),
+    ('True', True),
+    ('False', False),
+    ('9' * 400 + ' > inf', False),
+    ('inf == ' + '9' * 400, True),
+    ('loss == 0.5 == 0.5', True),
 ]
 
 
@@ -151,6 +156,14 @@ REFUSED = [
     ('loss = 3', '== compares'),
     ('loss > 1 & loss < 2', '`and`'),
     ('!halted', '`not`'),
+    ('loss > 1 | loss < 2', '`or`'),
+    ('loss ^ 2', '`**`'),
+    ('loss[0]', 'functions look at all elements'),
+    ('loss.max', 'names with dots go in quotes'),
+    ("'loss > 3", 'quote is not closed'),
+    ('loss ~ 3', 'unexpected ~; for'),
+    ('loss > 1 or', 'at the end'),
+    ('loss > 1 and not', 'at the end'),
     ('loss // 2', 'after `loss /`'),
     ('(1, 2)', 'tuple is not'),
     ('1, 2', 'tuple is not'),
@@ -187,6 +200,28 @@ def test_refused(text, reason):
     message = str(raised.value)
     assert reason in message and '\n' not in message and len(message) < 400
     assert message.endswith('for instance: loss > 9 or not finite(grad:Conv2d_0)')
+
+
+def refusal(text):
+    try:
+        expressions.parse(text)
+    except UsageError as error:
+        return str(error)
+
+
+def test_the_limits_themselves_are_allowed():
+    name = 'x' * 1998
+    assert refusal(f'"{name}"') is None
+    assert 'it is longer than 2000 characters' in refusal(f'"{name}x"')
+    assert value('not ' * 50 + 'loss') is True
+    assert 'nested too deeply' in refusal('not ' * 51 + 'loss')
+
+
+def test_a_long_expression_is_shown_by_its_beginning():
+    """The first 97 characters and an ellipsis, 100 characters as they are."""
+    text = 'loss > 9 9 + ' + '1' * 87
+    assert f'`{text}`: something' in refusal(text)
+    assert f'`{text[:97]}…`: something' in refusal(text + '1')
 
 
 @pytest.mark.parametrize(

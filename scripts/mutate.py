@@ -1,0 +1,219 @@
+"""Mutation tests: changes the arithmetic and the checks bit by bit and names the changes no test notices.
+
+    scripts/mutate.py                               all modules
+    scripts/mutate.py --modules schedules,losses    those whose path has one of these in it
+
+The mutants are mutmut's (an environment of its own, .venv-mutmut, made at the first use). Each runs the tests
+of its module in a process forked from one that has TensorFlow imported, so that it costs a second.
+Survivors that no test can tell from the original are in tests/mutants_equivalent.txt, with the reason, and do not count.
+Exit status: 0 every module has at least --least of its mutants killed, 1 one has not, 2 wrong use.
+"""
+
+import argparse
+import collections
+import glob
+import importlib.machinery
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, ROOT)
+MUTMUT = 'mutmut==2.4.5'
+ENVIRONMENT = os.path.join(ROOT, '.venv-mutmut')
+EQUIVALENT = os.path.join(ROOT, 'tests', 'mutants_equivalent.txt')
+
+# Modules and their tests: those that run within the test's process, the quickest first.
+MODULES = {
+    'mobilenet/schedules.py': ['tests/mobilenet/test_schedules.py'],
+    'mobilenet/losses.py': ['tests/mobilenet/test_losses.py'],
+    'mobilenet/loss_scale.py': ['tests/mobilenet/test_loss_scale.py'],
+    'mobilenet/moving_averages.py': ['tests/mobilenet/test_moving_averages.py'],
+    'mobilenet/optimizers.py': ['tests/mobilenet/test_optimizers.py'],
+    'mobilenet/evaluation.py': ['tests/mobilenet/test_evaluation.py'],
+    'data/order.py': ['tests/data/test_order.py'],
+    'data/augment.py': ['tests/data/test_augment.py'],
+    'hccl/rank_table.py': ['tests/hccl/test_rank_table.py'],
+    'hccl/rank_table_format.py': ['tests/hccl/test_rank_table.py'],
+    'mobilenet/debug/expressions.py': ['tests/mobilenet/debug/test_expressions.py'],
+}
+
+Mutant = collections.namedtuple('Mutant', 'path line old new source')
+
+
+def main(argv):
+    args = parse(argv)
+    modules = {
+        path: tests
+        for path, tests in MODULES.items()
+        if not args.modules or any(word in path for word in args.modules.split(','))
+    }
+    if not modules:
+        print(f'mutate.py: no module has {args.modules} in its path', file=sys.stderr)
+        return 2
+    make_environment()
+    import_what_takes_long()
+    low = []
+    for path, tests in modules.items():
+        share = test_module(path, tests, args.jobs)
+        if share < args.least:
+            low.append(path)
+    if low:
+        print(f'under {args.least:g} %:', ', '.join(low))
+    return 1 if low else 0
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(
+        prog='mutate.py', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--modules', metavar='A,B', help='only those with one of these in the path')
+    parser.add_argument(
+        '--jobs',
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        help='mutants at a time; default: the cores of this process',
+    )
+    parser.add_argument(
+        '--least', type=float, default=95.0, metavar='PERCENT', help='default 95, in each module'
+    )
+    return parser.parse_args(argv)
+
+
+def make_environment():
+    if os.path.exists(os.path.join(ENVIRONMENT, 'ready')):
+        return
+    print(f'making {ENVIRONMENT} with {MUTMUT}', file=sys.stderr)
+    subprocess.check_call([sys.executable, '-m', 'venv', '--clear', ENVIRONMENT])
+    pip = [os.path.join(ENVIRONMENT, 'bin', 'python'), '-m', 'pip', '--disable-pip-version-check']
+    subprocess.check_call(pip + ['install', '--quiet', MUTMUT])
+    open(os.path.join(ENVIRONMENT, 'ready'), 'w').close()
+
+
+def import_what_takes_long():
+    """Before the forks. Nothing of this project: a mutant takes the place of what is not imported yet."""
+    os.environ.update(TF_CPP_MIN_LOG_LEVEL='2', TF_DISABLE_MKL='1', OMP_NUM_THREADS='1')
+    os.environ['NUMBA_DISABLE_JIT'] = '1'  # numba would take the original's machine code
+    import warnings
+
+    warnings.simplefilter('ignore')
+    import numba  # noqa: F401
+    import PIL.Image  # noqa: F401
+    import pytest  # noqa: F401
+    import scipy.stats  # noqa: F401
+    import tensorflow  # noqa: F401
+
+
+def test_module(path, tests, jobs):
+    """Prints the score of a module and its survivors; gives the percentage killed."""
+    started = time.time()
+    run_tests(None, tests, 600)  # fills the caches of bytecode
+    if run_tests(None, tests, 600) != 0:
+        raise SystemExit(f'mutate.py: {path}: its tests fail without a mutant: ' + ' '.join(tests))
+    limit = int(10 + 10 * (time.time() - started) / 2)
+    equivalent = read_equivalent().get(path, {})
+    mutants = [m for m in read_mutants(path) if (m.old, m.new) not in equivalent]
+    survivors = run_all(mutants, tests, limit, jobs)
+    share = 100 * (1 - len(survivors) / len(mutants)) if mutants else 100.0
+    print(
+        f'{path}: {share:.1f} % of {len(mutants)} killed, {len(equivalent)} equivalent, '
+        f'{time.time() - started:.0f} s',
+        flush=True,
+    )
+    for m in sorted(survivors, key=lambda m: m.line):
+        print(f'  {m.path}:{m.line}\n    - {m.old}\n    + {m.new}', flush=True)
+    return share
+
+
+def read_mutants(path):
+    python = os.path.join(ENVIRONMENT, 'bin', 'python')
+    script = os.path.join(ROOT, 'scripts', 'mutants.py')
+    text = subprocess.check_output([python, script, path], cwd=ROOT, universal_newlines=True)
+    return [Mutant(path=path, **json.loads(line)) for line in text.splitlines()]
+
+
+def read_equivalent():
+    """{path: {(old, new): reason}} of tests/mutants_equivalent.txt."""
+    found, path, old = collections.defaultdict(dict), None, None
+    with open(EQUIVALENT) as f:
+        for line in f:
+            kind, text = line[:2], line[2:].strip()
+            if kind == '@ ':
+                path = text
+            elif kind == '# ':
+                reason = text
+            elif kind == '- ':
+                old = text
+            elif kind == '+ ':
+                found[path][old, text] = reason
+    return found
+
+
+def run_all(mutants, tests, limit, jobs):
+    """Runs every mutant, `jobs` at a time; gives the survivors."""
+    running, survivors, waiting = {}, [], list(reversed(mutants))
+    while waiting or running:
+        while waiting and len(running) < jobs:
+            mutant = waiting.pop()
+            running[start_tests(mutant, tests, limit)] = mutant
+        pid, status = os.wait()
+        mutant = running.pop(pid)
+        if status == 0:
+            survivors.append(mutant)
+    return survivors
+
+
+def run_tests(mutant, tests, limit):
+    return os.waitpid(start_tests(mutant, tests, limit), 0)[1]
+
+
+def start_tests(mutant, tests, limit):
+    """Forks a process that runs the tests with the mutant in the module's place; gives its id."""
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        signal.alarm(limit)  # a loop without an end counts as noticed
+        quiet = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(quiet, 1)
+        os.dup2(quiet, 2)
+        os.chdir(ROOT)
+        if mutant:
+            sys.meta_path.insert(0, Finder(mutant))
+        import pytest
+
+        options = ['-x', '-q', '-p', 'no:cacheprovider', '-p', 'no:timeout', '-p', 'no:xdist']
+        status = pytest.main(options + ['-o', 'addopts='] + tests)
+    finally:
+        os._exit(int(status))
+
+
+class Finder:
+    """Finds the mutant where its module is asked for."""
+
+    def __init__(self, mutant):
+        self.path = os.path.join(ROOT, mutant.path)
+        name = mutant.path[: -len('.py')].replace('/', '.')
+        self.name = name[: -len('.__init__')] if name.endswith('.__init__') else name
+        self.source = mutant.source
+
+    def find_spec(self, name, path=None, target=None):
+        if name != self.name:
+            return None
+        loader = Loader(name, self.path)
+        loader.source = self.source
+        return importlib.util.spec_from_file_location(name, self.path, loader=loader)
+
+
+class Loader(importlib.machinery.SourceFileLoader):
+    def get_code(self, fullname):
+        return compile(self.source, self.path, 'exec')
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))

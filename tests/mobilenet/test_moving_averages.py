@@ -1,0 +1,43 @@
+"""Moving averages against tf.train's own, update by update."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mobilenet import moving_averages
+
+
+@pytest.mark.parametrize('decay', [0.0, 0.2, 0.9997])
+def test_averages_move_as_those_of_tensorflows_own_class(decay):
+    """Twelve updates: with 0.2 the cap of the first steps passes the decay itself."""
+    values = np.random.RandomState(0).randn(12, 3).astype(np.float32)
+    with tf.Graph().as_default(), tf.Session() as sess:
+        value, step = tf.placeholder(tf.float32, [3]), tf.placeholder(tf.float32, [])
+        variable = tf.get_variable('v', initializer=[1.0, -2.0, 3.0], use_resource=True)
+        average = tf.get_variable('a', initializer=[1.0, -2.0, 3.0], use_resource=True)
+        move = moving_averages.move(average, value, moving_averages.effective_decay(decay, step))
+        theirs = tf.train.ExponentialMovingAverage(decay, num_updates=step)
+        with tf.control_dependencies([variable.assign(value)]):
+            reference = theirs.apply([variable])
+        sess.run(tf.global_variables_initializer())
+        for number, v in enumerate(values):
+            sess.run([move, reference], {value: v, step: number})
+            np.testing.assert_allclose(*sess.run([average, theirs.average(variable)]), rtol=1e-6)
+
+
+def test_averages_of_variables_are_resources_named_as_those_of_slim():
+    with tf.Graph().as_default(), tf.Session() as sess:
+        variables = [
+            tf.get_variable('Net/a', [2, 3], use_resource=True),
+            tf.get_variable('Net/b', [], use_resource=True),
+        ]
+        theirs = tf.train.ExponentialMovingAverage(0.9)
+        names = [theirs.average_name(v) for v in variables]
+        averages = moving_averages.create_ema(variables)
+        for variable, average, name in zip(variables, averages, names):
+            assert average.op.name == name
+            assert average.op.type == 'VarHandleOp' and average.dtype.base_dtype == tf.float32
+            assert average.shape == variable.shape
+        assert tf.trainable_variables() == variables
+        sess.run(tf.global_variables_initializer())
+        assert all((value == 0).all() for value in sess.run(averages))
