@@ -97,8 +97,7 @@ def evaluate(config, path, dataset):
     return {
         'checkpoint': path,
         'step': max(checkpoints.step_of(path), 0),
-        'top1': float(np.mean(seen['ranks'] < 1)),
-        'top5': float(np.mean(seen['ranks'] < 5)),
+        **evaluation.accuracies(seen['ranks']),
         'images': images,
         'ema': bool(ema),
     }, seen

@@ -23,3 +23,13 @@ def rank_of_label(logits, labels):
     ahead = tf.reduce_sum(tf.cast(tf.logical_or(logits > mine, before), tf.int32), 1)
     finite = tf.reduce_all(tf.is_finite(logits), 1)
     return tf.where(finite, ahead, tf.fill(tf.shape(ahead), num_classes))
+
+
+def accuracies(ranks):
+    """{'top1', 'top5'} of an evaluation: the share of images whose label is the first answer, and
+    of those where it is among the first five.
+
+    Args:
+      ranks: numpy int [images], of rank_of_label.
+    """
+    return {'top1': float((ranks < 1).mean()), 'top5': float((ranks < 5).mean())}

@@ -1,4 +1,4 @@
-"""Prints the mutants of a Python file, one JSON object a line: line, old, new (what changed), source.
+"""Prints the mutants of a Python file, one JSON object a line: line, old, new, source.
 
 Run by mutate.py in the environment that has mutmut. mutmut's operators, and one more: a statement
 that is only a call, or a raise, becomes `pass`. Text for people (strings with a space in them,
@@ -54,8 +54,11 @@ def describe(source, mutant):
         if op[0] != 'equal'
     ]
     first, last = changed[0], changed[-1]
-    strip = lambda lines: ' '.join(line.strip() for line in lines)
-    return first[1] + 1, strip(old[first[1] : last[2]]), strip(new[first[3] : last[4]])
+    return first[1] + 1, one_line(old[first[1] : last[2]]), one_line(new[first[3] : last[4]])
+
+
+def one_line(lines):
+    return ' '.join(line.strip() for line in lines)
 
 
 def main(path):

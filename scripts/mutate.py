@@ -1,17 +1,16 @@
-"""Mutation tests: changes the arithmetic and the checks bit by bit and names the changes no test notices.
+"""Mutation tests: changes the arithmetic and the checks, and names the changes no test notices.
 
     scripts/mutate.py                               all modules
     scripts/mutate.py --modules schedules,losses    those whose path has one of these in it
 
-The mutants are mutmut's (an environment of its own, .venv-mutmut, made at the first use). Each runs the tests
-of its module in a process forked from one that has TensorFlow imported, so that it costs a second.
-Survivors that no test can tell from the original are in tests/mutants_equivalent.txt, with the reason, and do not count.
-Exit status: 0 every module has at least --least of its mutants killed, 1 one has not, 2 wrong use.
+The mutants are mutmut's (an environment of its own, .venv-mutmut, made at the first use). Each runs
+the tests of its module in a process forked from one that has TensorFlow imported, so that it costs
+a second. Mutants that no test can tell from the original are in tests/mutants_equivalent.txt, with
+the reason, and do not count. Exit status: 0 every module has at least --least of its mutants killed, 1 one has not, 2 wrong use.
 """
 
 import argparse
 import collections
-import glob
 import importlib.machinery
 import importlib.util
 import json
@@ -39,6 +38,12 @@ MODULES = {
     'data/augment.py': ['tests/data/test_augment.py'],
     'hccl/rank_table.py': ['tests/hccl/test_rank_table.py'],
     'hccl/rank_table_format.py': ['tests/hccl/test_rank_table.py'],
+    'mobilenet/configuration.py': ['tests/mobilenet/test_configuration.py'],
+    'mobilenet/flag_types.py': ['tests/mobilenet/test_flag_types.py'],
+    'mobilenet/recipe_flags.py': ['tests/mobilenet/test_flags.py'],
+    'mobilenet/same_run.py': ['tests/mobilenet/test_same_run.py'],
+    'mobilenet/comparison/compare.py': ['tests/mobilenet/comparison/test_comparison.py'],
+    'mobilenet/comparison/statistics.py': ['tests/mobilenet/comparison/test_comparison.py'],
     'mobilenet/debug/expressions.py': ['tests/mobilenet/debug/test_expressions.py'],
 }
 
@@ -95,7 +100,7 @@ def make_environment():
 
 
 def import_what_takes_long():
-    """Before the forks. Nothing of this project: a mutant takes the place of what is not imported yet."""
+    """Before the forks. Nothing of this project: a mutant is found at the first import."""
     os.environ.update(TF_CPP_MIN_LOG_LEVEL='2', TF_DISABLE_MKL='1', OMP_NUM_THREADS='1')
     os.environ['NUMBA_DISABLE_JIT'] = '1'  # numba would take the original's machine code
     import warnings

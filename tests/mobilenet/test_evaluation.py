@@ -16,3 +16,8 @@ def test_rank_of_label_against_a_stable_sort():
     with tf.Graph().as_default(), tf.Session() as sess:
         got = sess.run(evaluation.rank_of_label(tf.constant(logits), tf.constant(labels)))
     np.testing.assert_array_equal(got, expected)
+
+
+def test_accuracies_count_the_first_and_the_first_five_answers():
+    found = evaluation.accuracies(np.array([0, 4, 5, 0, 9, 1, 10, 3]))
+    assert found == {'top1': 2 / 8, 'top5': 5 / 8}

@@ -1,0 +1,147 @@
+"""From a command line to the frozen configuration: what follows, by hand count; what is refused."""
+
+import math
+import types
+
+import pytest
+
+from mobilenet import configuration, devices
+from mobilenet.errors import UsageError
+import train_loop
+
+DIGITS = types.SimpleNamespace(num_examples=1438, num_classes=10)
+
+
+def config(*argv):
+    return train_loop.parse(['--device=host', '--dataset_name=digits', *argv])
+
+
+def training(*argv, dataset=DIGITS, world_size=1):
+    return configuration.for_training(config(*argv), dataset, world_size)
+
+
+@pytest.mark.parametrize('world_size', [1, 2])
+def test_lengths_in_epochs_become_steps(world_size):
+    """1438 images in batches of 100: 14.38 steps an epoch, half of that on two ranks."""
+    flags = ('--batch_size=100', '--max_epoch=2.5', '--warmup_epochs=0.5')
+    c = training(*flags, '--num_epochs_per_decay=3', world_size=world_size)
+    epoch = 14.38 / world_size
+    assert c.steps_per_epoch == pytest.approx(epoch)
+    assert c.total_steps == math.ceil(2.5 * epoch)
+    assert c.warmup_steps == pytest.approx(0.5 * epoch)
+    assert c.decay_steps == pytest.approx(3 * epoch)
+    assert c.num_classes == 10
+
+
+def test_steps_given_are_steps():
+    c = training('--batch_size=100', '--max_train_steps=7', '--iterations_per_loop=4')
+    assert (c.total_steps, c.longest_loop) == (7, 4)
+    assert training('--batch_size=100', '--max_train_steps=3').longest_loop == 3
+    assert training('--batch_size=1000', '--max_epoch=0.001').total_steps == 1
+
+
+def test_without_a_length_it_is_300_epochs():
+    assert training('--batch_size=719').total_steps == 600
+    assert config('--max_train_steps=3').max_epoch is None
+
+
+def test_a_batch_of_all_ranks_is_no_larger_than_the_data():
+    assert training('--batch_size=719', world_size=2).steps_per_epoch == 1
+    with pytest.raises(UsageError, match=r'--batch_size=720 on 2 ranks .*1438 images'):
+        training('--batch_size=720', world_size=2)
+    with pytest.raises(UsageError, match=r'--batch_size=1439 is larger .*1438 images'):
+        training('--batch_size=1439')
+
+
+@pytest.mark.parametrize(
+    'argv,scale,float16',
+    [
+        ([], (1.0, False), False),
+        (['--precision_mode=must_keep_origin_dtype'], (1.0, False), False),
+        (['--precision_mode=allow_mix_precision'], (4096.0, True), True),
+        (['--precision_mode=force_fp16'], (4096.0, True), True),
+        (['--precision_mode=force_fp16', '--loss_scale=8'], (8.0, False), True),
+        (['--loss_scale=dynamic'], (4096.0, True), False),
+        (['--loss_scale=dynamic:16'], (16.0, True), False),
+    ],
+)
+def test_precision_and_loss_scale(argv, scale, float16):
+    c = training('--batch_size=8', *argv)
+    assert (c.initial_loss_scale, c.dynamic_loss_scale) == scale
+    assert c.float16 is float16
+
+
+def test_switches_of_the_step():
+    c = training('--batch_size=8')
+    assert (c.stop_on_nan, c.dropout, c.inspects) == (True, True, False)
+    c = training('--batch_size=8', '--nan_policy=skip', '--deterministic')
+    assert (c.stop_on_nan, c.dropout) == (False, False)
+
+
+@pytest.mark.parametrize(
+    'flag',
+    [
+        '--step',
+        '--dump_steps=0',
+        '--profile_steps=3',
+        '--norms_every_steps=5',
+        '--histograms_every_steps=5',
+    ],
+)
+def test_each_way_of_looking_inside_inspects(flag):
+    assert training('--batch_size=8', flag).inspects is True
+
+
+def test_defaults_follow_the_device_and_the_cores():
+    assert config().iterations_per_loop == 10
+    assert config('--iterations_per_loop=3').iterations_per_loop == 3
+    assert config('--data_threads=3').data_threads == 3 and config().data_threads >= 1
+    npu = configuration._fill_in
+    values = dict(config().flags, device='npu', iterations_per_loop=None, precision_mode='auto')
+    values['loss_scale'] = 'auto'
+    npu(values)
+    assert values['iterations_per_loop'] == devices.rules('npu').ITERATIONS_PER_LOOP == 100
+    assert values['precision_mode'] == 'allow_mix_precision'
+    assert values['loss_scale'] == (4096.0, True)
+
+
+@pytest.mark.parametrize(
+    'argv,words',
+    [
+        (['--max_train_steps=3', '--max_epoch=3'], '--max_train_steps and --max_epoch'),
+        (['--dump_dir=x'], '--dump_dir does nothing without --dump_steps'),
+        (['--dump_tensors=x'], '--dump_tensors does nothing without --dump_steps'),
+        (['--step', '--rank_table=hccl_2p.json'], 'leave out --rank_table'),
+        (['--step_script=x', '--rank_table=hccl_2p.json'], 'leave out --rank_table'),
+        (['--step_script=/nowhere/x'], '--step_script=/nowhere/x: no such file'),
+        (['--dataset_name=imagenet'], '--dataset_name=imagenet needs --dataset_dir'),
+        (['--dataset_name=folder'], '--dataset_name=folder needs --dataset_dir'),
+        (['--npu_mix_compile_mode'], '--npu_mix_compile_mode is for --device=npu'),
+        (['--precision_mode=allow_fp32_to_fp16'], '--precision_mode=allow_fp32_to_fp16'),
+    ],
+)
+def test_combinations_that_cannot_work(argv, words):
+    with pytest.raises(UsageError) as raised:
+        config(*argv)
+    assert words in str(raised.value) and '\n' not in str(raised.value)
+
+
+def test_a_script_from_standard_input_needs_no_file():
+    assert config('--step_script=-').step is True
+    assert config().step is False
+
+
+def test_a_configuration_does_not_change():
+    c = config()
+    with pytest.raises(AttributeError, match='does not change'):
+        c.seed = 3
+    other = c.replace(seed=3)
+    assert (other.seed, c.seed) == (3, 0)
+    assert set(c.flags) == {name for name in vars(c) if name != 'flags'}
+    assert 'steps_per_epoch' not in training('--batch_size=8').flags
+
+
+def test_the_folder_of_a_checkpoint(tmp_path):
+    assert configuration.folder_of(str(tmp_path)) == str(tmp_path)
+    assert configuration.folder_of(str(tmp_path / 'model.ckpt-3')) == str(tmp_path)
+    assert configuration.folder_of('model.ckpt-3') == '.'
