@@ -358,4 +358,4 @@ def test_profile_steps_are_for_the_host(tmp_path):
         env=dict(PLAIN, PYTHONPATH=runs.NPU_SIM),
         check=False,
     )
-    assert done.returncode == 2 and '--npu_profiling_mode' in done.stderr
+    assert done.returncode == 2 and '--profile_steps is for --device=host' in done.stderr

@@ -141,14 +141,6 @@ def test_gradient_split():
     assert parse('--gradient_split', 'idx:10,20,82').gradient_split == ('idx', [10, 20, 82])
 
 
-def test_given_flags():
-    parser = argparse.ArgumentParser()
-    npu_options.add_flags(parser)
-    args = parser.parse_args(['--npu_enable_dump=false', '--gradient_split', '100'])
-    assert npu_options.given_flags(args) == ['--npu_enable_dump', '--gradient_split']
-    assert npu_options.given_flags(parser.parse_args([])) == []
-
-
 def test_checking_flags_does_not_import_tensorflow():
     code = 'import sys; import mobilenet.devices.npu_options; print("tensorflow" in sys.modules)'
     out = subprocess.check_output(
