@@ -3,8 +3,18 @@
 Importing this package, its names and `open_dataset` needs no TensorFlow; the pipelines do.
 """
 
-from data.datasets import DATASET_NAMES, open_dataset
+from data.datasets import DATASET_NAMES, fingerprint, open_dataset
+from data.tfrecord import bad_record_message
 
+__all__ = (
+    'DATASET_NAMES',
+    'EvalPipeline',
+    'PREPROCESSING_NAMES',
+    'TrainPipeline',
+    'bad_record_message',
+    'fingerprint',
+    'open_dataset',
+)
 PREPROCESSING_NAMES = ('inception_v2', 'vgg', 'none')
 
 

@@ -3,19 +3,21 @@ however many they are.
 
 `write_split` does the work for every converter. A shard is written by one process, next to its
 place, and a split appears in the output folder all at once, when each of its shards is whole: a
-conversion that was stopped leaves no half of a data set. (`data/folders.py` and
-`data/imagenet_archives.py` list the images.)
+conversion that was stopped leaves no half of a data set there, and goes on with the shards that it
+had not finished. (`data/folders.py` and `data/imagenet_archives.py` list the images.)
 """
 
 import collections
+import json
 import os
 import shutil
 import time
 
 import numpy as np
 
-from data import examples, images, tfrecord, workers
+from data import digest, examples, images, tfrecord, workers
 from data.progress import Progress
+from mobilenet import text
 from mobilenet.errors import UsageError
 
 Source = collections.namedtuple('Source', 'path label text synset boxes')
@@ -27,7 +29,11 @@ Summary = collections.namedtuple(
     'Summary', 'split num_images num_classes num_shards num_skipped num_bytes seconds'
 )
 
+Shard = collections.namedtuple('Shard', 'path sources on_bad_image apply_exif')
+"""One file to be written."""
+
 LABELS_FILE = 'labels.txt'
+DONE_SUFFIX = '.done'
 SHARD_BYTES = 128 << 20
 REPORT_SECONDS = 0.5
 IMAGES_WORTH_A_PROCESS = 50
@@ -49,9 +55,10 @@ def prepare_output(out_dir, splits, overwrite):
         raise UsageError(f'{out_dir} is not writable: choose another output folder')
     there = [name for split in splits for name in shards_in(out_dir, split)]
     if there and not overwrite:
-        more = ' and %d more' % (len(there) - 1) if there[1:] else ''
+        more = f' and {len(there) - 1} more' if there[1:] else ''
         raise UsageError(
-            f'{out_dir} already holds {there[0]}{more}: choose another output folder, or --overwrite'
+            f'{out_dir} already holds {there[0]}{more}: choose another output folder, or '
+            '--overwrite'
         )
 
 
@@ -77,12 +84,14 @@ def default_num_shards(sources, at_most=1024):
 def check_num_shards(split, sources, num_shards):
     if num_shards > len(sources):
         raise UsageError(
-            '%d shards are more than the %d images of %s: use fewer'
-            % (num_shards, len(sources), split)
+            f'{num_shards} shards are more than the {len(sources)} images of {split}: give '
+            f'--{split}_shards {len(sources)} or fewer'
         )
 
 
-def write_split(out_dir, split, sources, num_shards, seed, on_bad_image, num_processes):
+def write_split(
+    out_dir, split, sources, num_shards, seed, on_bad_image, num_processes, apply_exif=False
+):
     """Writes `sources`, shuffled by `seed` over all shards, as SPLIT-00000-of-NNNNN. Returns a
     Summary.
 
@@ -94,22 +103,25 @@ def write_split(out_dir, split, sources, num_shards, seed, on_bad_image, num_pro
     started = time.time()
     order = np.random.RandomState(seed).permutation(len(sources))
     staging = os.path.join(out_dir, '.partial-' + split)
-    shutil.rmtree(staging, ignore_errors=True)  # of a run that was killed
-    os.mkdir(staging)
+    os.makedirs(staging, exist_ok=True)
+    tasks = [
+        Shard(
+            os.path.join(staging, examples.shard_name(split, index, num_shards)),
+            [sources[i] for i in part],
+            on_bad_image,
+            apply_exif,
+        )
+        for index, part in enumerate(np.array_split(order, num_shards))
+    ]
     try:
-        tasks = [
-            (
-                os.path.join(staging, examples.shard_name(split, index, num_shards)),
-                [sources[i] for i in part],
-                on_bad_image,
-            )
-            for index, part in enumerate(np.array_split(order, num_shards))
-        ]
         skipped = _run(tasks, split, len(sources), num_processes)
-        num_bytes = sum(os.path.getsize(task[0]) for task in tasks)
-        _put_in_place(staging, out_dir, split)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    except BaseException:
+        if not _tidy(staging, tasks):  # whole shards stay, for the next time
+            os.rmdir(staging)
+        raise
+    num_bytes = sum(os.path.getsize(task.path) for task in tasks)
+    _put_in_place([task.path for task in tasks], out_dir, split)
+    shutil.rmtree(staging, ignore_errors=True)
     num_classes = len({item.label for item in sources})
     return Summary(
         split,
@@ -123,43 +135,83 @@ def write_split(out_dir, split, sources, num_shards, seed, on_bad_image, num_pro
 
 
 def write_labels(out_dir, class_names, first_label=0):
-    partial = os.path.join(out_dir, '.partial-' + LABELS_FILE)
-    with open(partial, 'w', encoding='utf-8', errors='surrogateescape') as file:
-        file.write(examples.labels_text(class_names, first_label))
-    os.replace(partial, os.path.join(out_dir, LABELS_FILE))
-
-
-def summary_line(summary):
-    return '%s: %d images of %d class%s in %d file%s, %.1f MB, %.1f s%s' % (
-        summary.split,
-        summary.num_images,
-        summary.num_classes,
-        'es' * (summary.num_classes != 1),
-        summary.num_shards,
-        's' * (summary.num_shards != 1),
-        summary.num_bytes / 1e6,
-        summary.seconds,
-        '; %d skipped' % summary.num_skipped if summary.num_skipped else '',
+    text.write_text(
+        os.path.join(out_dir, LABELS_FILE), examples.labels_text(class_names, first_label)
     )
 
 
+def summary_line(summary):
+    line = (
+        f'{summary.split}: {summary.num_images} images '
+        f'of {summary.num_classes} class{"es" * (summary.num_classes != 1)} '
+        f'in {summary.num_shards} file{"s" * (summary.num_shards != 1)}, '
+        f'{summary.num_bytes / 1e6:.1f} MB, {summary.seconds:.1f} s'
+    )
+    return line + (f'; {summary.num_skipped} skipped' if summary.num_skipped else '')
+
+
 def _run(tasks, split, total, num_processes):
-    """Returns the number of skipped images."""
-    skipped = 0
-    num_processes = min(num_processes, len(tasks), -(-total // IMAGES_WORTH_A_PROCESS))
+    """Writes the shards that a stopped conversion has not left behind. Returns the number of
+    skipped images.
+    """
+    skipped, whole = 0, _tidy(os.path.dirname(tasks[0].path), tasks)
     with Progress(total, split, 'image') as progress:
-        for event in _events(tasks, num_processes):
+        if whole:
+            progress.note(f'{split}: {len(whole)} of {len(tasks)} files are there already')
+        for path, bad in whole.items():
+            skipped += _note_skipped(progress, bad)
+            progress.jump(next(len(task.sources) for task in tasks if task.path == path))
+        left = [task for task in tasks if task.path not in whole]
+        num_processes = min(num_processes, len(left), -(-total // IMAGES_WORTH_A_PROCESS))
+        for event in _events(left, num_processes):
             if isinstance(event, workers.Died):
                 raise RuntimeError(
-                    f'a process that wrote {os.path.basename(event.task[0])} ended with status {event.exit_code} (out of memory?)'
+                    f'a process that wrote {os.path.basename(event.task.path)} ended with status '
+                    f'{event.exit_code} (out of memory?)'
                 )
             if isinstance(event, workers.Report):
                 done, bad = event.value
-                for path, reason in bad:
-                    progress.note(f'skipped {path}: {reason}')
-                skipped += len(bad)
+                skipped += _note_skipped(progress, bad)
                 progress.update(done)
     return skipped
+
+
+def _note_skipped(progress, bad):
+    for path, reason in bad:
+        progress.note(f'skipped {path}: {reason}')
+    return len(bad)
+
+
+def _tidy(staging, tasks):
+    """{path: [(path, reason) of skipped files]} of the shards in the staging folder that are whole
+    and of these very sources; anything else is removed from it.
+    """
+    whole = {}
+    for task in tasks:
+        try:
+            with open(task.path + DONE_SUFFIX, encoding='ascii') as file:
+                done = json.load(file)
+            if os.path.exists(task.path) and done['key'] == _key(task):
+                whole[task.path] = done['bad']
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+    kept = set(whole) | {path + DONE_SUFFIX for path in whole}
+    for name in os.listdir(staging):
+        if os.path.join(staging, name) not in kept:
+            os.remove(os.path.join(staging, name))
+    return whole
+
+
+def _key(task):
+    """Stands for all that decides a shard's bytes, as far as it shows without opening a file."""
+    rows = [(task.on_bad_image, task.apply_exif)]
+    for item in task.sources:
+        try:
+            status = os.stat(item.path)
+            rows.append((*item, status.st_size, status.st_mtime_ns))
+        except OSError as error:
+            rows.append((*item, error.errno))
+    return digest.of_rows(rows)
 
 
 def _events(tasks, num_processes):
@@ -177,49 +229,47 @@ def remove_split(out_dir, split, but=()):
         os.remove(os.path.join(out_dir, name))
 
 
-def _put_in_place(staging, out_dir, split):
-    written = sorted(os.listdir(staging))
-    remove_split(out_dir, split, but=written)
-    for name in written:
-        os.replace(os.path.join(staging, name), os.path.join(out_dir, name))
+def _put_in_place(paths, out_dir, split):
+    remove_split(out_dir, split, but=map(os.path.basename, paths))
+    for path in paths:
+        os.replace(path, os.path.join(out_dir, os.path.basename(path)))
 
 
 def write_shard(task):
-    """In a worker. task: (path, sources, on_bad_image). Yields (images done, [(path, reason) of bad
-    ones]) as it goes.
-    """
-    shard_path, sources, on_bad_image = task
-    done, bad, next_report = 0, [], time.time() + REPORT_SECONDS
-    with tfrecord.TFRecordWriter(shard_path) as writer:
-        for item in sources:
+    """In a worker. Yields (images done, [(path, reason) of bad ones]) as it goes."""
+    done, bad, reported, next_report = 0, [], 0, time.time() + REPORT_SECONDS
+    key = _key(task)  # of before the files are read
+    with tfrecord.TFRecordWriter(task.path) as writer:
+        for item in task.sources:
             try:
-                image = images.read_image(item.path)
+                writer.write(_example(item, images.read_image(item.path, task.apply_exif)))
             except images.NotAnImage as error:
-                if on_bad_image == 'stop':
+                if task.on_bad_image == 'stop':
                     raise UsageError(f'{item.path}: {error}; remove it, or use --on_bad_image skip')
                 bad.append((item.path, str(error)))
-            else:
-                writer.write(
-                    examples.image_example(
-                        image.encoded,
-                        image.format,
-                        image.height,
-                        image.width,
-                        image.channels,
-                        item.label,
-                        os.path.basename(item.path),
-                        item.synset,
-                        item.text,
-                        item.boxes,
-                    )
-                )
             done += 1
             if time.time() >= next_report:
-                yield done, bad
-                done, bad, next_report = 0, [], time.time() + REPORT_SECONDS
-        yield done, bad
+                yield done, bad[reported:]
+                done, reported, next_report = 0, len(bad), time.time() + REPORT_SECONDS
+        yield done, bad[reported:]
         if not writer.num_records:
             raise UsageError(
-                'none of the %d files for %s is an image: remove them, or use fewer shards'
-                % (len(sources), os.path.basename(shard_path))
+                f'none of the {len(task.sources)} files for {os.path.basename(task.path)} is an '
+                'image: remove them, or use fewer shards'
             )
+    text.write_text(task.path + DONE_SUFFIX, json.dumps({'key': key, 'bad': bad}))
+
+
+def _example(item, image):
+    return examples.image_example(
+        image.encoded,
+        image.format,
+        image.height,
+        image.width,
+        image.channels,
+        item.label,
+        text.utf8_name(os.path.basename(item.path)),
+        item.synset,
+        item.text,
+        item.boxes,
+    )

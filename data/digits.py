@@ -13,6 +13,7 @@ import tempfile
 import time
 
 from data import examples, tfrecord
+from mobilenet import text
 from mobilenet.errors import UsageError
 
 CLASS_NAMES = ('zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine')
@@ -36,14 +37,15 @@ def ensure(dataset_dir=None):
     everyone's files are equal bit for bit. Raises UsageError where the folder cannot be written or
     holds another data set.
     """
-    folder = dataset_dir or tfrecord.cache_dir('digits')
+    folder = dataset_dir or text.cache_dir('digits')
     try:
         if not _is_whole(folder):
             _refuse_other_data_set(folder)
             _write(folder)
     except OSError as error:
         raise UsageError(
-            f'cannot write the digits to {folder}: {error.strerror or error}; name another folder with --dataset_dir'
+            f'cannot write the digits to {folder}: {error.strerror or error}; name another folder '
+            'with --dataset_dir'
         )
     return folder
 
@@ -76,12 +78,11 @@ def _refuse_other_data_set(folder):
             )
     labels = os.path.join(folder, LABELS_FILE)
     if os.path.isfile(labels):
-        with open(labels, encoding='utf-8', errors='replace') as file:
-            if file.read() != examples.labels_text(CLASS_NAMES):
-                raise UsageError(
-                    f'{labels} is of another data set: give --dataset_dir a folder of its '
-                    'own for the digits'
-                )
+        if text.read_text(labels).splitlines() != examples.labels_text(CLASS_NAMES).splitlines():
+            raise UsageError(
+                f'{labels} is of another data set: give --dataset_dir a folder of its own for the '
+                'digits'
+            )
 
 
 def _write(folder):
@@ -131,7 +132,7 @@ def _records():
                 width,
                 1,
                 int(label),
-                'digit_%04d.png' % index,
+                f'digit_{index:04d}.png',
                 text=CLASS_NAMES[label],
             )
         )

@@ -1,9 +1,11 @@
-"""Reading tf.train.Example without importing TensorFlow: its message declared anew,
+"""tf.train.Example without importing TensorFlow: its message declared anew,
 byte-compatible.
 
 Flag checks and the readers need the labels of a few records; importing TensorFlow for that takes
 seconds.
 """
+
+import collections
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
 import numpy as np
@@ -61,47 +63,57 @@ BOX_KEYS = ['image/object/bbox/' + side for side in ('ymin', 'xmin', 'ymax', 'xm
 NO_BOXES = np.zeros([0, 4], np.float32)
 
 
-def parse(data):
-    """(encoded image bytes, label int, boxes float32 [m, 4] as ymin, xmin, ymax, xmax) of an
-    Example.
+KINDS = ('bytes_list', 'float_list', 'int64_list')
 
-    Raises ValueError with the reason.
-    """
+Record = collections.namedtuple('Record', 'encoded label boxes')
+"""encoded: bytes of the image file; label: int; boxes: float32 [m, 4] as ymin, xmin, ymax, xmax in
+0..1.
+"""
+
+
+def parse(data, num_classes):
+    """The Record of an Example's bytes. Raises ValueError with the reason."""
     try:
-        features = {entry.key: entry for entry in Example.FromString(data).features.feature}
+        example = Example()
+        is_whole = example.MergeFromString(data) == len(data)
     except message.DecodeError:
+        is_whole = False
+    if not is_whole:
         raise ValueError('not a tf.train.Example')
+    features = {entry.key: entry.value for entry in example.features.feature}
     encoded = _one(features, 'image/encoded', 'bytes_list')
     label = _one(features, 'image/class/label', 'int64_list')
     if not encoded:
         raise ValueError('image/encoded is empty')
+    if not 0 <= label < num_classes:
+        raise ValueError(
+            f'label {label} is out of range: the data set has {num_classes} classes, 0 to '
+            f'{num_classes - 1}'
+        )
+    return Record(encoded, label, _boxes(features))
+
+
+def _boxes(features):
     if not _values(features, BOX_KEYS[0], 'float_list'):
-        return encoded, label, NO_BOXES
+        return NO_BOXES
     sides = [_values(features, key, 'float_list') for key in BOX_KEYS]
     if len({len(side) for side in sides}) != 1:
         raise ValueError('the box coordinates differ in number')
     boxes = np.array(sides, np.float32).T
     if not np.isfinite(boxes).all():
         raise ValueError('a box coordinate is not finite')
-    return encoded, label, boxes
+    return boxes
 
 
 def _values(features, key, kind):
-    return getattr(features[key].value, kind).value if key in features else ()
+    return getattr(features[key], kind).value if key in features else ()
 
 
 def _one(features, key, kind):
     values = _values(features, key, kind)
-    if len(values) != 1:
-        raise ValueError('%s has %d values instead of one' % (key, len(values)))
-    return values[0]
-
-
-def checked_label(label, num_classes):
-    """The label, or ValueError where it is out of range."""
-    if not 0 <= label < num_classes:
-        raise ValueError(
-            'label %d is out of range: the data set has %d classes, 0 to %d'
-            % (label, num_classes, num_classes - 1)
-        )
-    return label
+    if len(values) == 1:
+        return values[0]
+    others = [k for k in KINDS if k != kind and _values(features, key, k)]
+    if others:
+        raise ValueError(f'{key} is stored as a {others[0]}: it has to be an {kind}')
+    raise ValueError(f'{key} has {len(values)} values instead of one')

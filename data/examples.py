@@ -1,21 +1,20 @@
 """tf.train.Example in the layout of TF-slim's ImageNet records, as bytes.
 
-The few lines of protobuf's wire format are written out here for two reasons: the converters need no
-TensorFlow in each of their processes, and the same input gives the same bytes (protobuf writes the
-map of features in no fixed order).
+The same input gives the same bytes: the features are in order of their keys, where TensorFlow's own
+class writes its map in no fixed order.
 
 Source of the layout: tensorflow/models, research/slim/datasets/build_imagenet_data.py
 (`_convert_to_example`).
 """
 
-import struct
+from data.example_proto import Example
 
 SPLITS = ('train', 'validation')
 
 
 def shard_name(split, index, num_shards):
     """'train-00003-of-01024'"""
-    return '%s-%05d-of-%05d' % (split, index, num_shards)
+    return f'{split}-{index:05d}-of-{num_shards:05d}'
 
 
 def image_example(
@@ -61,12 +60,13 @@ def image_example(
     }
     if synset is not None:
         features['image/class/synset'] = _bytes_list([_utf8(synset)])
-    # message Example { Features features = 1; }
-    # message Features { map<string, Feature> feature = 1; }
-    entries = (
-        _field(1, _field(1, key.encode()) + _field(2, features[key])) for key in sorted(features)
-    )
-    return _field(1, b''.join(entries))
+    example = Example()
+    for key in sorted(features):
+        kind, values = features[key]
+        entry = example.features.feature.add(key=key)
+        getattr(entry.value, kind).SetInParent()  # an empty list is there, too
+        getattr(entry.value, kind).value.extend(values)
+    return example.SerializeToString()
 
 
 def labels_text(class_names, first_label=0):
@@ -74,8 +74,7 @@ def labels_text(class_names, first_label=0):
     space.
     """
     return ''.join(
-        '%d:%s\n' % (label, ' '.join(name.split()))
-        for label, name in enumerate(class_names, first_label)
+        f'{label}:{" ".join(name.split())}\n' for label, name in enumerate(class_names, first_label)
     )
 
 
@@ -86,31 +85,13 @@ def _utf8(text):
     return text.encode('utf-8', 'surrogateescape')
 
 
-def _varint(value):
-    """Base 128, low bits first; negative numbers as 64-bit two's complement."""
-    value &= (1 << 64) - 1
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _field(number, payload):
-    """A length-delimited field (wire type 2)."""
-    return _varint(number << 3 | 2) + _varint(len(payload)) + payload
-
-
-# message Feature { BytesList bytes_list = 1; FloatList float_list = 2; Int64List int64_list = 3; },
-# each list with a repeated `value = 1`, numbers packed.
 def _bytes_list(values):
-    return _field(1, b''.join(_field(1, value) for value in values))
+    return 'bytes_list', values
 
 
 def _float_list(values):
-    return _field(2, _field(1, struct.pack('<%df' % len(values), *values)) if values else b'')
+    return 'float_list', values
 
 
 def _int64_list(values):
-    return _field(3, _field(1, b''.join(map(_varint, values))) if values else b'')
+    return 'int64_list', values

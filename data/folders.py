@@ -1,43 +1,49 @@
 """Folders of class folders: which images there are, and which of them are held out."""
 
+import collections
 import os
 
 import numpy as np
 
+from data import layout
 from data.convert import source
+from mobilenet import text
 from mobilenet.errors import UsageError
 
-VALIDATION_NAMES = ('validation', 'val')
+Listing = collections.namedtuple('Listing', 'splits places notes')
+"""splits: {split: {class name: [path]}}, or {None: …} where nothing is held out yet.
+places: {split: folder}. notes: lines about what was left out or looks odd.
+"""
 
 
 def list_splits(src):
-    """{split: {class name: [path]}} of SRC/train and SRC/validation (or val), or {None: …} of
-    SRC/CLASS.
+    """The Listing of SRC/train and SRC/validation (data/layout.py has all names), or of SRC/CLASS.
 
     Names are in sorted order, and the classes those of all splits together: a class that one split
-    lacks has an empty list there. Sub-folders of a class belong to it; hidden files don't count.
-    Raises UsageError without any class.
+    lacks has an empty list there. Sub-folders of a class belong to it, each real folder once.
+    Hidden and system files don't count. Raises UsageError without any class.
     """
     if not os.path.isdir(src):
-        raise UsageError(f'{src} is no folder')
-    parts = {None: src}
-    train = os.path.join(src, 'train')
-    # A class may be named "train"; it holds files, not classes.
-    if os.path.isdir(train) and _subfolders(train):
-        parts = {'train': train}
-        for name in VALIDATION_NAMES:
-            if os.path.isdir(os.path.join(src, name)):
-                parts['validation'] = os.path.join(src, name)
-                break
-    class_names = sorted({name for folder in parts.values() for name in _subfolders(folder)})
-    if not class_names:
-        raise UsageError(
-            f'{src} has no class folders: put the images of each class into a folder of its own'
-        )
-    return {
-        split: {name: _files(os.path.join(folder, name)) for name in class_names}
-        for split, folder in parts.items()
-    }
+        raise UsageError(f'{src} is no folder{text.spelling_hint(src)}')
+    try:
+        places, notes = layout.find_splits(src)
+        walks = {split: _Walk(src, folder) for split, folder in places.items()}
+        names = sorted({n for walk in walks.values() for n in walk.classes}, key=text.utf8_name)
+        if not names:
+            raise UsageError(
+                f'{src} has no class folders: put the images of each class into a folder of its own'
+            )
+        class_names = [text.utf8_name(name) for name in names]
+        layout.check_spelling(src, class_names)
+        splits = {
+            split: dict(zip(class_names, map(walk.files, names))) for split, walk in walks.items()
+        }
+    except OSError as error:
+        raise UsageError(f'cannot read the folder {error.filename or src}: {error.strerror}')
+    for walk in walks.values():
+        notes += walk.notes()
+    notes += layout.warnings(src, splits.get('train', splits.get(None)))
+    return Listing(splits, places, notes)
 
 
 def hold_out(classes, share=None, every=None, seed=0):
@@ -70,18 +76,64 @@ def sources(classes):
     ]
 
 
-def _subfolders(folder):
-    return sorted(
-        entry.name
-        for entry in os.scandir(folder)
-        if entry.is_dir() and not entry.name.startswith('.')
-    )
+class _Walk:
+    """Through the class folders of one split: each real folder is entered once, so that links in a
+    circle end, and none that holds the split itself.
+    """
+
+    def __init__(self, src, folder):
+        self.folder, self._left_out, self._links = folder, [], []
+        self._loose = layout.loose_images(folder)
+        above = [*layout.with_parents(src), *layout.with_parents(folder)]
+        self._seen = {layout.identity(place) for place in above}
+        self.classes = []
+        for entry in os.scandir(folder):
+            if layout.is_left_out(entry.name):
+                self._left_out.append(entry.path)
+        for name in layout.subfolders(folder):
+            if self._is_new(os.path.join(folder, name)):
+                self.classes.append(name)
+
+    def files(self, name):
+        """The files under class folder `name`, in sorted order; without that folder, none."""
+        if name not in self.classes:
+            return []
+        return self._under(os.path.join(self.folder, name))
+
+    def _under(self, folder):
+        paths, waiting = [], [folder]
+        while waiting:
+            place, within = waiting.pop(), []
+            if place != folder and not self._is_new(place):
+                continue
+            for entry in sorted(os.scandir(place), key=lambda entry: text.utf8_name(entry.name)):
+                if layout.is_left_out(entry.name):
+                    self._left_out.append(entry.path)
+                else:
+                    (within if layout.is_folder(entry) else paths).append(entry.path)
+            waiting += reversed(within)
+        return paths
+
+    def _is_new(self, folder):
+        place = layout.identity(folder)
+        if place in self._seen:
+            self._links.append(folder)
+            return False
+        self._seen.add(place)
+        return True
+
+    def notes(self):
+        """Lines about what was left out."""
+        return [
+            _note(self.folder, paths, what)
+            for paths, what in (
+                (self._left_out, 'hidden or system'),
+                (self._links, 'linked to a folder that is counted already'),
+            )
+            if paths
+        ] + [f'{self.folder}: {self._loose} images in no class folder left out'] * bool(self._loose)
 
 
-def _files(folder):
-    """All files under a class folder, in sorted order; a folder that is not there has none."""
-    paths = []
-    for where, subfolders, names in os.walk(folder, followlinks=True):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith('.'))
-        paths += [os.path.join(where, name) for name in sorted(names) if not name.startswith('.')]
-    return paths
+def _note(folder, paths, what):
+    first = os.path.relpath(min(paths), folder)
+    return f'{folder}: {len(paths)} left out ({what}): {first}' + ', …' * (len(paths) > 1)

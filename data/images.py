@@ -6,78 +6,129 @@ import collections
 import io
 import warnings
 
-from data.image_header import MAX_PIXELS
+from data.image_header import MAX_PIXELS, PNG_SIGNATURE, read_header
+from mobilenet import text
 
 EncodedImage = collections.namedtuple('EncodedImage', 'encoded format height width channels')
 """bytes; 'JPEG' or 'PNG'; pixels; channels as in the file"""
 
 JPEG_START = b'\xff\xd8\xff'
-PNG_START = b'\x89PNG\r\n\x1a\n'
+# No image of MAX_PIXELS needs more, in whatever format.
+MAX_FILE_BYTES = 512 << 20
+EXIF_ORIENTATION = 0x0112
 
 
 class NotAnImage(Exception):
     """The message says why."""
 
 
-def read_image(path):
+def read_image(path, apply_exif=False):
     """EncodedImage of a file. JPEG and PNG bytes are kept; any other kind that Pillow reads becomes
-    a PNG, without loss.
+    a PNG, without loss, and with `apply_exif` so does what its EXIF data turns or mirrors.
 
     Raises NotAnImage where the file cannot be read or decoded to its end.
     """
     try:
-        with open(path, 'rb') as file:
-            return encoded_image(file.read())
-    except OSError as error:
-        raise NotAnImage(error.strerror or str(error))
+        return encoded_image(text.read_bytes(path, MAX_FILE_BYTES), apply_exif)
+    except text.Unreadable as error:
+        raise NotAnImage(str(error))
 
 
-def encoded_image(data):
+def encoded_image(data, apply_exif=False):
     """EncodedImage of the bytes of an image file of any kind. Raises NotAnImage."""
     if not data:
         raise NotAnImage('the file is empty')
     # Told by its first bytes, as TensorFlow does it, not by its name: ImageNet has a PNG named
     # .JPEG.
-    if data.startswith(JPEG_START):
-        kind = 'JPEG'
-    elif data.startswith(PNG_START):
+    kind = 'JPEG' if data.startswith(JPEG_START) else None
+    if data.startswith(PNG_SIGNATURE):
         kind = 'PNG'
-    else:
-        kind = None
-    from PIL import Image
-
     try:
         with warnings.catch_warnings():
             # Damaged EXIF and odd palettes are of no concern, and the size has a check of its own.
             warnings.simplefilter('ignore')
-            image = Image.open(io.BytesIO(data))
-            width, height = image.size
-            if width * height > MAX_PIXELS:  # the pipeline would not take it
-                raise NotAnImage(
-                    '%d x %d pixels are more than %d million'
-                    % (width, height, MAX_PIXELS // 1000000)
-                )
-            channels = 3 if image.mode == 'P' else len(image.getbands())
-            if kind == 'JPEG':
-                # An eighth of the size takes the same bytes through the same checks, and a third of
-                # the time.
-                image.draft(image.mode, (max(width // 8, 1), max(height // 8, 1)))
-            image.load()
-            if kind is None:
-                data, kind, channels = _as_png(image)
-    except NotAnImage:
+            return _decoded(data, kind, apply_exif)
+    except (NotAnImage, MemoryError):
         raise
     except Exception as error:  # whatever Pillow's plugins raise: OSError, SyntaxError, …
         raise NotAnImage(_reason(error))
+
+
+def _decoded(data, kind, apply_exif):
+    if kind is not None:
+        read_header(data)  # training's own look at it
+    image = _open(data)
+    width, height = image.size
+    channels = 3 if image.mode == 'P' else len(image.getbands())
+    turned = apply_exif and _is_turned(image)
+    if kind == 'JPEG' and not turned:
+        # An eighth of the size takes the same bytes through the same checks, and a third of
+        # the time.
+        image.draft(image.mode, (max(width // 8, 1), max(height // 8, 1)))
+    image.load()
+    if kind == 'PNG':
+        _check_png_end(data)
+    if kind is None or turned:
+        data, kind, height, width, channels = _as_png(image, turned)
     return EncodedImage(data, kind, height, width, {2: 1}.get(channels, channels))
 
 
-def _as_png(image):
-    """(bytes, 'PNG', channels) of a loaded Pillow image: 8 bits, grey or RGB. Of an animation, the
-    first frame.
-    """
+def pixels_of(data):
+    """How many pixels an image of a kind that only Pillow reads has. Raises NotAnImage."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            width, height = _open(data).size
+            return width * height
+    except NotAnImage:
+        raise
+    except Exception as error:
+        raise NotAnImage(_reason(error))
+
+
+def is_turned(data):
+    """Whether the EXIF data of an encoded image turns or mirrors it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            return _is_turned(_open(data))
+    except Exception:  # no image: whoever decodes it says why
+        return False
+
+
+def _open(data):
+    """A Pillow image that is not decoded yet."""
     from PIL import Image
 
+    image = Image.open(io.BytesIO(data))
+    width, height = image.size
+    if width * height > MAX_PIXELS:  # the pipeline would not take it
+        raise NotAnImage(f'{width} x {height} pixels are more than {MAX_PIXELS // 1000000} million')
+    return image
+
+
+def _is_turned(image):
+    return image.getexif().get(EXIF_ORIENTATION, 1) in range(2, 9)
+
+
+def _check_png_end(data):
+    """Pillow takes a PNG whose last chunk, IEND, is missing; TensorFlow does not."""
+    position = len(PNG_SIGNATURE)
+    while position + 12 <= len(data):
+        if data[position + 4 : position + 8] == b'IEND':
+            return
+        position += 12 + int.from_bytes(data[position : position + 4], 'big')
+    raise NotAnImage('the PNG is truncated: its end (IEND) is missing')
+
+
+def _as_png(image, turned):
+    """(bytes, 'PNG', height, width, channels) of a loaded Pillow image: 8 bits, grey or RGB. Of an
+    animation, the first frame.
+    """
+    from PIL import Image, ImageOps
+
+    if turned:
+        image = ImageOps.exif_transpose(image)
     if image.mode.startswith('I;16'):
         import numpy as np
 
@@ -88,11 +139,11 @@ def _as_png(image):
         image = image.convert('L' if image.mode in ('1', 'L', 'LA') else 'RGB')
     out = io.BytesIO()
     image.save(out, 'PNG')
-    return out.getvalue(), 'PNG', len(image.getbands())
+    return out.getvalue(), 'PNG', image.height, image.width, len(image.getbands())
 
 
 def _reason(error):
-    text = ' '.join(str(error).split())
-    if 'cannot identify image file' in text:
+    reason = ' '.join(str(error).split())
+    if 'cannot identify image file' in reason:
         return 'not an image of a kind that Pillow reads'
-    return text or type(error).__name__
+    return reason or type(error).__name__

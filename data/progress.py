@@ -15,7 +15,8 @@ class Progress:
 
     def __init__(self, total, description, unit):
         self._total, self._description, self._unit = total, description, unit
-        self._done, self._started = 0, time.time()
+        # What was done before this start counts, but not for the rate.
+        self._done, self._done_now, self._started = 0, 0, time.time()
         self._next_line = self._started + PLAIN_INTERVAL_SECONDS
         self._bar = None
         if sys.stderr.isatty():
@@ -38,27 +39,27 @@ class Progress:
 
     def update(self, count):
         self._done += count
+        self._done_now += count
         if self._bar is not None:
             self._bar.update(count)
         elif time.time() >= self._next_line or (self._done == self._total and count):
             elapsed = time.time() - self._started
-            rate = self._done / max(elapsed, 1e-9)
+            rate = self._done_now / max(elapsed, 1e-9)
             print(
-                '%s: %d of %d %ss (%d %%), %.0f %ss/s, %.0f s left'
-                % (
-                    self._description,
-                    self._done,
-                    self._total,
-                    self._unit,
-                    100 * self._done // max(self._total, 1),
-                    rate,
-                    self._unit,
-                    (self._total - self._done) / max(rate, 1e-9),
-                ),
+                f'{self._description}: {self._done} of {self._total} {self._unit}s '
+                f'({100 * self._done // max(self._total, 1)} %), {rate:.0f} {self._unit}s/s, '
+                f'{(self._total - self._done) / max(rate, 1e-9):.0f} s left',
                 file=sys.stderr,
                 flush=True,
             )
             self._next_line = time.time() + PLAIN_INTERVAL_SECONDS
+
+    def jump(self, count):
+        """As `update`, of what was done at an earlier start."""
+        self._done += count
+        if self._bar is not None:
+            self._bar.initial += count
+            self._bar.update(count)
 
     def note(self, line):
         """A line of its own, above the bar."""

@@ -12,7 +12,6 @@ file. No TensorFlow here.
 
 import collections
 import concurrent.futures
-import hashlib
 import os
 import struct
 import tempfile
@@ -21,12 +20,34 @@ import threading
 import google_crc32c
 import numpy as np
 
+from data import digest
+from mobilenet import text
+
 HEADER = struct.Struct('<QI')
 FOOTER = struct.Struct('<I')
 OVERHEAD = HEADER.size + FOOTER.size
 SCAN_THREADS = 16
 # A process may have 1,024 files open on most systems, and ImageNet has 1,024 training shards.
 MAX_OPEN_FILES = 256
+# As of an image file: a header that lies must not ask for more.
+MAX_RECORD_BYTES = 512 << 20
+# What a file that is no TFRecord file is, by its first bytes.
+OTHER_KINDS = (
+    (b'\x1f\x8b', 'it is compressed by gzip: unpack it first (gunzip)'),
+    (b'\x78\x01', 'it is compressed by zlib: write it anew without compression'),
+    (b'\x78\x5e', 'it is compressed by zlib: write it anew without compression'),
+    (b'\x78\x9c', 'it is compressed by zlib: write it anew without compression'),
+    (b'\x78\xda', 'it is compressed by zlib: write it anew without compression'),
+    (b'BZh', 'it is compressed by bzip2: unpack it first (bunzip2)'),
+    (b'\xfd7zXZ', 'it is compressed by xz: unpack it first (unxz)'),
+    (b'\x28\xb5\x2f\xfd', 'it is compressed by zstd: unpack it first (unzstd)'),
+    (b'PK\x03\x04', 'it is a zip archive: unpack it first'),
+    (
+        b'version https://git-lfs',
+        'it is a pointer of Git LFS: fetch the file itself (git lfs pull)',
+    ),
+    (b'<', 'it is a web page, or another text, not a TFRecord file'),
+)
 
 
 class BadRecord(Exception):
@@ -36,9 +57,18 @@ class BadRecord(Exception):
     """
 
     def __init__(self, path, number, reason):
-        self.place = path if number is None else '%s, record %d' % (path, number)
+        self.place = path if number is None else f'{path}, record {number}'
         self.reason = reason
-        super().__init__(f'{self.place}: {reason}')
+        # TensorFlow takes the message on to C++, as UTF-8.
+        super().__init__(text.printable(f'{self.place}: {reason}'))
+
+
+def bad_record_message(place, reason):
+    """The line a person gets of a record that ended a command."""
+    return (
+        f'{place}: {reason} (--on_bad_record=skip goes on without it; scripts/check_dataset.py '
+        'finds all)'
+    )
 
 
 def masked_crc32c(data):
@@ -64,7 +94,7 @@ class TFRecordWriter:
 
     def __init__(self, path):
         self.path = path
-        self._partial = '%s.partial-%d' % (path, os.getpid())
+        self._partial = f'{path}.partial-{os.getpid()}'
         self._file = open(self._partial, 'wb')
         self.num_records = 0
 
@@ -94,11 +124,17 @@ def scan(path):
     is None or the BadRecord at which the scan had to end: an empty file, a damaged header, a
     truncated record.
     """
-    size = os.path.getsize(path)
     offsets, lengths, error, offset = [], [], None, 0
+    try:
+        descriptor, size = text.open_regular(path)
+    except text.Unreadable as unreadable:
+        return (
+            np.array([], np.int64),
+            np.array([], np.int64),
+            BadRecord(path, None, str(unreadable)),
+        )
     if size == 0:
         error = BadRecord(path, 0, 'the file is empty')
-    descriptor = os.open(path, os.O_RDONLY)
     try:
         while offset < size:
             header = os.pread(descriptor, HEADER.size, offset)
@@ -109,19 +145,12 @@ def scan(path):
                 break
             length, crc = HEADER.unpack(header)
             if masked_crc32c(header[:8]) != crc:
-                error = BadRecord(
-                    path,
-                    len(offsets),
-                    'wrong checksum of the record length (damaged, or no TFRecord file)',
-                )
+                error = BadRecord(path, len(offsets), _other_kind(descriptor, offset))
                 break
             if offset + OVERHEAD + length > size:
-                error = BadRecord(
-                    path,
-                    len(offsets),
-                    'the file is truncated: the record ends %d bytes after the file'
-                    % (offset + OVERHEAD + length - size),
-                )
+                missing = offset + OVERHEAD + length - size
+                reason = f'the file is truncated: the record ends {missing} bytes after the file'
+                error = BadRecord(path, len(offsets), reason)
                 break
             offsets.append(offset)
             lengths.append(length)
@@ -131,10 +160,13 @@ def scan(path):
     return np.array(offsets, np.int64), np.array(lengths, np.int64), error
 
 
-def cache_dir(name):
-    """The user's cache folder for one kind of thing."""
-    base = os.environ.get('XDG_CACHE_HOME') or os.path.join(os.path.expanduser('~'), '.cache')
-    return os.path.join(base, 'mobilenet-tf', name)
+def _other_kind(descriptor, offset):
+    """Why a record's header is wrong: the file's first one may tell what the file is instead."""
+    start = os.pread(descriptor, 32, 0) if offset == 0 else b''
+    for magic, what in OTHER_KINDS:
+        if start.startswith(magic):
+            return what
+    return 'wrong checksum of the record length (damaged, or no TFRecord file)'
 
 
 def build_index(paths):
@@ -143,15 +175,8 @@ def build_index(paths):
     Returns (file_numbers int32 [N], offsets int64 [N], lengths int64 [N], errors: list of
     BadRecord). What was found with errors is not cached: such files are about to be replaced.
     """
-    key = hashlib.sha1()
-    for path in paths:
-        status = os.stat(path)
-        key.update(
-            ('%s\0%d\0%d\n' % (os.path.abspath(path), status.st_size, status.st_mtime_ns)).encode(
-                'utf-8', 'surrogateescape'
-            )
-        )
-    cache = os.path.join(cache_dir('index'), key.hexdigest() + '.npz')
+    rows = [(os.path.abspath(path), digest.size_of(path), _changed_ns(path)) for path in paths]
+    cache = os.path.join(text.cache_dir('index'), digest.of_rows(rows) + '.npz')
     try:
         with np.load(cache) as saved:
             return saved['file_numbers'], saved['offsets'], saved['lengths'], []
@@ -166,6 +191,13 @@ def build_index(paths):
     if not errors:
         _save_cache(cache, file_numbers=file_numbers, offsets=offsets, lengths=lengths)
     return file_numbers, offsets, lengths, errors
+
+
+def _changed_ns(path):
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:  # a link to nowhere; the scan says so
+        return 0
 
 
 def _save_cache(path, **arrays):
@@ -189,7 +221,7 @@ class _OpenFile:
     """Closed when its last user lets go of it, so that the cache may drop it at any time."""
 
     def __init__(self, path):
-        self.descriptor = os.open(path, os.O_RDONLY)
+        self.descriptor, _ = text.open_regular(path)
 
     def __del__(self, close=os.close):  # when Python ends, the module's own names go first
         if hasattr(self, 'descriptor'):
@@ -213,6 +245,10 @@ class RecordFiles:
     def __len__(self):
         return len(self.offsets)
 
+    def counts(self):
+        """The number of records of each file, in order."""
+        return np.bincount(self.file_numbers, minlength=len(self.paths)).tolist()
+
     def locate(self, record):
         """(path, record number in that file) of a record of the whole."""
         file_number = self.file_numbers[record]
@@ -221,12 +257,17 @@ class RecordFiles:
     def read(self, record):
         """The data of a record as bytes. Raises BadRecord on a wrong checksum or a lost file."""
         start, length = int(self.offsets[record]) + HEADER.size, int(self.lengths[record])
+        if length > MAX_RECORD_BYTES:
+            reason = f'a record of {text.size_in_words(length)}: more than an image may have'
+            raise BadRecord(*self.locate(record), reason=reason)
         try:
             descriptor = self._file(int(self.file_numbers[record])).descriptor
             data = os.pread(descriptor, length, start)
             footer = os.pread(descriptor, FOOTER.size, start + length)
         except OSError as error:
             raise BadRecord(*self.locate(record), reason=error.strerror)
+        except text.Unreadable as error:
+            raise BadRecord(*self.locate(record), reason=str(error))
         if len(data) + len(footer) != length + FOOTER.size:
             raise BadRecord(*self.locate(record), reason='the file became shorter while in use')
         if masked_crc32c(data) != FOOTER.unpack(footer)[0]:
@@ -242,7 +283,11 @@ class RecordFiles:
                 int(self.lengths[record]) + OVERHEAD,
                 os.POSIX_FADV_WILLNEED,
             )
-        except (OSError, AttributeError):  # gone (the read will tell); not on macOS
+        except (
+            OSError,
+            text.Unreadable,
+            AttributeError,
+        ):  # gone (the read will tell); not on macOS
             pass
 
     def _file(self, file_number):

@@ -42,19 +42,46 @@ def read_bytes(path, limit):
     """The bytes of a regular file, or of a link to one. Raises Unreadable: not there, no regular
     file (which is not opened: a pipe would wait for ever), more than `limit` bytes.
     """
+    descriptor, size = open_regular(path)
+    try:
+        with open(descriptor, 'rb', buffering=0) as file:
+            data = _read_up_to(file, size, limit) if size <= limit else None
+    except OSError as error:
+        raise Unreadable(error.strerror or str(error))
+    if data is None:
+        raise Unreadable(f'larger than {size_in_words(limit)}')
+    return data
+
+
+def open_regular(path):
+    """(descriptor, size in bytes) of a regular file opened for reading. Raises Unreadable."""
     try:
         _refuse_irregular(os.stat(path))
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, 'rb') as file:
-            _refuse_irregular(os.fstat(descriptor))  # it may have been replaced meanwhile
-            data = file.read(limit + 1)
     except OSError as error:
         raise Unreadable(error.strerror or str(error))
-    except ValueError:  # a NUL in the path
+    except ValueError:
         raise Unreadable('no path: it has a NUL within')
-    if len(data) > limit:
-        raise Unreadable(f'larger than {size_in_words(limit)}')
-    return data
+    status = os.fstat(descriptor)
+    try:
+        _refuse_irregular(status)  # it may have been replaced meanwhile
+    except Unreadable:
+        os.close(descriptor)
+        raise
+    return descriptor, status.st_size
+
+
+def _read_up_to(file, size, limit):
+    """The rest of a file that seems to have `size` bytes; None where it has more than `limit`."""
+    parts, total = [], 0
+    while True:
+        part = file.read(max(size + 1 - total, 1 << 16))
+        parts.append(part)
+        total += len(part)
+        if total > limit:
+            return None
+        if not part:
+            return parts[0] if len(parts) == 2 else b''.join(parts)
 
 
 def _refuse_irregular(status):
@@ -74,12 +101,12 @@ def size_in_words(count):
 
 def read_text(path, hint='', limit=MAX_BYTES):
     """A text file as str: UTF-8 (or UTF-16, by its byte order mark), the mark left out, stray bytes
-    as surrogates. Raises UsageError '{path}: {why}{hint}'.
+    as surrogates. Raises UsageError 'cannot read {path}: {why}{hint}'.
     """
     try:
         return decode(read_bytes(path, limit))
     except Unreadable as error:
-        raise UsageError(f'{path}: {error}{hint}')
+        raise UsageError(f'cannot read {path}: {error}{hint}')
 
 
 def decode(data):
@@ -148,7 +175,7 @@ def one_line(text):
 
 def utf8_name(name):
     """A name from the file system as the str its bytes are in UTF-8: the same in every locale."""
-    return os.fsencode(name).decode('utf-8', 'surrogateescape')
+    return name if name.isascii() else os.fsencode(name).decode('utf-8', 'surrogateescape')
 
 
 def tensorflow_path(path):
@@ -156,6 +183,12 @@ def tensorflow_path(path):
     (and names another file where the locale is not UTF-8).
     """
     return os.fsencode(path)
+
+
+def cache_dir(name):
+    """The user's cache folder for one kind of thing."""
+    base = os.environ.get('XDG_CACHE_HOME') or os.path.join(os.path.expanduser('~'), '.cache')
+    return os.path.join(base, 'mobilenet-tf', name)
 
 
 def composed(name):

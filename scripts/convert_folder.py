@@ -48,15 +48,17 @@ def make_parser():
 
 def split_classes(args):
     """{split: {class: [path]}} without splits that have no image."""
-    splits = folders.list_splits(args.src)
+    listing = folders.list_splits(args.src)
+    tool.print_notes(listing.notes)
+    splits = listing.splits
     if None in splits:
         share = 0.1 if args.validation_share is None else args.validation_share
         train, validation = folders.hold_out(splits[None], share, args.validation_every, args.seed)
         splits = {'train': train, 'validation': validation}
     elif args.validation_share is not None or args.validation_every is not None:
         raise UsageError(
-            f'{args.src} is split already into train and validation: leave --validation_share and '
-            '--validation_every away'
+            f'{args.src} has a folder {os.path.basename(listing.places["train"])}, so it is split '
+            'already: leave --validation_share and --validation_every away'
         )
     if not any(splits['train'].values()):
         raise UsageError(f'{args.src} has class folders, but no image to train on in any of them')

@@ -33,7 +33,8 @@ def make_parser():
     parser.add_argument(
         '--validation_labels',
         metavar='FILE',
-        help="a synset (or, with --synset_order, a number) a line, in order of the images' names",
+        help="a synset (or, with --synset_order, a number) a line, in order of the images' names; "
+        "or Kaggle's LOC_val_solution.csv",
     )
     parser.add_argument(
         '--synset_order',
@@ -72,6 +73,8 @@ def check_flags(args):
         raise UsageError(
             '--synset_order is the order of the numbers in --validation_labels: give that file, too'
         )
+    if args.apply_exif and args.bounding_boxes:
+        raise UsageError('--apply_exif does not turn --bounding_boxes: leave one of them away')
     if args.train_dir is None and args.synsets is None:
         raise UsageError(
             'the validation split alone needs --synsets: the labels are places in the '
@@ -84,18 +87,25 @@ def list_sources(args, synsets, names):
     boxes, left_out = {}, 0
     if args.bounding_boxes:
         boxes, left_out = imagenet_archives.read_boxes(args.bounding_boxes)
+    notes = []
     if left_out:
-        print(
-            '%s: %d boxes without an area left out' % (args.bounding_boxes, left_out),
-            file=sys.stderr,
-        )
+        notes.append(f'{args.bounding_boxes}: {left_out} boxes without an area left out')
     listed = {}
     if args.validation_dir is not None:
         listed['validation'] = imagenet_archives.validation_sources(
-            args.validation_dir, args.validation_labels, args.synset_order, synsets, names, boxes
+            args.validation_dir,
+            args.validation_labels,
+            args.synset_order,
+            synsets,
+            names,
+            boxes,
+            notes,
         )
     if args.train_dir is not None:
-        listed['train'] = imagenet_archives.train_sources(args.train_dir, synsets, names, boxes)
+        listed['train'] = imagenet_archives.train_sources(
+            args.train_dir, synsets, names, boxes, notes
+        )
+    tool.print_notes(notes)
     return listed
 
 
@@ -109,8 +119,8 @@ def main():
     )
     if len(synsets) != NUM_CLASSES:
         print(
-            '%d classes, where ImageNet has %d: labels run from 1 to %d'
-            % (len(synsets), NUM_CLASSES, len(synsets)),
+            f'{len(synsets)} classes, where ImageNet has {NUM_CLASSES}: labels run from 1 to '
+            f'{len(synsets)}',
             file=sys.stderr,
         )
     names = imagenet_archives.read_names(args.names) if args.names else {}

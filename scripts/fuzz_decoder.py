@@ -114,8 +114,7 @@ def decode_inputs(task):
 
 def _decode_image(encoded, index):
     """Whether the image was refused."""
-    from data.datasets import Record
-    from data.example_proto import NO_BOXES
+    from data.example_proto import NO_BOXES, Record
 
     return _check(lambda: Record(encoded, 1, NO_BOXES), index)
 
@@ -127,7 +126,7 @@ def _check(read, index):
 
 def _decode_file(content, index):
     """Whether any record, or the file, was refused."""
-    from data.datasets import TFRecordDataset
+    from data.slim_dataset import TFRecordDataset
 
     path = os.path.join(_state['folder'], 'train-00000-of-00001')
     with open(path, 'wb') as file:

@@ -5,14 +5,22 @@ import signal
 import sys
 
 from data import convert
-from mobilenet import cores, flag_types
+from mobilenet import cores, flag_types, text
 from mobilenet.errors import UsageError
+
+STOPPED = {
+    'check_dataset.py': 'the same command goes on where it was (--restart: from the beginning)',
+    'convert_folder.py': 'the same command goes on with the files that are not whole yet',
+    'convert_imagenet.py': 'the same command goes on with the files that are not whole yet',
+}
+NOTES_SHOWN = 20
 
 
 def run(main):
     """Calls `main`. Ends with its status (None: 0), with 2 and one line on wrong use, with 1 and
     one line else.
     """
+    text.never_raise()
     signal.signal(signal.SIGTERM, _terminate)
     name = os.path.basename(sys.argv[0])
     try:
@@ -22,13 +30,13 @@ def run(main):
         print(f'{name}: {error}', file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
-        print(f'{name}: stopped', file=sys.stderr)
+        print(f'{name}: stopped; {STOPPED.get(name, "start it again")}', file=sys.stderr)
         status = 1
     except BrokenPipeError:  # `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
-    except (OSError, RuntimeError) as error:
-        print(f'{name}: {error}', file=sys.stderr)
+    except (OSError, RuntimeError, MemoryError) as error:
+        print(f'{name}: {text.one_line(str(error)) or type(error).__name__}', file=sys.stderr)
         status = 1
     sys.exit(status)
 
@@ -59,6 +67,12 @@ def add_convert_flags(parser):
         default=0,
         help='of the order of the records; default 0',
     )
+    parser.add_argument(
+        '--apply_exif',
+        action='store_true',
+        help='turn and mirror images as their EXIF data says; they become PNGs. Off by default, as '
+        'in TF-slim',
+    )
     add_process_flag(parser)
     parser.add_argument('--overwrite', action='store_true', help='replace what OUT already holds')
 
@@ -76,6 +90,15 @@ def write_data_set(args, listed, num_shards, class_names, first_label=0):
             args.seed,
             args.on_bad_image,
             args.num_processes,
+            args.apply_exif,
         )
         print(convert.summary_line(summary), flush=True)
     convert.write_labels(args.out, class_names, first_label)
+
+
+def print_notes(notes):
+    """What a person should know of a data set, on stderr."""
+    for note in notes[:NOTES_SHOWN]:
+        print(note, file=sys.stderr)
+    if len(notes) > NOTES_SHOWN:
+        print(f'… and {len(notes) - NOTES_SHOWN} more such lines', file=sys.stderr)

@@ -124,7 +124,7 @@ def test_stop_names_the_record(tmp_path, kind, monkeypatch):
             dataset = data.open_dataset('imagenet', str(tmp_path), split)
         except UsageError as error:  # so small a set is read through when it is opened
             assert place in str(error) and words in str(error) and '\n' not in str(error)
-            monkeypatch.setattr(data.datasets, 'LABELS_CHECKED', 1)  # a large one is not
+            monkeypatch.setattr(data.slim_dataset, 'LABELS_CHECKED', 1)  # a large one is not
             dataset = data.open_dataset('imagenet', str(tmp_path), split)
         pipeline = (
             data.TrainPipeline(dataset, 4, 16, 'none')

@@ -83,10 +83,10 @@ def test_stop_and_skip_show_the_same_where_nothing_is_bad(folder):
 def test_resuming_within_an_epoch_reads_nothing_before(folder, monkeypatch):
     whole = train(folder, 9)
     read = []
-    real = data.datasets.TFRecordDataset.read
+    real = data.slim_dataset.TFRecordDataset.read
     dataset = data.open_dataset('imagenet', folder, 'train')
     monkeypatch.setattr(
-        data.datasets.TFRecordDataset,
+        data.slim_dataset.TFRecordDataset,
         'read',
         lambda self, record: read.append(record) or real(self, record),
     )

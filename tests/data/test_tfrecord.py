@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from data import tfrecord
+from mobilenet import text
 from tests.helpers.data_files import write_shards
 
 RECORDS = [b'', b'a', b'some bytes' * 1000, bytes(range(256))]
@@ -65,8 +66,8 @@ def test_index_is_cached_until_a_file_changes(tmp_path, monkeypatch):
     assert scanned == [path]
     write(path, RECORDS + [b'one more'])
     assert tfrecord.RecordFiles([path]).read(len(RECORDS)) == b'one more'
-    for name in os.listdir(tfrecord.cache_dir('index')):  # a torn cache file is no index
-        with open(os.path.join(tfrecord.cache_dir('index'), name), 'wb') as file:
+    for name in os.listdir(text.cache_dir('index')):  # a torn cache file is no index
+        with open(os.path.join(text.cache_dir('index'), name), 'wb') as file:
             file.write(b'PK')
     assert len(tfrecord.RecordFiles([path])) == len(RECORDS) + 1
 
@@ -117,7 +118,7 @@ def test_a_file_that_shrinks_or_goes_away_while_in_use(tmp_path):
 
 
 def test_shards_have_to_be_complete(tmp_path):
-    from data.datasets import shard_paths
+    from data.slim_dataset import shard_paths
     from mobilenet.errors import UsageError
 
     with pytest.raises(UsageError, match='no files train-00000-of'):

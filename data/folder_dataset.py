@@ -1,0 +1,89 @@
+"""A folder of images as a data set: one class a folder, as they lie there."""
+
+import os
+
+from data import digest, example_proto, folders
+from data.tfrecord import BadRecord
+from mobilenet import text
+from mobilenet.errors import UsageError
+
+HELD_OUT_EVERY = 5
+# No image of an allowed number of pixels needs more, in whatever format.
+MAX_FILE_BYTES = 512 << 20
+# Of more files, only a sample's sizes are in the fingerprint: it must not take minutes.
+SIZES_TAKEN = 20000
+
+
+class FolderDataset:
+    """Folders of images, one a class: DIR/train/CLASS/IMAGE and DIR/validation/CLASS/IMAGE, or
+    DIR/CLASS/IMAGE (data/layout.py has the names of splits).
+
+    Classes are numbered from 0 in order of name. Without a folder train, every fifth image (counted
+    through all classes in order of name) is held out for validation. Hidden and system files are
+    left alone; any other file has to be an image.
+    """
+
+    def __init__(self, dataset_dir, split, apply_exif=False):
+        listing = folders.list_splits(dataset_dir)
+        splits, self.apply_exif = listing.splits, apply_exif
+        if None in splits:
+            train, validation = folders.hold_out(splits[None], every=HELD_OUT_EVERY)
+            splits = {'train': train, 'validation': validation}
+        if split not in splits:
+            raise UsageError(
+                f'{dataset_dir} has a folder {os.path.basename(listing.places["train"])} but none '
+                'named validation: make one with the same class folders'
+            )
+        self.dataset_dir = dataset_dir
+        self.class_names = list(splits[split])
+        self.num_classes, self.errors, self.notes = len(self.class_names), [], listing.notes
+        self._files = [
+            (path, label) for label, paths in enumerate(splits[split].values()) for path in paths
+        ]
+        self.num_examples = len(self._files)
+        if not self.num_examples:
+            raise UsageError(
+                f'no {split} images in {dataset_dir}: put the images of each class into a folder '
+                'of its own, at least 5 images in all'
+            )
+        counts = {name: sum(map(len, classes.values())) for name, classes in splits.items()}
+        self.summary = (
+            f'{dataset_dir}: {self.num_classes} classes, {counts["train"]} images to train on, '
+            + _held_out(listing.places, counts)
+        )
+
+    def locate(self, record):
+        return self._files[record][0], None
+
+    def describe(self, record):
+        return self._files[record][0]
+
+    def read(self, record):
+        """The Record. Raises BadRecord where the file cannot be read or is empty."""
+        path, label = self._files[record]
+        try:
+            encoded = text.read_bytes(path, MAX_FILE_BYTES)
+        except text.Unreadable as error:
+            raise BadRecord(path, None, str(error))
+        if not encoded:
+            raise BadRecord(path, None, 'the file is empty')
+        return example_proto.Record(encoded, label, example_proto.NO_BOXES)
+
+    def will_read(self, record):
+        """Opening the file ahead would cost as much as it saves."""
+
+    def fingerprint(self):
+        """See data.datasets.fingerprint."""
+        step, rows = -(-self.num_examples // SIZES_TAKEN), []
+        for number, (path, label) in enumerate(self._files):
+            name = os.path.relpath(path, self.dataset_dir)
+            rows.append((name, label, digest.size_of(path) if number % step == 0 else ''))
+        return {'files': self.num_examples, 'digest': digest.of_rows(rows)}
+
+
+def _held_out(places, counts):
+    if None in places:
+        return f'every {HELD_OUT_EVERY}th image held out ({counts["validation"]})'
+    if 'validation' not in places:
+        return 'none held out (no folder validation)'
+    return f'{counts["validation"]} held out in {places["validation"]}'

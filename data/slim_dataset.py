@@ -1,0 +1,151 @@
+"""TFRecord files in TF-slim's layout as a data set: train-00000-of-01024, …, and labels.txt."""
+
+import os
+import re
+
+from data import digest, example_proto
+from data.tfrecord import BadRecord, RecordFiles
+from mobilenet import text
+from mobilenet.errors import UsageError
+
+IMAGENET_CLASSES = 1001  # 0 is the background
+# Labels of so many records are looked at when a data set is opened: all of a small one.
+LABELS_CHECKED = 500
+SHARD = re.compile(r'-([0-9]+)-of-([0-9]+)\Z')
+
+
+def read_labels_file(path):
+    """Slim's labels.txt, "0:background" a line, names by label; None without a file."""
+    if not os.path.lexists(path):
+        return None
+    names = {}
+    for number, line in text.read_lines(path):
+        digits, colon, class_name = line.partition(':')
+        label = text.whole_number(digits.strip())
+        if not colon or label is None or label in names:
+            found = text.printable(line[:80])
+            raise UsageError(
+                f'{path}, line {number}: expected "LABEL:NAME" with each label once, '
+                f'found {found!r}'
+            )
+        names[label] = class_name
+    if not names:
+        raise UsageError(f'{path} is empty: it needs a line "LABEL:NAME" for each class')
+    if len(names) < max(names):  # a missing 0 is the unnamed background
+        raise UsageError(f'{path} names {len(names)} classes but its largest label is {max(names)}')
+    return [names.get(label, 'background') for label in range(max(names) + 1)]
+
+
+def shard_paths(dataset_dir, split):
+    """The files SPLIT-00000-of-00128 of a folder in order, all of them there."""
+    try:
+        names = sorted(os.listdir(dataset_dir))
+    except OSError as error:
+        raise UsageError(f'cannot read the folder {dataset_dir}: {error.strerror}')
+    shards = {}
+    for name in names:
+        match = SHARD.search(name)
+        if match and name.startswith(split + '-'):
+            shards.setdefault(int(match.group(2)), {})[int(match.group(1))] = name
+    if not shards:
+        raise UsageError(_why_no_shards(dataset_dir, split, names))
+    if len(shards) > 1:
+        totals = ' and of '.join(f'{total:05d}' for total in sorted(shards))
+        raise UsageError(
+            f'{dataset_dir} holds {split} files of several data sets (of {totals}): keep one'
+        )
+    ((total, found),) = shards.items()
+    missing = [index for index in range(min(total, 10**6)) if index not in found]
+    if missing:
+        raise UsageError(
+            f'{len(missing)} of the {total} {split} files are missing in {dataset_dir}, the first '
+            f'is {split}-{missing[0]:05d}-of-{total:05d}'
+        )
+    return [os.path.join(dataset_dir, name) for name in sorted(found.values())]
+
+
+def _why_no_shards(dataset_dir, split, names):
+    wanted = f'{split}-00000-of-00128'
+    for name in names:
+        if re.match(rf'.*{split}[-_][0-9]+-of-[0-9]+\.(gz|gzip|zlib|zip|bz2|xz|zst)\Z', name):
+            return f'{dataset_dir}: {name} is compressed: unpack it to {os.path.splitext(name)[0]}'
+        if re.match(rf'(.*[-_])?{split}([-_.].*)?\.tfrecords?\Z', name):
+            return (
+                f'{dataset_dir}: {name} is not named as the files of a data set are: rename them '
+                f'(or link to them) as {wanted} and so on, counted from 00000'
+            )
+    return (
+        f'no files {wanted} and so on in {dataset_dir}: convert the data set, or give the folder '
+        'that holds them as --dataset_dir'
+    )
+
+
+class TFRecordDataset:
+    """TFRecords in slim's layout. `errors` lists what the index had to leave out (BadRecord)."""
+
+    notes = ()
+
+    def __init__(self, dataset_dir, split, on_bad_record='stop'):
+        self.class_names = read_labels_file(os.path.join(dataset_dir, 'labels.txt'))
+        self.num_classes = len(self.class_names) if self.class_names else IMAGENET_CLASSES
+        self.files = RecordFiles(shard_paths(dataset_dir, split))
+        self.errors = self.files.errors
+        if self.errors and on_bad_record == 'stop':
+            raise UsageError(
+                f'{self.errors[0]}; mend or convert that file again, or leave it out with '
+                '--on_bad_record=skip'
+            )
+        self.num_examples = len(self.files)
+        if not self.num_examples:
+            first = f': {self.errors[0]}' if self.errors else ''
+            raise UsageError(f'no record in the {split} files of {dataset_dir} can be read{first}')
+        self.summary = (
+            f'{dataset_dir}: {self.num_classes} classes, {self.num_examples} images in '
+            f'{len(self.files.paths)} {split} files' + _other_split(dataset_dir, split)
+        )
+        if on_bad_record == 'stop':
+            self._check_labels()
+
+    def locate(self, record):
+        return self.files.locate(record)
+
+    def describe(self, record):
+        return BadRecord(*self.files.locate(record), reason='').place
+
+    def read(self, record):
+        """The Record. Raises BadRecord: wrong checksum, no Example or image, label out of range."""
+        try:
+            return example_proto.parse(self.files.read(record), self.num_classes)
+        except ValueError as error:
+            raise BadRecord(*self.files.locate(record), reason=str(error))
+
+    def will_read(self, record):
+        self.files.will_read(record)
+
+    def fingerprint(self):
+        """See data.datasets.fingerprint."""
+        rows = [
+            (os.path.basename(path), digest.size_of(path), count)
+            for path, count in zip(self.files.paths, self.files.counts())
+        ]
+        return {'files': len(rows), 'digest': digest.of_rows(rows)}
+
+    def _check_labels(self):
+        """Labels that do not fit labels.txt show in a sample already, before any graph is built."""
+        step = max(1, self.num_examples // LABELS_CHECKED)
+        for record in range(0, self.num_examples, step):
+            try:
+                self.read(record)
+            except BadRecord as error:
+                raise UsageError(f'{error}; mend the data set, or give --on_bad_record=skip')
+
+
+def _other_split(dataset_dir, split):
+    """Where images to evaluate on come from, said beside those to train on."""
+    if split != 'train':
+        return ''
+    count = sum(
+        name.startswith('validation-') and bool(SHARD.search(name))
+        for name in os.listdir(dataset_dir)
+    )
+    return f', {count} validation files held out' if count else ', none held out (no validation-*)'
