@@ -1,4 +1,4 @@
-"""scikit-learn's digits as a data set: whole, once, by any number of processes, whatever is killed."""
+"""scikit-learn's digits as a data set: whole, once, by any number of processes, kills or not."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ FILES = ['labels.txt', 'train-00000-of-00002', 'train-00001-of-00002', 'validati
 
 
 def start(folder, code='', **environment):
-    """A process that makes sure of the digits in `folder` (None: the cache), after running `code`."""
+    """A process that makes sure of the digits in `folder` (None: the cache), after `code`."""
     folder = folder and str(folder)
     program = f'{code}\nfrom data import digits\nprint(digits.ensure({folder!r}))'
     return subprocess.Popen(

@@ -1,6 +1,7 @@
 """The pipelines: exact whatever the threads, ranks and start, and right in what they show."""
 
 import collections
+import functools
 import os
 
 import numpy as np
@@ -93,7 +94,7 @@ def test_resuming_within_an_epoch_reads_nothing_before(folder, monkeypatch):
     pipeline = data.TrainPipeline(dataset, 6, 24, 'inception_v2')
     for start in (1, 5):
         del read[:]
-        images, labels = run(lambda: pipeline.dataset(start), 3)
+        images, labels = run(functools.partial(pipeline.dataset, start), 3)
         assert (np.concatenate(images) == whole[0][start * 6 : (start + 3) * 6]).all()
         assert (np.concatenate(labels) == whole[1][start * 6 : (start + 3) * 6]).all()
         ahead = [pipeline.order(p)[1] for p in range(start * 6, start * 6 + len(read))]
@@ -245,7 +246,7 @@ def images_folder(tmp_path_factory):
         os.makedirs(str(root / class_name))
         for i in range(4 + c):
             image_format = ('JPEG', 'PNG', 'GIF', 'BMP')[i % 4]
-            path = str(root / class_name / ('%d.%s' % (i, image_format.lower())))
+            path = str(root / class_name / (f'{i}.{image_format.lower()}'))
             with open(path, 'wb') as file:
                 file.write(encode(noise(20, 30, 10 * c + i), image_format))
     return str(root)

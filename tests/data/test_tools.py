@@ -95,8 +95,8 @@ def test_check_names_each_fault_by_file_and_record(damaged):
         in stdout
     )
     assert (
-        f'{validation}, record 2: the same image as {shard[2]}, record 0, in train and validation, with the '
-        'labels 0 and 1\n'
+        f'{validation}, record 2: the same image as {shard[2]}, record 0, in train and validation, '
+        'with the labels 0 and 1\n'
     ) in stdout
     assert stdout.splitlines()[-1] == f'{folder}: 14 records, 6 findings, 3 duplicates'
 
@@ -287,7 +287,7 @@ def test_a_batch_of_training_is_that_of_its_seed_and_step(digits_dir):
 
 
 def test_show_batch_of_evaluation_shows_the_image_itself(digits_dir, tmp_path):
-    """The last, partial batch, without preprocessing: the pixels are those of scikit-learn's digit."""
+    """The last, partial batch, without preprocessing: the pixels are scikit-learn's own."""
     from sklearn.datasets import load_digits
 
     status, stdout, stderr = slim_records.script(
