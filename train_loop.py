@@ -13,7 +13,7 @@ import sys
 import time
 
 import data
-from hccl import launcher
+from hccl import heartbeat, launcher
 from mobilenet import command, configuration, devices, flags
 from mobilenet.errors import UsageError
 
@@ -80,9 +80,19 @@ def make_hooks(config):
     round.
     """
     from data import contact_sheet, peek
-    from mobilenet import digest, input_errors, metrics, nan_stop, same_run, saving, summary_images
+    from mobilenet import (
+        digest,
+        input_errors,
+        metrics,
+        nan_stop,
+        same_run,
+        saving,
+        step_timeout,
+        summary_images,
+    )
 
     hooks = [
+        step_timeout.StepTimeout(config.step_timeout, heartbeat.of_this_rank(os.environ)),
         same_run.SameRun(),
         metrics.Metrics(),
         input_errors.InputErrors(),
@@ -125,6 +135,8 @@ def main(argv):
             bind_cores=config.bind_cores,
             log_dir=config.train_dir,
             base_port=config.base_port,
+            max_restarts=config.max_restarts,
+            step_timeout=None if config.step_timeout == 'auto' else config.step_timeout,
         )
     return run_rank(config)
 

@@ -9,6 +9,9 @@ import re
 import signal
 import subprocess
 import sys
+import time
+
+from hccl import failure, heartbeat
 
 PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -31,7 +34,7 @@ class Guard:
         )
 
     def add(self, process):
-        self._tell('%d' % process.pid)
+        self._tell(str(process.pid))
 
     def close(self):
         self._tell('done')
@@ -52,13 +55,14 @@ class Guard:
 class RankProcess:
     """A running rank. `status` is None while it runs, then its exit status, or minus its signal."""
 
-    def __init__(self, rank, command, env, cores, output_path, error_path):
-        """output_path: file for stdout and stderr, or None to leave them (and stdin) as they are.
-
-        error_path: the file into which the rank writes its error before it fails, in a line.
-        """
-        self.rank, self.output_path, self.error_path = rank, output_path, error_path
-        self.status = None
+    def __init__(self, rank, command, env, cores, output_path):
+        """output_path: file at whose end stdout and stderr go, or None to leave them (and stdin)
+        as they are. env has MOBILENET_ERROR_FILE and MOBILENET_HEARTBEAT_FILE."""
+        self.rank, self.output_path = rank, output_path
+        self.status = self._ended_at = None
+        self._error_path = env['MOBILENET_ERROR_FILE']
+        self._beat_path = env['MOBILENET_HEARTBEAT_FILE']
+        self._told_at = float('inf')  # time when it was told to end
         launcher = os.getpid()
 
         def prepare():
@@ -70,7 +74,8 @@ class RankProcess:
 
         streams = {}
         if output_path is not None:
-            output = open(output_path, 'wb')
+            output = open(output_path, 'ab')
+            self._output_begins = output.tell()
             streams = {'stdin': subprocess.DEVNULL, 'stdout': output, 'stderr': subprocess.STDOUT}
         try:
             self._process = subprocess.Popen(
@@ -87,60 +92,85 @@ class RankProcess:
         if self.status is None:
             ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             if ended is not None:
-                self.signal(signal.SIGKILL)
-                self.status = self._process.wait()
+                self._kill_group()
+                self.status, self._ended_at = self._process.wait(), time.time()
         return self.status
 
     def signal(self, number):
-        """Sends a signal: SIGKILL to all the rank has started, others to the rank alone, which
-        then ends its own helpers in its own way."""
-        if self.status is not None:
-            return
-        try:
-            if number == signal.SIGKILL:
-                os.killpg(self.pid, number)
-            else:
+        """Sends a signal to the rank alone, which ends its own helpers in its own way."""
+        if self.status is None:
+            try:
                 os.kill(self.pid, number)
-        except ProcessLookupError:
-            pass
+            except ProcessLookupError:
+                pass
 
-    def error_time(self):
-        """When the rank wrote down its error (seconds since the epoch), None if it did not."""
+    def end(self, number):
+        """It is to end because another rank has failed: sends a signal, if any; SIGKILL to all that
+        it has started."""
+        self._told_at = min(self._told_at, time.time())
+        if number == signal.SIGKILL:
+            self._kill_group()
+        elif number is not None:
+            self.signal(number)
+
+    def _kill_group(self):
+        if self.status is None:
+            try:
+                os.killpg(self.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+    def beat(self):
+        """Its heartbeat.Beat while it runs, None before the first."""
+        return heartbeat.read(self._beat_path) if self.status is None else None
+
+    def is_stopped(self):
+        """Whether a signal (SIGSTOP) has stopped it."""
         try:
-            return os.stat(self.error_path).st_mtime if _read(self.error_path) else None
+            with open(f'/proc/{self.pid}/stat') as f:
+                return f.read().rsplit(')', 1)[1].split()[0] == 'T'
         except OSError:
-            return None
+            return False
 
-    def describe_end(self):
-        """How it ended, in words."""
-        if self.status >= 0:
-            return 'exit status %d' % self.status
-        try:
-            return f'signal {signal.Signals(-self.status).name}'
-        except ValueError:
-            return 'signal %d' % -self.status
+    def failure(self, server):
+        """Its Failure, once its status is not 0."""
+        error = failure.read_error(self._error_path)
+        beat = heartbeat.read(self._beat_path)
+        when = error.get('time', self._ended_at)
+        return failure.Failure(
+            rank=self.rank,
+            server=server,
+            status=self.status,
+            kind=error.get('kind', 'usage' if self.status == 2 else 'error'),
+            message=error.get('message') or self._last_words(),
+            time=when,
+            batch=error.get('batch', beat and beat.batch),
+            step=error.get('step', beat and beat.step),
+            own=when <= self._told_at,
+            output=self.output_path,
+        )
 
-    def error(self):
-        """Its error in one line: as it wrote it down, else the last line of its output that looks
-        like one; else, where a signal does not explain it, the last line. '' if there is none."""
-        lines = _read(self.error_path)
-        if lines:
-            return lines[0]
-        lines = _read(self.output_path) if self.output_path else []
+    def _last_words(self):
+        """The last line of its output that looks like an error; else, where a signal does not
+        explain its end, the last line. '' if there is none."""
+        lines = self._output_lines()
         for pattern in (_LOG_FATAL, _ERROR_LINE):
             matching = [line for line in lines if pattern.match(line)]
             if matching and self.status != -signal.SIGKILL:
                 return matching[-1]
+        if self.status == -signal.SIGKILL:
+            return 'killed from outside (by hand, or for want of memory: see dmesg)'
         return lines[-1] if lines and self.status >= 0 else ''
 
-
-def _read(path, tail=65536):
-    """The non-empty lines at the end of a text file, [] where it cannot be read."""
-    try:
-        with open(path, 'rb') as f:
-            f.seek(0, os.SEEK_END)
-            f.seek(max(0, f.tell() - tail))
-            text = f.read().decode('utf-8', 'replace')
-    except OSError:
-        return []
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    def _output_lines(self, tail=65536):
+        """The non-empty lines at the end of what this process has printed."""
+        if self.output_path is None:
+            return []
+        try:
+            with open(self.output_path, 'rb') as f:
+                f.seek(0, os.SEEK_END)
+                f.seek(max(self._output_begins, f.tell() - tail))
+                text = f.read().decode('utf-8', 'replace')
+        except OSError:
+            return []
+        return [line.strip() for line in text.splitlines() if line.strip()]

@@ -89,6 +89,10 @@ def _check_training(config):
     for name, needed in _NEEDS.items():
         if config.flags[name] is not None and config.flags[needed] is None:
             raise UsageError(f'--{name} does nothing without --{needed}')
+    if config.max_restarts and not config.rank_table:
+        raise UsageError(
+            '--max_restarts is for the ranks of --rank_table: give one, hccl_1p.json for one device'
+        )
     if config.step and config.rank_table:
         raise UsageError('--step is for one device: leave out --rank_table')
     if config.step_script not in (None, '-') and not os.path.isfile(config.step_script):

@@ -62,6 +62,11 @@ def loss_scale(text):
     return (number(0.0, open_low=True)(text), False)
 
 
+def seconds_or_auto(text):
+    """`auto`, or a number of seconds, at least 1."""
+    return text if text == 'auto' else number(1.0)(text)
+
+
 def steps(text):
     """'0,10-12' -> [[0, 0], [10, 12]]."""
     ranges = []

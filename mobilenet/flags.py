@@ -3,7 +3,16 @@ stays instant.
 """
 
 from mobilenet import devices, recipe_flags
-from mobilenet.flag_types import add_group, boolean, count, flag, names, number, steps
+from mobilenet.flag_types import (
+    add_group,
+    boolean,
+    count,
+    flag,
+    names,
+    number,
+    seconds_or_auto,
+    steps,
+)
 from mobilenet.nets import MODEL_NAMES
 
 
@@ -66,7 +75,7 @@ RANKS = [
     flag('server_id', 'which server of the table this is; default: by its addresses'),
     flag(
         'base_port',
-        'host, several servers: ports from here on, one a rank',
+        'several servers: ports from here on, one a rank (host), and the one below for launchers',
         29600,
         number(1024, 65000, int),
     ),
@@ -75,6 +84,13 @@ RANKS = [
         'auto: an equal share of the cores to each rank; or the cores of each',
         'auto',
         metavar='auto|none|0-11:12-23',
+    ),
+    flag(
+        'max_restarts',
+        'with --rank_table: how often all ranks start again from the last checkpoint after one '
+        'has failed',
+        0,
+        count(0),
     ),
 ]
 
@@ -93,6 +109,14 @@ RUN = [
         'a line in train.log at the first loop end after so many steps',
         100,
         count(),
+    ),
+    flag(
+        'step_timeout',
+        'end the run with status 1, and stacks in the logs, where a loop takes longer; auto: 20 '
+        'times the slowest so far, at least 300 s; the first loop has 1800 s',
+        'auto',
+        seconds_or_auto,
+        metavar='SECONDS|auto',
     ),
     flag(
         'nan_policy',

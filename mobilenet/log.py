@@ -10,8 +10,13 @@ from mobilenet.log_file import LogFile
 
 
 def open_log(train_dir, rank):
-    """The logger of a rank, which appends to train.log or train_rank_R.log."""
-    return log_to(os.path.join(train_dir, f'train_rank_{rank}.log' if rank else 'train.log'))
+    """The logger of a rank, which appends to its log."""
+    return log_to(path_of(train_dir, rank))
+
+
+def path_of(train_dir, rank):
+    """train.log, or train_rank_R.log."""
+    return os.path.join(train_dir, f'train_rank_{rank}.log' if rank else 'train.log')
 
 
 def log_to(path, name='mobilenet'):

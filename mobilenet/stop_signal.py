@@ -26,6 +26,7 @@ class StopSignal:
     def __init__(self):
         self.wished = self.agreed = False
         self.wished_at = None
+        self._speaks = not os.environ.get('MOBILENET_HEARTBEAT_FILE')  # else the launcher does
         self.hook = None  # called with a signal's number; true: it is dealt with
         self._pipe, written = os.pipe()
         os.set_blocking(self._pipe, False)
@@ -58,16 +59,18 @@ class StopSignal:
         if self.hook and self.hook(number):
             return
         if self.wished:
-            _say('ended at once, at the second signal')
+            self._say('ended at once, at the second signal')
             os._exit(128 + number)
         self.wished, self.wished_at = True, time.monotonic()
-        _say(f'{signal.Signals(number).name}: stopping after this loop; a second one ends at once')
+        name = signal.Signals(number).name
+        self._say(f'{name}: stopping after this loop; a second one ends at once')
 
-
-def _say(text):
-    """A line on the terminal, beginning a new one where a bar is drawn."""
-    try:
-        sys.stderr.write(('\n' if sys.stderr.isatty() else '') + text + '\n')
-        sys.stderr.flush()
-    except (OSError, ValueError, RuntimeError):
-        pass  # a stream that is gone, or that the interrupted code was writing to
+    def _say(self, text):
+        """A line on the terminal, beginning a new one where a bar is drawn."""
+        if not self._speaks:
+            return
+        try:
+            sys.stderr.write(('\n' if sys.stderr.isatty() else '') + text + '\n')
+            sys.stderr.flush()
+        except (OSError, ValueError, RuntimeError):
+            pass  # a stream that is gone, or that the interrupted code was writing to

@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
-"""Kills ranks of running trainings with kill -9 and looks at what is left: nothing but a run that goes on.
+"""Kills ranks of running trainings with kill -9; nothing may be left but a run that goes on.
 
     python scripts/kill_ranks.py                             20 kills over 2 ranks, on the digits
     python scripts/kill_ranks.py --times 500 --ranks 8 --seed 7
 
-Each time a training of --ranks ranks starts, or goes on, and a rank drawn by lot is killed at a moment drawn by lot:
-from the first instant of its process, which may be before TensorFlow is loaded, to some seconds into its steps. Then
+Each time a training of --ranks ranks starts, or goes on, and a rank drawn by lot is killed at a
+moment drawn by lot: from the first instant of its process, which may be before TensorFlow is
+loaded, to some seconds into its steps. Then
  - the launcher must end with exit status 1 and a last line that names the rank,
  - no process of the training may be left, both within 10 seconds,
- - the next start must go on from the newest checkpoint; after the last kill, a start that nobody disturbs must finish.
-Prints a line a kill and a summary. Exit status 0: all of it held; 1: it did not, and the run's folder is kept.
+ - the next start must go on from the newest checkpoint; after the last kill, a start that nobody
+   disturbs must finish.
+Prints a line a kill and a summary. Exit status 0: all of it held; 1: it did not, and the run's
+folder is kept.
 """
 
 import argparse
@@ -49,7 +52,7 @@ FLAGS = [
 def environment_of(pid):
     """{name: value} of a process; {} of one that has ended."""
     try:
-        with open('/proc/%d/environ' % pid, 'rb') as f:
+        with open(f'/proc/{pid}/environ', 'rb') as f:
             return dict(
                 entry.split('=', 1)
                 for entry in f.read().decode('utf-8', 'replace').split('\0')
@@ -67,7 +70,7 @@ def marked(mark):
 
 def parent_of(pid):
     try:
-        with open('/proc/%d/stat' % pid) as f:
+        with open(f'/proc/{pid}/stat') as f:
             return int(f.read().rsplit(')', 1)[1].split()[1])
     except OSError:
         return None
@@ -77,7 +80,7 @@ class Training:
     """A training over ranks, started in `folder`, where one may have been killed before."""
 
     def __init__(self, folder, ranks, max_train_steps=10**9):
-        self.mark = '%d-%d' % (os.getpid(), time.time() * 1e6)
+        self.mark = f'{os.getpid()}-{time.time():.6f}'
         self._stderr = os.path.join(folder, 'stderr')
         self.newest = newest_checkpoint(folder)
         self._metrics = os.path.join(folder, 'metrics.jsonl')
@@ -89,7 +92,7 @@ class Training:
                     sys.executable,
                     os.path.join(ROOT, 'train_loop.py'),
                     '--rank_table',
-                    'hccl_%dp.json' % ranks,
+                    f'hccl_{ranks}p.json',
                     '--train_dir',
                     folder,
                     '--max_train_steps',
@@ -133,14 +136,15 @@ class Training:
         return (self.stderr().strip().splitlines() or [''])[-1]
 
     def resumed_from(self):
-        """Step of the checkpoint it says it goes on from; 0: new weights; None: it did not come that far."""
+        """Step of the checkpoint it says it goes on from; 0: new weights; None: it did not come
+        that far."""
         said = re.search(
             r'steps, batch .*, from (new weights|.*model\.ckpt-(\d+))$', self.stderr(), re.M
         )
         return int(said.group(2) or 0) if said else None
 
     def wait_until_nothing_is_left(self, seconds):
-        """Seconds it took for the launcher and all it started to be gone; None: `seconds` was not enough."""
+        """Seconds it took for the launcher and all it started to be gone; None: more than these."""
         start = time.time()
         while time.time() - start < seconds:
             if self.process.poll() is not None and not marked(self.mark):
@@ -169,13 +173,14 @@ def wrong_resume(training):
     step = training.resumed_from()
     if step is None or step == training.newest:
         return []
-    return ['went on from step %d, the newest checkpoint was of step %d' % (step, training.newest)]
+    return [f'went on from step {step}, the newest checkpoint was of step {training.newest}']
 
 
 def kill_once(folder, ranks, rank, delay):
     """Kills `rank` after `delay` seconds of its life; delay None: right after the first step.
 
-    Returns (seconds of its life, whether it was training, seconds to the end or None, [what is wrong], Training).
+    Returns (seconds of its life, whether it was training, seconds to the end or None, [what is
+    wrong], Training).
     """
     training = Training(folder, ranks)
     try:
@@ -195,13 +200,13 @@ def kill_once(folder, ranks, rank, delay):
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
-            wrong.append('rank %d was gone before the kill' % rank)
+            wrong.append(f'rank {rank} was gone before the kill')
         ended = training.wait_until_nothing_is_left(LIMIT)
         if ended is None:
             wrong.append(f'left after {LIMIT:g} s: processes {sorted(marked(training.mark))}')
         if training.process.poll() != 1:
             wrong.append(f'exit status {training.process.poll()}')
-        if not re.search(r'\brank %d failed with signal SIGKILL' % rank, training.last_line()):
+        if not re.search(rf'\brank {rank} failed with signal SIGKILL', training.last_line()):
             wrong.append('the last line is: ' + training.last_line())
         return lived, was_training, ended, wrong + wrong_resume(training), training
     finally:
@@ -209,7 +214,7 @@ def kill_once(folder, ranks, rank, delay):
 
 
 def finish(folder, ranks):
-    """Lets the run go on to its end, 10 steps after its newest checkpoint; gives what is wrong about it."""
+    """Lets the run go on to its end, 10 steps after its newest checkpoint; gives what is wrong."""
     last = newest_checkpoint(folder) + 10
     training = Training(folder, ranks, last)
     try:
@@ -217,8 +222,7 @@ def finish(folder, ranks):
         wrong = wrong_resume(training)
         if status or newest_checkpoint(folder) != last or training.resumed_from() is None:
             wrong.append(
-                'the last start, to step %d: exit status %s, %s'
-                % (last, status, training.last_line())
+                f'the last start, to step {last}: exit status {status}, {training.last_line()}'
             )
         return wrong
     finally:
@@ -239,20 +243,14 @@ def run(args, folder):
         longest = max(longest, ended or LIMIT)
         failures += bool(wrong)
         resumed = training.resumed_from()
+        doing = 'training' if was_training else 'starting'
+        gone = 'time' if ended is None else f'{ended:.1f} s'
+        began = f'checkpoint of step {training.newest}'
+        if resumed is not None:
+            began = f'began at step {resumed}'
         print(
-            'kill %d of %d: rank %d after %.2f s, %s; gone in %s; %s%s'
-            % (
-                number,
-                args.times,
-                rank,
-                lived,
-                'training' if was_training else 'starting',
-                'time' if ended is None else f'{ended:.1f} s',
-                'began at step %d' % resumed
-                if resumed is not None
-                else 'checkpoint of step %d' % training.newest,
-                '; WRONG: ' + '; '.join(wrong) if wrong else '',
-            ),
+            f'kill {number} of {args.times}: rank {rank} after {lived:.2f} s, {doing}; gone in '
+            f'{gone}; {began}' + ('; WRONG: ' + '; '.join(wrong) if wrong else ''),
             flush=True,
         )
     wrong = finish(folder, args.ranks)
@@ -260,17 +258,9 @@ def run(args, folder):
     for text in wrong:
         print('WRONG: ' + text)
     print(
-        '%d kills over %d ranks: %d failures; %d while starting, %d while training; all gone after %.1f s at most; '
-        'finished at step %d'
-        % (
-            args.times,
-            args.ranks,
-            failures,
-            args.times - in_training,
-            in_training,
-            longest,
-            newest_checkpoint(folder),
-        ),
+        f'{args.times} kills over {args.ranks} ranks: {failures} failures; '
+        f'{args.times - in_training} while starting, {in_training} while training; all gone after '
+        f'{longest:.1f} s at most; finished at step {newest_checkpoint(folder)}',
         flush=True,
     )
     return failures
@@ -285,7 +275,7 @@ def main():
     parser.add_argument('--seed', type=int, default=0, help='of the ranks and moments, default 0')
     args = parser.parse_args()
     if args.times < 1:
-        parser.error('--times %d: at least 1' % args.times)
+        parser.error(f'--times {args.times}: at least 1')
     signal.signal(
         signal.SIGTERM, lambda number, frame: sys.exit(1)
     )  # so that the training is ended, too

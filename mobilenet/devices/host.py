@@ -6,7 +6,8 @@ import contextlib
 
 import tensorflow as tf
 
-from mobilenet import cores
+from mobilenet import cores, text
+from mobilenet.errors import Failure
 
 
 class HostDevice:
@@ -35,7 +36,13 @@ class HostDevice:
         config.experimental.collective_group_leader = '/job:worker/replica:0/task:0'
         config.device_filters.append(f'/job:worker/task:{self._rank}')
         cluster = tf.train.ClusterSpec({'worker': self._addresses})
-        self._server = tf.train.Server(cluster, 'worker', self._rank, config=config)
+        try:
+            self._server = tf.train.Server(cluster, 'worker', self._rank, config=config)
+        except tf.errors.UnknownError as error:  # gRPC does not say more
+            raise Failure(
+                f'rank {self._rank} cannot listen on {self._addresses[self._rank]}: is that port '
+                f'taken? ({text.one_line(str(error))})'
+            )
         with tf.Session(self._server.target, config=config) as sess:
             yield sess
 

@@ -22,7 +22,7 @@ sys.path.insert(0, ROOT)
 
 import numpy as np
 
-from hccl import launcher
+from hccl import launcher, ports
 
 
 def parse():
@@ -106,7 +106,7 @@ class Side:
 
     def __init__(self, name, cores):
         self.name, self.seconds = name, []
-        addresses = [f'127.0.0.1:{port}' for port in launcher.free_ports(len(cores))]
+        addresses = [f'127.0.0.1:{port}' for port in ports.free_ports(len(cores))]
         self._ranks = [self._start(rank, mine, addresses) for rank, mine in enumerate(cores)]
 
     @staticmethod

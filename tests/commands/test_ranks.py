@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from hccl import launcher
+from hccl import ports
 from tests.helpers import runs
 
 PRECISION = '--precision_mode=must_keep_origin_dtype'  # the NPU's own default is float16
@@ -160,7 +160,7 @@ def of_case(result, case):
 def cases(request, tmp_path_factory):
     """(results of a run alone, [those of each of two ranks]): {'CASE VARIABLE': array}; see rank_cases.py."""
     folder = tmp_path_factory.mktemp('cases')
-    pair = [f'127.0.0.1:{port}' for port in launcher.free_ports(2)]
+    pair = [f'127.0.0.1:{port}' for port in ports.free_ports(2)]
     started = [start_cases(folder, request.param, 0, ['127.0.0.1:1'])]
     started += [start_cases(folder, request.param, rank, pair) for rank in range(2)]
     logs = [process.communicate(timeout=200)[0] for process in started]
@@ -220,7 +220,7 @@ def check_skipped(both):
 
 def test_rank_id_without_the_launcher_is_that_rank(tmp_path):
     """As under a cluster's own launcher: each rank is started with its environment, with or without --rank_table."""
-    addresses = ','.join(f'127.0.0.1:{port}' for port in launcher.free_ports(2))
+    addresses = ','.join(f'127.0.0.1:{port}' for port in ports.free_ports(2))
     processes = [
         subprocess.Popen(
             runs.command(

@@ -145,3 +145,17 @@ def test_the_folder_of_a_checkpoint(tmp_path):
     assert configuration.folder_of(str(tmp_path)) == str(tmp_path)
     assert configuration.folder_of(str(tmp_path / 'model.ckpt-3')) == str(tmp_path)
     assert configuration.folder_of('model.ckpt-3') == '.'
+
+
+def test_a_timeout_is_a_number_of_seconds_or_auto():
+    assert config().step_timeout == 'auto' and config('--step_timeout=7.5').step_timeout == 7.5
+    for text in ('0', 'never', '0.5', 'inf'):
+        with pytest.raises(SystemExit) as ended:
+            config(f'--step_timeout={text}')
+        assert ended.value.code == 2
+
+
+def test_restarts_are_for_ranks():
+    assert config('--max_restarts=2', '--rank_table=hccl_2p.json').max_restarts == 2
+    with pytest.raises(UsageError, match='--rank_table'):
+        config('--max_restarts=2')

@@ -1,0 +1,26 @@
+"""The signals that ask a launcher to stop."""
+
+import signal
+
+
+class Stop:
+    """SIGINT, SIGTERM and SIGHUP while the ranks run: `asked` lists those that came.
+
+    Signals that were ignored (nohup, a shell's background job) stay so.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def __init__(self):
+        self.asked = []
+
+    def __enter__(self):
+        self._old = {number: signal.getsignal(number) for number in self.SIGNALS}
+        for number, handler in self._old.items():
+            if handler != signal.SIG_IGN:
+                signal.signal(number, lambda number, frame: self.asked.append(number))
+        return self
+
+    def __exit__(self, *unused):
+        for number, handler in self._old.items():
+            signal.signal(number, handler)

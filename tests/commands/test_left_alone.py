@@ -1,0 +1,148 @@
+"""Whole runs that are left alone: a terminal that goes away, a rank that is stopped."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+from hccl import rank_table
+from tests.helpers import launches, runs
+
+LONG = ['--max_train_steps=1000000', '--iterations_per_loop=1', '--learning_rate_decay_type=fixed']
+
+
+def start(folder, *arguments, **streams):
+    return subprocess.Popen(
+        runs.command('train_loop.py', *runs.SMALL, f'--train_dir={folder}', *LONG, *arguments),
+        env=runs.environment(**runs.PLAIN_KERNELS),
+        **streams,
+    )
+
+
+def wait_until(process, holds, seconds=240):
+    end = time.time() + seconds
+    while not holds():
+        assert process.poll() is None and time.time() < end
+        time.sleep(0.05)
+
+
+def lines(path):
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def test_a_run_outlives_its_terminal_and_a_hangup_saves(tmp_path):
+    """As `train_loop.py 2>&1 | head -1`; later the window is closed."""
+    read, write = os.pipe()
+    process = start(tmp_path, '--log_every_steps=1', stdout=write, stderr=write)
+    os.close(write)
+    assert os.read(read, 10)
+    os.close(read)
+    wait_until(process, lambda: len(lines(tmp_path / 'metrics.jsonl')) > 5)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(timeout=60) == 0
+    step = runs.metrics(tmp_path)[-1]['step']
+    assert step > 5 and (tmp_path / f'model.ckpt-{step}.index').exists()
+    assert f'stopped after {step} of' in (tmp_path / 'train.log').read_text()
+
+
+def ranks_of(launcher):
+    """{rank: process id} of a launcher's children."""
+    found = {}
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        try:
+            with open(f'/proc/{pid}/stat') as f, open(f'/proc/{pid}/environ') as g:
+                parent = int(f.read().rsplit(')', 1)[1].split()[1])
+                env = dict(entry.partition('=')[::2] for entry in g.read().split('\0'))
+        except OSError:
+            continue
+        if parent == launcher.pid and env.get('RANK_ID'):
+            found[int(env['RANK_ID'])] = int(pid)
+    return found
+
+
+def has_step_since(metrics, moment):
+    try:
+        return json.loads(lines(metrics)[-1])['time'] > moment
+    except (IndexError, ValueError):
+        return False
+
+
+def test_after_a_rank_was_stopped_all_start_again_from_the_last_checkpoint(tmp_path):
+    """Named within --step_timeout + 10 seconds, with the stacks of both in their logs."""
+    with open(str(tmp_path / 'stderr'), 'wb') as stderr:
+        process = start(
+            tmp_path,
+            '--rank_table=hccl_2p.json',
+            '--step_timeout=6',
+            '--max_restarts=1',
+            '--save_every_steps=4',
+            stderr=stderr,
+        )
+    try:
+        metrics, failures = tmp_path / 'metrics.jsonl', tmp_path / 'failures.jsonl'
+        wait_until(process, lambda: len(lines(metrics)) > 8)
+        first = ranks_of(process)
+        os.kill(first[1], signal.SIGSTOP)
+        stopped = time.time()
+        wait_until(process, lambda: lines(failures), seconds=6 + 10)
+        (failure,) = map(json.loads, lines(failures))
+        assert failure['rank'] == 1 and failure['status'] == 1 and failure['step'] >= 8
+        assert stopped + 3 < failure['time'] < stopped + 16
+        assert 'rank 1 stopped by a signal' in failure['error']
+
+        wait_until(process, lambda: has_step_since(metrics, failure['time'] + 1))
+        assert not set(first.values()) & set(ranks_of(process).values())
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+    finally:
+        process.kill()
+        process.wait()
+    for name in ('train.log', 'train_rank_1.log'):
+        assert 'most recent call first' in (tmp_path / name).read_text()
+    assert '(restart 1 of 1)' in (tmp_path / 'stderr').read_text()
+    log = (tmp_path / 'train.log').read_text()
+    assert 'model.ckpt-' in log.split('(most recent call first)')[-1]
+
+
+def test_two_servers_start_again_with_a_launcher_that_was_killed(tmp_path):
+    """Two launchers on two addresses of this machine, one folder, as on a shared file system."""
+    table = rank_table.merge(
+        [rank_table.make(f'127.0.0.{s}', [(0, f'192.168.0.{s}')]) for s in (1, 2)]
+    )
+    rank_table.dump(table, str(tmp_path / 'cluster.json'))
+    port = launches.free_base_port()
+
+    def start_server(number):
+        with open(str(tmp_path / f'stderr_{number}'), 'ab') as stderr:
+            return start(
+                tmp_path,
+                f'--rank_table={tmp_path}/cluster.json',
+                f'--server_id=127.0.0.{number}',
+                f'--base_port={port}',
+                '--max_restarts=1',
+                '--save_every_steps=4',
+                stderr=stderr,
+            )
+
+    one, two = start_server(1), start_server(2)
+    try:
+        wait_until(one, lambda: len(lines(tmp_path / 'metrics.jsonl')) > 5)
+        two.kill()
+        two.wait()
+        again = start_server(2)
+        try:
+            wait_until(one, lambda: lines(tmp_path / 'failures.jsonl'), seconds=20)
+            failure = json.loads(lines(tmp_path / 'failures.jsonl')[0])
+            assert failure['error'].startswith('its launcher is gone')
+            moment = failure['time'] + 1
+            wait_until(one, lambda: has_step_since(tmp_path / 'metrics.jsonl', moment))
+            one.send_signal(signal.SIGTERM)
+            assert (one.wait(timeout=60), again.wait(timeout=60)) == (0, 0)
+        finally:
+            again.kill()
+            again.wait()
+    finally:
+        one.kill()
+        one.wait()
+    assert 'server 127.0.0.2 failed: its launcher is gone' in (tmp_path / 'stderr_1').read_text()

@@ -1,0 +1,137 @@
+"""Ranks that hang or are stopped, with real processes: named, looked at, and ended."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+# Ranks that loop together until one is stopped: each waits for the other's note of the batch.
+LOOPING = """
+LIMIT = 2.0
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+beat('meet', 0)
+note('ready', os.getpid())
+def wait_for_others(batch):
+    while not all(os.path.exists(f'at_{batch}_{r}') for r in range(2)):
+        time.sleep(0.01)
+for batch in range(10**6):
+    beat('loop', batch, limit=LIMIT, patience=LIMIT, grace=LIMIT)
+    note(f'at_{batch}')
+    wait_for_others(batch)
+    beat('between', batch + 1, patience=LIMIT, grace=LIMIT)
+"""
+
+
+def failures(launch):
+    return [json.loads(line) for line in launch.read('logs/failures.jsonl').splitlines()]
+
+
+def wait_for_batch(launch, batch):
+    end = time.time() + 20
+    while not os.path.exists(os.path.join(launch.folder, f'at_{batch}_0')):
+        assert time.time() < end and launch.process.poll() is None, launch.stderr()
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize('stopped', [0, 1])
+def test_a_stopped_rank_is_named_and_ends_the_run(start, stopped):
+    """Within its time and 10 seconds; where the ranks are stands in their logs."""
+    launch = start(LOOPING)
+    pids = launch.wait_ready(2)
+    wait_for_batch(launch, 3)
+    os.kill(pids[stopped], signal.SIGSTOP)
+    status, line, took = launch.finish()
+    assert status == 1 and took < 2 + 10 and launch.left() == []
+    assert line.startswith(f'rank {stopped} failed with a timeout: ')
+    assert f': rank {stopped} stopped by a signal; ' in line and 'batch' in line
+    for rank in range(2):
+        assert 'File "rank.py"' in launch.read(f'stacks_{rank}')
+    assert 'wait_for_others' in launch.read(f'stacks_{1 - stopped}')
+    (failure,) = failures(launch)
+    assert sorted(failure) == ['error', 'rank', 'status', 'step', 'time']
+    assert (failure['rank'], failure['status']) == (stopped, 1)
+    assert failure['step'] >= 30 and failure['error'] in line
+
+
+def test_a_loop_without_end_is_ended_though_all_ranks_live(start):
+    launch = start("""
+beat('loop', 7, limit=1.0)
+note('ready', os.getpid())
+time.sleep(300)
+""")
+    launch.wait_ready(2)
+    status, line, took = launch.finish()
+    assert status == 1 and took < 10 and launch.left() == []
+    assert line.startswith('the run failed with a timeout: the loop from batch 7 has not ended')
+    assert 'all ranks are in it' in line
+    assert failures(launch)[0]['rank'] is None and failures(launch)[0]['step'] == 70
+
+
+def test_ranks_wait_longer_while_another_saves(start):
+    """Rank 0 is outside the loop for longer than a loop may take, and lives."""
+    launch = start("""
+note('ready', os.getpid())
+if RANK == 0:
+    beat('between', 5, limit=60.0, patience=60.0)
+    time.sleep(2.5)
+else:
+    beat('loop', 5, limit=0.5)
+    while not os.path.exists('saved_0'):
+        time.sleep(0.02)
+note('saved')
+""")
+    launch.wait_ready(2)
+    assert launch.finish()[:2] == (0, '')
+
+
+def test_one_signal_ends_a_hung_run_after_a_grace_that_is_told(start):
+    launch = start(LOOPING.replace('LIMIT = 2.0', 'LIMIT = 1e9').replace('grace=LIMIT', 'grace=1'))
+    pids = launch.wait_ready(2)
+    wait_for_batch(launch, 1)
+    os.kill(pids[1], signal.SIGSTOP)
+    time.sleep(0.5)
+    launch.process.send_signal(signal.SIGTERM)
+    status, line, took = launch.finish()
+    assert status == 1 and 1 <= took < 10 and launch.left() == []
+    assert 'SIGTERM: stopping after this loop; ended if that takes 1 s' in launch.stderr()
+    assert 'asked to stop' in line
+
+
+def test_whom_the_ranks_wait_for_at_the_start_is_said(start):
+    launch = start(
+        """
+if RANK == 0:
+    beat('meet', 0)
+else:
+    time.sleep(1.0)
+    beat('meet', 0)
+note('ready', os.getpid())
+while not os.path.exists('ready_1'):
+    time.sleep(0.02)
+time.sleep(1.3)
+""",
+        constants={'attempt.TELL_INTERVAL': 0.4, 'liveness.LONG': 0.5},
+    )
+    assert launch.finish()[0] == 0
+    lines = launch.stderr().splitlines()
+    assert lines[0] in [f'rank 0 waiting for {n} s for rank 1' for n in (0, 1)]
+    assert lines[-1] == 'all ranks have been waiting for each other for 1 s'
+
+
+def test_ranks_that_never_meet_are_ended(start):
+    launch = start(
+        """
+note('ready', os.getpid())
+if RANK == 0:
+    beat('meet', 0)
+time.sleep(300)
+""",
+        start_limit=1.0,
+    )
+    launch.wait_ready(2)
+    status, line, _ = launch.finish()
+    assert status == 1 and launch.left() == []
+    assert line.startswith('rank 1 failed with a timeout: rank 1 not ready after 1 s')

@@ -1,0 +1,169 @@
+"""Starting again after a failure, what is kept of it, and what is cleaned up."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.helpers import ROOT
+from tests.helpers.launches import DEAF
+
+# Fails in its first starts, then ends well.
+FAILING = """
+starts = 'starts_%d' % RANK
+with open(starts, 'a') as f:
+    f.write('.')
+number = os.path.getsize(starts)
+print('start', number, flush=True)
+beat('loop', number)
+if RANK == 1 and number <= FAILURES:
+    fail(f'no {number}', step=100 + number, KIND)
+time.sleep(0.3)
+while os.path.getsize('starts_1') <= FAILURES:
+    time.sleep(0.02)
+"""
+
+
+def failing(times, kind="kind='error'"):
+    return FAILING.replace('FAILURES', str(times)).replace('KIND', kind)
+
+
+def failures(launch):
+    return [json.loads(line) for line in launch.read('logs/failures.jsonl').splitlines()]
+
+
+def test_all_ranks_start_again_and_every_failure_is_kept(start):
+    launch = start(failing(2), max_restarts=3)
+    assert launch.finish()[0] == 0
+    assert launch.read('starts_0') == launch.read('starts_1') == '...'
+    lines = launch.stderr().splitlines()
+    assert [line.split('; ')[-1] for line in lines] == [
+        f'all ranks start again from the last checkpoint (restart {n} of 3)' for n in (1, 2)
+    ]
+    assert lines[0].startswith('rank 1 failed with exit status 1: no 1; ')
+    kept = failures(launch)
+    assert [(f['rank'], f['status'], f['error'], f['step']) for f in kept] == [
+        (1, 1, 'no 1', 101),
+        (1, 1, 'no 2', 102),
+    ]
+    assert kept[0]['time'] <= kept[1]['time'] <= time.time()
+    assert launch.read('logs/rank_1.out') == 'start 1\nstart 2\nstart 3\n'
+
+
+def test_no_more_starts_than_allowed(start):
+    launch = start(failing(9), max_restarts=1)
+    status, line, _ = launch.finish()
+    assert (status, launch.read('starts_0')) == (1, '..')
+    assert line.startswith('rank 1 failed with exit status 1: no 2') and len(failures(launch)) == 2
+
+
+@pytest.mark.parametrize(
+    'kind, status', [("kind='nan'", 1), ("kind='usage', status=2", 2), ("kind='lock'", 1)]
+)
+def test_what_would_come_again_is_not_tried_again(start, kind, status):
+    launch = start(failing(1, kind), max_restarts=3)
+    assert launch.finish()[0] == status
+    assert launch.read('starts_0') == '.' and len(failures(launch)) == 1
+
+
+def test_a_killed_rank_starts_again(start):
+    launch = start(
+        """
+if os.path.exists('killed'):
+    sys.exit(0)
+"""
+        + DEAF,
+        max_restarts=1,
+    )
+    pids = launch.wait_ready(2)
+    open(os.path.join(launch.folder, 'killed'), 'w').close()
+    os.kill(pids[1], signal.SIGKILL)
+    assert launch.finish()[0] == 0 and launch.left() == []
+    assert (failures(launch)[0]['rank'], failures(launch)[0]['status']) == (1, -signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    'script, cause',
+    [
+        # the one with the NaN looks at it for longer than the one that follows
+        ("if RANK: time.sleep(0.5)\nfail(f'{RANK}', kind='nan' if RANK else 'peer')", 1),
+        # one is killed; the other one's collective has written down its error first
+        (
+            """
+if RANK == 1:
+    time.sleep(0.3)
+    os.kill(os.getpid(), signal.SIGKILL)
+while not os.path.exists('x'): time.sleep(0.02)
+""",
+            1,
+        ),
+        # both say what they had; the earlier one counts, though the other one ended before
+        ('now = time.time(); time.sleep(0.3 * RANK); fail(str(RANK), time=now - RANK)', 1),
+        ('time.sleep(0.3 * RANK); fail(str(RANK))', 0),
+    ],
+    ids=['nan', 'killed', 'earlier', 'first'],
+)
+def test_the_cause_is_named(start, script, cause):
+    launch = start('signal.signal(signal.SIGTERM, signal.SIG_IGN)\n' + script)
+    status, line, _ = launch.finish()
+    assert status == 1 and line.startswith(f'rank {cause} failed')
+
+
+def test_a_later_run_adds_to_the_output_of_ranks_and_does_not_read_the_old_one(start):
+    first = start("print('ValueError: old', flush=True)\nsys.exit(RANK)")
+    assert 'ValueError: old' in first.finish()[1]
+    second = start('sys.exit(RANK)')
+    status, line, _ = second.finish()
+    assert status == 1 and 'old' not in line
+    assert second.read('logs/rank_1.out') == 'ValueError: old\n'
+
+
+def scratch_folders(folder):
+    return sorted(name for name in os.listdir(str(folder)) if 'mobilenet_launch_' in name)
+
+
+def test_the_folder_of_a_killed_launcher_is_removed_by_the_next(start, tmp_path):
+    temporary = tmp_path / 'temporary'
+    temporary.mkdir()
+    env = {'TMPDIR': str(temporary)}
+    killed, living = start(DEAF, folder='killed', env=env), start(DEAF, folder='living', env=env)
+    for launch in (killed, living):
+        launch.wait_ready(2)
+    killed.process.kill()
+    killed.process.wait()
+    before = scratch_folders(temporary)
+    assert len(before) == 2
+    assert start('', folder='next', env=env).finish()[0] == 0
+    after = scratch_folders(temporary)
+    assert len(after) == 1 and after[0] in before
+    for number in (signal.SIGTERM, signal.SIGINT):
+        living.process.send_signal(number)
+        time.sleep(0.3)
+    living.finish()
+    assert scratch_folders(temporary) == []
+
+
+def test_a_launcher_whose_terminal_is_gone_goes_on(tmp_path):
+    """Its lines go to a pipe that nobody reads."""
+    (tmp_path / 'rank.py').write_text('import os; open("done_" + os.environ["RANK_ID"], "w")')
+    read, write = os.pipe()
+    os.close(read)
+    script = (
+        'import sys; from mobilenet import terminal; from hccl import launcher, attempt; '
+        'terminal.protect(); attempt.say("a line"); '
+        'sys.exit(launcher.launch("hccl_2p.json", ["rank.py"], log_dir="."))'
+    )
+    status = subprocess.call(
+        [sys.executable, '-c', script],
+        cwd=str(tmp_path),
+        env=dict(os.environ, PYTHONPATH=ROOT),
+        stdout=write,
+        stderr=write,
+        timeout=30,
+    )
+    os.close(write)
+    assert status == 0 and (tmp_path / 'done_0').exists() and (tmp_path / 'done_1').exists()
