@@ -91,7 +91,7 @@ class Attempt:
         """For what is wrong though all ranks here run: elsewhere, or in silence."""
         elsewhere = self._link.failure()
         if elsewhere is not None:
-            if elsewhere.kind == 'timeout':
+            if elsewhere.kind in ('timeout', 'server'):
                 self._ask_for_stacks(running, beats)
             self._end(running)
             return
@@ -108,8 +108,8 @@ class Attempt:
 
     def _start_overdue(self, beats, now):
         missing = [r.rank for r in self._ranks if r.status is None and r.rank not in beats]
-        if len(missing) == len(self._ranks) or now - self._begun <= self._start_limit:
-            return None  # a command that gives no beats at all is not judged by them
+        if not missing or now - self._begun <= self._start_limit:
+            return None
         return missing, f'{liveness.names(missing)} not ready after {now - self._begun:.0f} s'
 
     def _give_up(self, running, beats, late, text):
@@ -123,7 +123,7 @@ class Attempt:
         self._failures.append(
             failure.Failure(
                 rank=rank,
-                server=self._server_id,
+                server=self._link.server_of(rank) or self._server_id,
                 status=None,
                 kind='timeout',
                 message=f'{text}; the stacks of the ranks are in their logs',

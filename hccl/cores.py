@@ -33,8 +33,8 @@ def _explicit(bind_cores, num_ranks, allowed):
     sets = bind_cores.split(':')
     if len(sets) != num_ranks:
         raise UsageError(
-            '--bind_cores %s is for %d ranks, this server has %d; %s'
-            % (bind_cores, len(sets), num_ranks, how)
+            f'--bind_cores {bind_cores} is for {len(sets)} ranks, this server has {num_ranks}; '
+            f'{how}'
         )
     result = []
     for text in sets:

@@ -88,7 +88,7 @@ def line_of(failure, num_ranks, here):
     if failure.message:
         line += ': ' + failure.message[:1000]
     if num_ranks > 1:
-        line += '; the other ranks were ended'
+        line += '; the ranks were ended' if failure.rank is None else '; the other ranks were ended'
     if failure.output is not None:
         line += f'; its output is in {failure.output}{elsewhere}'
     return line

@@ -33,6 +33,9 @@ class Alone:
     def __init__(self, all_ranks):
         self.all_ranks, self.attempt = all_ranks, 0
 
+    def server_of(self, rank):
+        return None
+
     def meet(self, stop, limit):
         return None
 
@@ -86,6 +89,10 @@ class Link:
     def is_first(self):
         """Whether this is the first of the servers whose launchers live: it speaks for all."""
         return all(server in self._lost for server in self._ids[: self._ids.index(self._me)])
+
+    def server_of(self, rank):
+        """The id of a rank's server, None for no rank."""
+        return next((s for s, ranks in self._ranks_of.items() if rank in ranks), None)
 
     # ---- an attempt, from meeting to agreeing
 

@@ -35,6 +35,8 @@ class Peers:
             self._start(self._accept)
         for server in earlier:
             self._start(self._connect, server)
+        for server in ids[len(earlier) + 1 :]:
+            self._start(self._peers[server].resolve)
 
     def states(self):
         """{id: the newest that it said, or None}."""
@@ -149,6 +151,13 @@ class _Peer:
     def __init__(self, address):
         self.address, self.socket, self.state, self.heard = address, None, None, None
         self.problem = 'it has not connected yet'
+
+    def resolve(self):
+        """Finds out whether its name means anything: it is the one to connect, and could not."""
+        try:
+            socket.getaddrinfo(*self.address)
+        except OSError as error:
+            self.problem = f'{self.address[0]}: {_words(error)}; {self.problem}'
 
     def drop(self, connection, problem):
         """Ends a connection, if it is still the one."""

@@ -23,7 +23,7 @@ def test_environment_and_logs_of_eight_ranks(start):
     launch = start(ENVIRONMENT, table='hccl_8p.json')
     status, _, _ = launch.finish()
     assert (status, launch.stderr(), launch.output) == (0, 'err of rank 0\n', 'out of rank 0\n')
-    envs = [json.loads(launch.read('env_%d' % rank)) for rank in range(8)]
+    envs = [json.loads(launch.read(f'env_{rank}')) for rank in range(8)]
     for rank, env in enumerate(envs):
         assert env['RANK_ID'] == env['DEVICE_ID'] == env['ASCEND_DEVICE_ID'] == str(rank)
         assert env['RANK_SIZE'] == '8'
@@ -31,14 +31,14 @@ def test_environment_and_logs_of_eight_ranks(start):
         assert env['RANK_TABLE_FILE'] == os.path.join(ROOT, 'hccl', 'hccl_8p.json')
         for name in ('JOB_ID', 'MOBILENET_RANK_ADDRESSES'):
             assert env[name] == envs[0][name]
-        assert env['MOBILENET_ERROR_FILE'].endswith('rank_%d.error' % rank)
+        assert env['MOBILENET_ERROR_FILE'].endswith(f'rank_{rank}.error')
     addresses = envs[0]['MOBILENET_RANK_ADDRESSES'].split(',')
     assert len(set(addresses)) == 8
     assert all(address.startswith('127.0.0.1:') for address in addresses)
     assert envs[0]['JOB_ID'].isdigit()
     assert not os.path.exists(os.path.dirname(envs[0]['MOBILENET_ERROR_FILE']))
     assert sorted(os.listdir(os.path.join(launch.folder, 'logs'))) == [
-        'rank_%d.out' % rank for rank in range(1, 8)
+        f'rank_{rank}.out' for rank in range(1, 8)
     ]
     assert sorted(launch.read('logs/rank_5.out').splitlines()) == ['err of rank 5', 'out of rank 5']
 
@@ -62,7 +62,7 @@ def test_second_of_two_servers(start, tmp_path):
     assert [launch.finish()[:2] for launch in both] == [(0, 'err of rank 0'), (0, '')]
     launch = both[1]
     assert not os.path.exists(os.path.join(launch.folder, 'env_0'))
-    envs = [json.loads(launch.read('env_%d' % rank)) for rank in (2, 3)]
+    envs = [json.loads(launch.read(f'env_{rank}')) for rank in (2, 3)]
     assert [env['DEVICE_ID'] for env in envs] == ['0', '1']
     assert [env['RANK_SIZE'] for env in envs] == ['4', '4']
     assert envs[0]['MOBILENET_RANK_ADDRESSES'] == (
@@ -114,7 +114,7 @@ def test_ranks_are_bound_to_cores(start):
         pytest.skip('one core only')
     launch = start(ENVIRONMENT)
     assert launch.finish()[0] == 0
-    envs = [json.loads(launch.read('env_%d' % rank)) for rank in (0, 1)]
+    envs = [json.loads(launch.read(f'env_{rank}')) for rank in (0, 1)]
     share = len(mine) // 2
     assert [env['cores'] for env in envs] == [mine[:share], mine[share : 2 * share]]
     assert [env['OMP_NUM_THREADS'] for env in envs] == [str(share)] * 2

@@ -125,8 +125,9 @@ time.sleep(300)
         wait_ready(launch, (2 * number, 2 * number + 1))
     os.kill(int(both[1].read('ready_2')), signal.SIGSTOP)
     lines = [launch.finish()[1] for launch in both]
-    assert lines[0].startswith('rank 2') and 'failed with a timeout' in lines[0], lines
-    assert lines[1].startswith('rank 2') and all(launch.left() == [] for launch in both)
+    assert lines[0].startswith('rank 2 on 127.0.0.2 failed with a timeout: '), lines
+    assert lines[1].startswith('rank 2 failed with a timeout: '), lines
+    assert all(launch.left() == [] for launch in both)
 
 
 def test_a_stop_on_one_server_ends_both_well(cluster):

@@ -208,3 +208,5 @@ def test_lines_of_failures():
     assert failure.line_of(one, 4, 'here').endswith('its output is in rank_3.out on s')
     assert failure.line_of(of(0, status=-99), 1, 's') == 'rank 0 failed with signal 99'
     assert failure.line_of(of(None, 'server', None), 1, 's') == 'server s failed'
+    line = failure.line_of(of(None, 'timeout', None)._replace(message='why'), 2, 's')
+    assert line == 'the run failed with a timeout: why; the ranks were ended'
