@@ -73,7 +73,7 @@ def evaluate(config, path, dataset):
 
         seen = {'labels': [], 'answers': [], 'ranks': []}
         with device.session(1, 1) as sess:
-            saver.restore(sess, path)
+            checkpoints.load(saver, sess, path)
             sess.run(iterator.initializer)
             for number in progress(pipeline.num_batches, path):
                 try:
@@ -165,18 +165,54 @@ def run(config):
     dataset = data.open_dataset(
         config.dataset_name, config.dataset_dir, config.split, config.on_bad_record
     )
+    check_classes(config, dataset)
     devices.import_tensorflow()
-    from mobilenet import log
+    from mobilenet import checkpoints, log
 
     command.make_folder(config.eval_dir, '--eval_dir')
     logger = log.log_to(os.path.join(config.eval_dir, time.strftime('eval_%Y%m%d_%H%M%S.log')))
     logger.info('flags %s', json.dumps(config.flags, sort_keys=True))
+    damaged = 0
     for path in new_checkpoints(
         config.checkpoint_path, set(), config.follow, config.follow_timeout
     ):
-        entry, seen = evaluate(config, path, dataset)
+        try:
+            checkpoints.check(path)
+            entry, seen = evaluate(config, path, dataset)
+        except checkpoints.Damaged as error:
+            if checkpoints.is_whole(path):  # else training has deleted it meanwhile
+                damaged += 1
+                log.say(logger, f'{error}; left out')
+            continue
         report(config, entry, seen, dataset, logger)
-    return 0
+        if config.follow and config.split == 'validation':
+            leave_mark(path, entry, logger)
+    return 1 if damaged else 0
+
+
+def leave_mark(path, entry, logger):
+    """How good a checkpoint is, beside it: what the training's --keep_best goes by."""
+    from mobilenet import checkpoints, log
+    from mobilenet.checkpoints import position
+
+    try:
+        if checkpoints.is_whole(path):
+            position.mark(path, entry)
+    except OSError as error:
+        log.say(logger, f'{path}: no mark for --keep_best: {error.strerror}')
+
+
+def check_classes(config, dataset):
+    """Raises UsageError where the classes are named or numbered otherwise than in training."""
+    from mobilenet import run_record
+
+    trained = run_record.read(configuration.folder_of(config.checkpoint_path))
+    for difference in run_record.other_classes(trained, dataset.class_names):
+        raise UsageError(
+            f'this data set has {difference.now}, and {config.checkpoint_path} was trained with '
+            f'{difference.before}: give the data set with those classes, in that order '
+            '(--dataset_name, --dataset_dir)'
+        )
 
 
 if __name__ == '__main__':

@@ -81,10 +81,12 @@ def make_hooks(config):
     """
     from data import contact_sheet, peek
     from mobilenet import (
+        agreement,
         digest,
         input_errors,
         metrics,
         nan_stop,
+        run_lock,
         same_run,
         saving,
         step_timeout,
@@ -93,12 +95,14 @@ def make_hooks(config):
 
     hooks = [
         step_timeout.StepTimeout(config.step_timeout, heartbeat.of_this_rank(os.environ)),
-        same_run.SameRun(),
+        run_lock.RunLock(),
+        same_run.SameRun(data.fingerprint),
+        agreement.Agreement(data.fingerprint),
         metrics.Metrics(),
         input_errors.InputErrors(),
+        digest.WeightsDigest(),
         saving.Saving(),
         nan_stop.NanStop(contact_sheet.write),
-        digest.WeightsDigest(),
     ]
     if config.inspects:
         from mobilenet.debug import plugin

@@ -262,6 +262,7 @@ class TrainPipeline(Pipeline):
         augment=True,
     ):
         self.rank, self.world_size = rank, world_size
+        self.shift = 0  # records that positions are ahead of batches: ranks were others before
         super().__init__(
             dataset,
             batch_size,
@@ -276,7 +277,7 @@ class TrainPipeline(Pipeline):
         )
 
     def positions(self, batch):
-        return batch_positions(batch, self.batch_size, self.rank, self.world_size)
+        return self.shift + batch_positions(batch, self.batch_size, self.rank, self.world_size)
 
     def dataset(self, start_batch=0, num_batches=None):
         """tf.data.Dataset of (images [B, S, S, 3] float32 in -1..1, or uint8; labels int32 [B])

@@ -81,6 +81,12 @@ def steps(text):
     return ranges
 
 
+def retries(text):
+    """'5:60' -> [5, 60.0]: how often, and seconds in between; '5' -> [5, 60.0]."""
+    times, _, pause = text.partition(':')
+    return [count(0)(times), number(0)(pause) if pause else 60.0]
+
+
 def names(text):
     """'A, B' -> ['A', 'B']."""
     return [name.strip() for name in text.split(',') if name.strip()]

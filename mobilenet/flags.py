@@ -10,6 +10,7 @@ from mobilenet.flag_types import (
     flag,
     names,
     number,
+    retries,
     seconds_or_auto,
     steps,
 )
@@ -104,6 +105,35 @@ RUN = [
         count(),
     ),
     flag('keep_checkpoints', 'the newest so many stay', 5, count()),
+    flag(
+        'keep_best',
+        'so many more stay, the best by top-1 of those that eval_loop.py --follow has evaluated',
+        0,
+        count(0),
+    ),
+    flag(
+        'save_retries',
+        'where a checkpoint cannot be written (a full disk) the run goes on and tries again so '
+        'often, SECONDS apart, before it ends with status 1',
+        '5:60',
+        retries,
+        metavar='N[:SECONDS]',
+    ),
+    flag(
+        'allow_changed',
+        'names of what a resumed run may have otherwise than before, though it decides its '
+        'numbers: flags, data_set, class_names',
+        [],
+        names,
+        metavar='A,B',
+    ),
+    flag(
+        'check_weights_every',
+        'several ranks: their weights are compared, bit for bit, at the first loop end after so '
+        'many steps, and at the end',
+        type=count(),
+        metavar='N',
+    ),
     flag(
         'log_every_steps',
         'a line in train.log at the first loop end after so many steps',

@@ -16,6 +16,9 @@ class Hook:
         UsageError.
         """
 
+    def session_open(self, run):
+        """The session is open, no variable is initialised: ranks can `gather` already."""
+
     def session_ready(self, run):
         """Variables are initialised, restored and broadcast, the position is known."""
 

@@ -10,7 +10,7 @@ LARGEST = 16 << 20  # bytes; class names of 20,000 classes are 1 MB
 
 
 def read_object(path):
-    """The JSON object in a file as a dict; {} where there is no file, or none that holds an object."""
+    """The JSON object in a file as a dict; {} where there is no file or no object in it."""
     try:
         return parse_object(text.decode(text.read_bytes(path, LARGEST)))
     except text.Unreadable:

@@ -11,6 +11,9 @@ import time
 import tensorflow as tf
 from tqdm import tqdm
 
+from mobilenet import json_files
+from mobilenet.appending import Appender
+from mobilenet.events import EventWriter
 from mobilenet.hooks import Hook
 
 
@@ -29,11 +32,11 @@ class Metrics(Hook):
         if run.is_main:
             path = os.path.join(config.train_dir, 'metrics.jsonl')
             drop_lines_after(path, run.batch)
-            self._file = open(path, 'a')
-            run.events = tf.summary.FileWriter(config.train_dir)
+            self._file = Appender(path)
+            run.events = EventWriter(config.train_dir, first_step=run.step + 1)
         run.say(first_line(run))
         self._bar = tqdm(
-            total=config.total_steps,
+            total=run.total_steps,
             initial=run.batch,
             unit='step',
             dynamic_ncols=True,
@@ -47,7 +50,7 @@ class Metrics(Hook):
         self._bar.set_postfix_str(BAR.format(**line), refresh=False)
         self._bar.update(run.batch - self._bar.n)
         due = run.batch - self._last_logged >= run.config.log_every_steps
-        if due or run.batch >= run.config.total_steps:
+        if due or run.batch >= run.total_steps:
             self._last_logged = run.batch
             self._log(run, line)
 
@@ -55,8 +58,7 @@ class Metrics(Hook):
         finite = {
             k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in line.items()
         }
-        self._file.write(json.dumps(finite) + '\n')
-        self._file.flush()
+        self._file.append(json.dumps(finite).encode() + b'\n')
         scalars = [
             tf.Summary.Value(tag=k, simple_value=v)
             for k, v in line.items()
@@ -66,7 +68,7 @@ class Metrics(Hook):
         run.events.flush()
 
     def _log(self, run, line):
-        total = run.config.total_steps
+        total = run.total_steps
         spent = time.time() - self._started
         left = spent / max(run.batch - self._first, 1) * (total - run.batch)
         text = LINE.format(total=total, left=tqdm.format_interval(left), **line)
@@ -87,6 +89,7 @@ class Metrics(Hook):
             run.events.close()
 
 
+LONGEST_LINE = 1 << 16
 BAR = (
     'epoch {epoch:.2f} loss {loss:.4f} acc {accuracy:.3f} lr {learning_rate:.3g} '
     'scale {loss_scale:g} {images_per_sec:.0f} img/s'
@@ -102,14 +105,14 @@ def first_line(run):
     config = run.config
     return (
         f'{config.model_name} on {config.device}, {run.dataset.num_examples} images, '
-        f'{config.steps_per_epoch:g} steps an epoch, {config.total_steps} steps, '
+        f'{config.steps_per_epoch:g} steps an epoch, {run.total_steps} steps, '
         f'batch {config.batch_size} x {run.world_size}, '
         f'from {run.resumed or config.checkpoint_path or "new weights"}'
     )
 
 
 def last_line(run):
-    total = run.config.total_steps
+    total = run.total_steps
     if run.batch < total:
         saved = '' if run.quitting else ' and saved; the same command goes on from there'
         return f'stopped after {run.batch} of {total} steps{saved}'
@@ -129,7 +132,7 @@ def entry(run, n, values, seconds):
 
     return {
         'step': run.step,
-        'epoch': run.batch / run.config.steps_per_epoch,
+        'epoch': run.records / run.dataset.num_examples,
         'loss': mean(values['loss_sum']),
         'total_loss': mean(values['total_loss_sum']),
         'accuracy': mean(values['right_sum']),
@@ -143,19 +146,14 @@ def entry(run, n, values, seconds):
 
 def drop_lines_after(path, batches):
     """Cuts metrics.jsonl back to the checkpoint a run resumes from: lines of lost steps would stand
-    there twice.
+    there twice. Lines that are none of ours (half a line, from a kill) go too.
     """
-    if not os.path.exists(path):
+    if not os.path.isfile(path):
         return
-    kept = []
-    with open(path) as f:
-        for line in f:
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue  # half a line, from a kill
-            if entry['step'] + entry['skipped_steps'] <= batches:
-                kept.append(line if line.endswith('\n') else line + '\n')
-    with open(path + '.tmp', 'w') as f:
-        f.writelines(kept)
+    with open(path, 'rb') as lines, open(path + '.tmp', 'wb') as kept:
+        for line in iter(lambda: lines.readline(LONGEST_LINE), b''):
+            entry = json_files.parse_object(line.decode('utf-8', 'replace'))
+            counts = [entry.get(name) for name in ('step', 'skipped_steps')]
+            if all(map(json_files.is_count, counts)) and sum(counts) <= batches:
+                kept.write(line.rstrip(b'\r\n') + b'\n')
     os.replace(path + '.tmp', path)

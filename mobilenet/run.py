@@ -2,10 +2,13 @@
 
 import contextlib
 import functools
+import math
+import time
 
 import tensorflow as tf
 
 from mobilenet import checkpoints, log, ranks, train_step, training_graph
+from mobilenet.checkpoints import position
 from mobilenet.stop_signal import StopSignal
 
 
@@ -20,7 +23,8 @@ class TrainingRun:
       graph: TrainingGraph; sess; checkpointer; resumed: path of the checkpoint it goes on from, or
       None.
       batch: batches taken, skipped ones included; step: global_step; halted: a NaN has stopped the
-      steps.
+      steps. records: images taken by all ranks; total_steps: batches at the end of the run.
+      run_id: the name of this run in its checkpoints, or None: a hook's.
       stop: StopSignal; quitting: a hook ended the run before its time, unsaved.
       events: TensorBoard's writer, or None: a hook's.
     """
@@ -31,6 +35,7 @@ class TrainingRun:
         self.rank, self.world_size = collectives.rank, collectives.size
         self.is_main = self.rank == 0
         self.graph = self.sess = self.checkpointer = self.resumed = self.events = None
+        self.run_id, self._shift = None, 0
         self.batch = self.step = 0
         self.halted = self.quitting = False
         self.stop, self._wishes, self._begun = StopSignal(), set(), []
@@ -50,6 +55,8 @@ class TrainingRun:
                 start = self._build()
                 longest = self.config.longest_loop
                 self.sess = stack.enter_context(self.device.session(longest, self.world_size))
+                for hook in self.hooks:
+                    hook.session_open(self)
                 start()
                 for hook in self.hooks:
                     hook.session_ready(self)
@@ -78,14 +85,18 @@ class TrainingRun:
         start.
         """
         config = self.config
+        self._gather = ranks.Gather(
+            self.collectives
+        )  # first, so that it works however ranks differ
         self.graph = training_graph.build(
             config, self.pipeline, self.device, self.collectives, to_inspect=config.inspects
         )
         self._broadcast = ranks.Broadcast(
             tf.global_variables(), self.graph.state.counters, self.collectives
         )
-        self._gather = ranks.Gather(self.collectives)
-        self.checkpointer = checkpoints.Checkpointer(config.train_dir, config.keep_checkpoints)
+        self.checkpointer = checkpoints.Checkpointer(
+            config.train_dir, config.keep_checkpoints, config.keep_best, self.run_id, self.say
+        )
         warm_start = self._warm_start()
         initialize = [tf.global_variables_initializer(), tf.local_variables_initializer()]
         start_ema = train_step.ema_from_variables()
@@ -102,6 +113,7 @@ class TrainingRun:
         path = checkpoints.resolve(config.checkpoint_path)
         if self.checkpointer.latest():
             return None
+        checkpoints.check(path)
         saver = checkpoints.warm_start(
             path, config.model_name, config.checkpoint_exclude_scopes, config.ignore_missing_vars
         )
@@ -115,14 +127,51 @@ class TrainingRun:
             self.graph.write(sess, values)
         if warm_start:
             saver, path = warm_start
-            saver.restore(sess, path)
+            checkpoints.load(saver, sess, path)
         sess.run(start_ema)
-        self.resumed = self.checkpointer.restore(sess) if self.is_main else None
+        self.resumed = self._restore(sess) if self.is_main else None
         self._broadcast.run(sess)
         counters = self.graph.state
         step, skipped = sess.run([counters.global_step, counters.skipped_steps])
         self.step, self.batch = int(step), int(step + skipped)
+        self._set_shift(sess)
         self.graph.seek(sess, self.batch)
+
+    def _restore(self, sess):
+        """Of rank 0; what --allow_changed names may have other slots or averages."""
+        return self.checkpointer.restore(sess, may_lack=bool(self.config.allow_changed))
+
+    def _set_shift(self, sess):
+        """Goes on at the record where the run stood, if it has another number of ranks, or another
+        batch size, than the steps before: by so many records it is ahead of batch * images a step.
+        """
+        facts = position.read(self.resumed) if self.resumed else {}
+        shift = facts['records'] - self.batch * self.images_a_step if facts else 0
+        self._shift = int(self.gather(b'%d' % shift)[0])
+        self.pipeline.shift = self._shift
+        if self.config.max_train_steps is None:  # else the schedule is in steps as well
+            self.graph.state.schedule_shift.load(self._shift / self.images_a_step, sess)
+
+    # ---- where it stands
+
+    @property
+    def images_a_step(self):
+        """Images that all ranks take in a step."""
+        return self.config.batch_size * self.world_size
+
+    @property
+    def records(self):
+        """Images that all ranks have taken, of skipped batches too."""
+        return self._shift + self.batch * self.images_a_step
+
+    @property
+    def total_steps(self):
+        """Batches at the end of the run: config.total_steps, if the ranks were never others."""
+        config = self.config
+        if not self._shift or config.max_train_steps is not None:
+            return config.total_steps
+        records = config.max_epoch * self.dataset.num_examples - self._shift
+        return max(1, math.ceil(records / self.images_a_step))
 
     # ---- the loop
 
@@ -130,7 +179,7 @@ class TrainingRun:
         """How many steps the next loop may have; 0 at the end."""
         if self.quitting or self.halted or self.stop.agreed:
             return 0
-        return max(min(self.config.longest_loop, self.config.total_steps - self.batch), 0)
+        return max(min(self.config.longest_loop, self.total_steps - self.batch), 0)
 
     def next_loop(self):
         """How many steps the coming loop has, as the hooks allow; 0: the run is at its end."""
@@ -176,8 +225,18 @@ class TrainingRun:
 
     def save(self):
         """Writes the checkpoint of the step where the run stands; gives its path. Rank 0."""
-        step = int(self.sess.run(self.graph.state.global_step))
-        return self.checkpointer.save(self.sess, step)
+        counters = self.graph.state
+        step, skipped = self.sess.run([counters.global_step, counters.skipped_steps])
+        batches = int(step + skipped)
+        facts = {
+            'step': int(step),
+            'batches': batches,
+            'records': self._shift + batches * self.images_a_step,
+            'world_size': self.world_size,
+            'batch_size': self.config.batch_size,
+            'time': time.time(),
+        }
+        return self.checkpointer.save(self.sess, int(step), facts)
 
     def wish(self, name):
         """Tells the other ranks of a wish of state.WISHES with the coming loop; see `agreed`."""

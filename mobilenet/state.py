@@ -105,6 +105,9 @@ class State:
                 if rate_override
                 else None
             )
+        # Steps that the schedule is ahead of global_step: after a change of the number of ranks.
+        with tf.variable_scope('loop'):
+            self.schedule_shift = scalar('schedule_shift', tf.float32, 0.0, saved=False)
         self.world_size = world_size
         self._wished = tf.placeholder(tf.float32, [len(WISHES)], 'wishes_value')
         with tf.control_dependencies(None):
@@ -136,6 +139,10 @@ class State:
             for v in (self.global_step, self.skipped_steps, self.good_steps, self.loss_scale)
         ]
         return Before(step, skipped, good, scale, step + skipped)
+
+    def scheduled_step(self, step):
+        """The schedule's step, float32, for global_step."""
+        return tf.cast(step, tf.float32) + self.schedule_shift.read_value()
 
     def learning_rate(self, scheduled):
         """The learning rate: the schedule's, or what `rate_override` holds."""

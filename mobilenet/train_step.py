@@ -140,7 +140,8 @@ def apply_all(variables, gradients, network, before, state, hp):
     them.
     """
     step = tf.cast(before.global_step, tf.float32)
-    rate = state.learning_rate(schedules.learning_rate(step, hp))
+    scheduled_step = state.scheduled_step(before.global_step)
+    rate = state.learning_rate(schedules.learning_rate(scheduled_step, hp))
     optimizer = optimizers.create(hp)
     with tf.name_scope('update'):
         slots = optimizers.create_slots(optimizer, variables)

@@ -25,7 +25,7 @@ def build(config, pipeline, device, collectives, to_inspect=False):
 
     def read_values():
         values = state.values()
-        last_step = tf.cast(tf.maximum(values['global_step'] - 1, 0), tf.float32)
+        last_step = state.scheduled_step(tf.maximum(values['global_step'] - 1, 0))
         values['learning_rate'] = state.learning_rate(schedules.learning_rate(last_step, config))
         return values
 

@@ -4,9 +4,9 @@ import tensorflow as tf
 
 from mobilenet import nets
 from mobilenet.checkpoints import alias
-from mobilenet.checkpoints.checksums import Damaged, verify
+from mobilenet.checkpoints.checksums import Damaged
 from mobilenet.checkpoints.names import in_folder, is_whole, latest, resolve, step_of
-from mobilenet.checkpoints.store import Checkpointer, SaveError, batches_of
+from mobilenet.checkpoints.store import Checkpointer, SaveError, batches_of, check, load
 from mobilenet.errors import UsageError
 from mobilenet.moving_averages import EMA_SUFFIX
 
@@ -15,12 +15,13 @@ __all__ = [
     'Damaged',
     'SaveError',
     'batches_of',
+    'check',
     'in_folder',
     'is_whole',
     'latest',
+    'load',
     'resolve',
     'step_of',
-    'verify',
 ]
 
 

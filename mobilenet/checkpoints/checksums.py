@@ -4,11 +4,13 @@ import hashlib
 import os
 import re
 
+from mobilenet.errors import UsageError
+
 SUFFIX = '.sha256'
 _LINE = re.compile(r'([0-9a-f]{64}) [ *](\S.*)$')
 
 
-class Damaged(Exception):
+class Damaged(UsageError):
     """A checkpoint whose bytes are not those that were saved; the message names the file."""
 
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from mobilenet.checkpoints import alias, checksums, names, position, room
 from mobilenet.checkpoints.checksums import Damaged
-from mobilenet.errors import UsageError
+from mobilenet.errors import Failure, UsageError
 from mobilenet.moving_averages import EMA_SUFFIX
 
 # What TensorFlow says of a file that is cut short, flipped or gone. Others are no fault of the
@@ -21,7 +21,7 @@ _UNREADABLE = (
 )
 
 
-class SaveError(Exception):
+class SaveError(Failure):
     """A checkpoint could not be written; the message says why. Those of before are as they were."""
 
 
@@ -97,30 +97,44 @@ class Checkpointer:
         return prefix
 
     def _restore(self, sess, path, may_lack):
-        """Raises Damaged, and UsageError where it is of another network."""
-        from mobilenet.checkpoints import match
-
-        verified = checksums.verify(path)
+        """Raises Damaged, and UsageError where it is of another network or optimizer."""
+        there = check(path)
+        lacking = self._compare(path, there, may_lack)
+        if not lacking:
+            load(self._saver, sess, path)
+            return
         try:
             with alias.readable(path) as plain:
-                there = dict(tf.train.list_variables(plain))
+                self._restore_some(sess, plain, lacking, there)
         except _UNREADABLE as error:
-            raise Damaged(f'{path}.index is damaged: {_reason(error)}')
-        found = match(path, self._variables, may_lack)
-        lacking = sorted(set(self._variables) - set(found))
+            raise Damaged(f'{path}.data-* is damaged: {_reason(error)}')
+
+    def _compare(self, path, there, may_lack):
+        """Names of the variables that a checkpoint with {name: shape} `there` lacks. Raises
+        UsageError.
+        """
+        for name, variable in sorted(self._variables.items()):
+            wanted = variable.shape.as_list()
+            if name in there and list(there[name]) != wanted:
+                raise UsageError(
+                    f'{path}: {name} has shape {list(there[name])}, the network wants {wanted}: it '
+                    'is a checkpoint of another network or number of classes: give another '
+                    '--train_dir'
+                )
+        lacking = sorted(set(self._variables) - set(there))
         needed = [name for name in lacking if self._is_essential(name)]
         if needed:
-            raise UsageError(f'{path}: no {needed[0]}: it is a checkpoint of another network')
-        try:
-            with alias.readable(path) as plain:
-                if lacking:
-                    self._restore_some(sess, plain, found, lacking, there)
-                else:
-                    self._saver.restore(sess, plain)
-        except _UNREADABLE as error:
-            if verified:
-                raise
-            raise Damaged(f'{path}.data-* is damaged: {_reason(error)}')
+            raise UsageError(
+                f'{path}: no {needed[0]}: it is a checkpoint of another network: give another '
+                '--train_dir'
+            )
+        if lacking and not may_lack:
+            flag = 'moving_average_decay' if lacking[0].endswith(EMA_SUFFIX) else 'optimizer'
+            raise UsageError(
+                f'{path}: no {lacking[0]}: it was saved with another --{flag}: use that, or '
+                f'--allow_changed={flag} to begin it anew'
+            )
+        return lacking
 
     def _is_essential(self, name):
         """Whether a variable is more than a slot of the optimizer or an average."""
@@ -128,12 +142,12 @@ class Checkpointer:
         statistic = '/moving_' in name and not name.endswith(EMA_SUFFIX)
         return name in trainable or statistic or name == 'global_step'
 
-    def _restore_some(self, sess, plain, found, lacking, there):
+    def _restore_some(self, sess, plain, lacking, there):
         """What is there; an average that is not there begins at its variable's value, slots as new
         ones.
         """
         reader = tf.train.load_checkpoint(plain)
-        values = {name: reader.get_tensor(name) for name in found}
+        values = {name: reader.get_tensor(name) for name in set(self._variables) - set(lacking)}
         for name in lacking:
             of = name[: -len(EMA_SUFFIX)]
             if name.endswith(EMA_SUFFIX) and of in there:
@@ -210,6 +224,25 @@ class Checkpointer:
                     os.remove(path)
             except OSError as error:
                 self._say(f'{prefix} could not be removed: {error.strerror}')
+
+
+def check(path):
+    """{name: shape} of a checkpoint whose files are those that were saved. Raises Damaged."""
+    checksums.verify(path)
+    try:
+        with alias.readable(path) as plain:
+            return dict(tf.train.list_variables(plain))
+    except _UNREADABLE as error:
+        raise Damaged(f'{path}.index is damaged: {_reason(error)}')
+
+
+def load(saver, sess, path):
+    """Restores a checkpoint by a tf.train.Saver, wherever it lies. Raises Damaged."""
+    try:
+        with alias.readable(path) as plain:
+            saver.restore(sess, plain)
+    except _UNREADABLE as error:
+        raise Damaged(f'{path}.data-* is damaged: {_reason(error)}')
 
 
 def batches_of(path):

@@ -48,7 +48,7 @@ class Debug(Hook):
             return metrics.entry(run, 1, values, 1.0)
 
         return Tools(
-            total_steps=run.config.total_steps,
+            total_steps=run.total_steps,
             longest_loop=run.config.longest_loop,
             train_dir=run.config.train_dir,
             draw_batch=lambda batch, path: self._draw_batch(run.pipeline, batch, path),

@@ -293,3 +293,18 @@ def test_opening_a_data_set_needs_no_tensorflow(folder):
     subprocess.run(
         [sys.executable, '-c', code, folder], check=True, env=dict(os.environ, PYTHONPATH=ROOT)
     )
+
+
+def test_other_ranks_go_on_at_the_next_record():
+    """Batches 0 to 4 of two ranks, then on with three, then with one: every position once."""
+    dataset = data.open_dataset('synthetic')
+    taken, batch = [], 0
+    for world_size in (2, 3, 1):
+        shift = len(taken) - batch * 8 * world_size
+        for rank in range(world_size):
+            pipeline = data.TrainPipeline(dataset, 8, 32, 'none', rank=rank, world_size=world_size)
+            pipeline.shift = shift
+            for number in range(batch, batch + 5):
+                taken += pipeline.positions(number).tolist()
+        batch += 5
+    assert sorted(taken) == list(range(6 * 5 * 8))

@@ -1,6 +1,7 @@
 """A folder holds one run: flags that decide its numbers cannot change, and nothing is built."""
 
 import json
+import logging
 import types
 
 import pytest
@@ -22,7 +23,21 @@ FLAGS = {
 
 def run(folder, is_main=True, **changes):
     flags = dict(FLAGS, train_dir=str(folder), **changes)
-    return types.SimpleNamespace(is_main=is_main, config=Config(flags=flags, **flags))
+    dataset = types.SimpleNamespace(class_names=['a', 'b'])
+    said = []
+    return types.SimpleNamespace(
+        is_main=is_main,
+        config=Config(flags=flags, allow_changed=[], **flags),
+        dataset=dataset,
+        world_size=1,
+        logger=logging.getLogger('test'),
+        say=said.append,
+        said=said,
+    )
+
+
+def hook():
+    return same_run.SameRun(vars)
 
 
 @pytest.fixture
@@ -43,27 +58,28 @@ def folder(tmp_path):
         ('batch_size', 16),
         ('seed', 4),
         ('deterministic', True),
+        ('learning_rate', 0.2),
     ],
 )
 def test_what_decides_the_numbers_of_a_run_cannot_change(folder, name, value):
     with pytest.raises(UsageError) as raised:
-        same_run.SameRun().before_graph(run(folder, **{name: value}))
+        hook().before_graph(run(folder, **{name: value}))
     message = str(raised.value)
     assert f'--{name}={value}' in message and f'--{name}={FLAGS[name]}' in message
 
 
-def test_the_same_flags_another_rate_and_other_ranks_go_on(folder):
-    hook = same_run.SameRun()
-    hook.before_graph(run(folder, learning_rate=0.2))
-    hook.before_graph(run(folder, is_main=False, seed=4))  # rank 0 alone looks
+def test_the_same_flags_go_on_and_rank_0_alone_looks(folder):
+    hook().before_graph(run(folder))
+    hook().before_graph(run(folder, is_main=False, seed=4))
 
 
 def test_a_folder_without_a_checkpoint_takes_any_flags(folder):
     (folder / 'model.ckpt-10.index').unlink()
-    same_run.SameRun().before_graph(run(folder, seed=4))
+    hook().before_graph(run(folder, seed=4))
 
 
 def test_every_training_looks():
     argv = ['--dataset_name=digits']
     hooks = train_loop.make_hooks(train_loop.parse(argv).replace(inspects=False))
-    assert isinstance(hooks[0], same_run.SameRun)  # before any that writes into the folder
+    # Before any that writes into the folder.
+    assert [type(h).__name__ for h in hooks[:3]] == ['StepTimeout', 'RunLock', 'SameRun']

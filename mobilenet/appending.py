@@ -1,0 +1,53 @@
+"""Files that a run appends to: records go in whole or not at all, and a full disk ends no run.
+
+No TensorFlow here.
+"""
+
+import os
+
+PENDING = 64 << 20  # bytes that wait for room at most; then the oldest records are lost
+
+
+class Appender:
+    """Appends records to a file. What does not fit (a full disk) waits and is tried again with the
+    next; the file never ends within a record.
+
+    Raises OSError where the file cannot be opened.
+    """
+
+    def __init__(self, path):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._descriptor = os.open(path, flags, 0o666)
+        self._pending, self._waiting = [], 0
+
+    def append(self, record):
+        """record: bytes."""
+        self._pending.append(record)
+        self._waiting += len(record)
+        while self._waiting > PENDING:
+            self._waiting -= len(self._pending.pop(0))
+        self.flush()
+
+    def flush(self):
+        """Writes what waits, as far as there is room."""
+        while self._pending and self._write(self._pending[0]):
+            self._waiting -= len(self._pending.pop(0))
+
+    def close(self):
+        self.flush()
+        os.close(self._descriptor)
+
+    def _write(self, record):
+        """Whether the record is in the file."""
+        try:
+            end = os.fstat(self._descriptor).st_size
+            written = 0
+            try:
+                while written < len(record):
+                    written += os.write(self._descriptor, record[written:])
+            except OSError:
+                os.ftruncate(self._descriptor, end)
+                return False
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,57 @@
+"""TensorBoard's event files, written without a thread that a full disk would end or hang."""
+
+import os
+import re
+import socket
+import struct
+import time
+
+import google_crc32c
+import tensorflow as tf
+
+from mobilenet.appending import Appender
+
+
+class EventWriter:
+    """Writes summaries into a new event file of a folder.
+
+    first_step: TensorBoard then forgets what an earlier start has written of steps from there on,
+    which are now run again.
+    """
+
+    def __init__(self, folder, first_step):
+        self._file = Appender(os.path.join(folder, _file_name(folder)))
+        self._add(tf.Event(file_version='brain.Event:2'))
+        again = tf.SessionLog(status=tf.SessionLog.START)
+        self._add(tf.Event(session_log=again, step=first_step))
+
+    def add_summary(self, summary, step):
+        """summary: a tf.Summary."""
+        self._add(tf.Event(summary=summary, step=step))
+
+    def flush(self):
+        self._file.flush()
+
+    def close(self):
+        self._file.close()
+
+    def _add(self, event):
+        event.wall_time = time.time()
+        data = event.SerializeToString()
+        length = struct.pack('<Q', len(data))
+        self._file.append(length + _masked_crc(length) + data + _masked_crc(data))
+
+
+def _masked_crc(data):
+    """CRC-32C as TFRecord has it (tensorflow/core/lib/hash/crc32c.h)."""
+    crc = google_crc32c.value(data)
+    return struct.pack('<I', ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+def _file_name(folder):
+    """A name that sorts after those there: TensorBoard reads the files of a folder in that order,
+    and a clock may have been set back.
+    """
+    times = [re.match(r'events\.out\.tfevents\.(\d+)', name) for name in os.listdir(folder)]
+    newest = max([int(match.group(1)) for match in times if match], default=0)
+    return f'events.out.tfevents.{max(int(time.time()), newest + 1)}.{socket.gethostname()}'

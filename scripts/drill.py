@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""Fault drills: breaks trainings at random, then asks whether the same command still arrives.
+
+    python scripts/drill.py --drills 200 --seed 1
+
+Each drill trains a small network on the digits with the real command, breaks something (a kill, a
+full disk, a flipped bit, ...), and starts the same command again. It has survived if that reaches
+the weights of an undisturbed run, bit for bit, each step stands once in metrics.jsonl, and all that
+failed said the right thing, without a traceback, a hang or a process left. What is drilled is
+listed with --list. Drill N of a seed is always the same one. Exit status 0: none was lost.
+
+A full disk and a read-only one are small tmpfs mounts; where mounting is not permitted, limits of
+file sizes stand in for them. Linux only.
+"""
+
+import argparse
+import collections
+from concurrent import futures
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from drills import drill as drills
+from drills.kinds import KINDS
+from drills.training import STEPS, Training
+
+
+def undisturbed(scratch, ranks):
+    """{file: sha256} of the weights that every drill has to reach."""
+    folder = os.path.join(scratch, f'undisturbed_{ranks}')
+    os.makedirs(folder)
+    training = Training(folder, ranks)
+    status = training.finish()
+    if status != 0:
+        sys.exit(f'drill.py: the undisturbed run ended with {status}: {training.last_line()}')
+    return drills.checksums(folder, STEPS)
+
+
+def plan(args):
+    """[(number, kind)]: every kind comes once before one comes again."""
+    dice, numbers, order = random.Random(args.seed), range(1, args.first + args.drills), []
+    while len(order) < len(numbers):
+        order += dice.sample(args.kinds, len(args.kinds))
+    return list(zip(numbers, order))[args.first - 1 :]
+
+
+def run_one(scratch, number, name, seed, expected):
+    """(number, kind, seconds, [what is wrong])."""
+    folder = os.path.join(scratch, f'drill_{number}')
+    started = time.monotonic()
+    drill = drills.Drill(folder, f'{seed}/{number}', expected)
+    try:
+        KINDS[name](drill)
+    except Exception as error:  # a fault of the drill itself is no survival
+        drill.wrong.append(f'{type(error).__name__}: {error}')
+    if not drill.wrong:
+        shutil.rmtree(folder)
+    return number, name, time.monotonic() - started, drill.wrong
+
+
+def run(args, scratch):
+    """Runs the drills and prints the table; gives how many were lost."""
+    planned = plan(args)
+    two = any(name in ('kill_rank', 'kill_launcher') for _, name in planned)
+    survived, lost = collections.Counter(), collections.Counter()
+    with futures.ThreadPoolExecutor(args.jobs) as pool:
+        bases = [1, 2] if two else [1]
+        expected = dict(zip(bases, pool.map(lambda n: undisturbed(scratch, n), bases)))
+        jobs = [pool.submit(run_one, scratch, n, k, args.seed, expected) for n, k in planned]
+        for job in futures.as_completed(jobs):
+            number, name, seconds, wrong = job.result()
+            (lost if wrong else survived)[name] += 1
+            words = 'LOST: ' + '; '.join(wrong) if wrong else 'survived'
+            print(f'drill {number:3d}  {name:16s} {seconds:6.1f} s  {words}', flush=True)
+            if wrong:
+                print(f'  again: drill.py --seed {args.seed} --first {number} --drills 1', end='')
+                print(f' --kinds {",".join(args.kinds)}' if args.kinds != sorted(KINDS) else '')
+    print(f'\n{"kind":16s} drills  survived  lost')
+    for name in args.kinds + ['all']:
+        good, bad = [
+            sum(count.values()) if name == 'all' else count[name] for count in (survived, lost)
+        ]
+        if good + bad:
+            print(f'{name:16s} {good + bad:6d}  {good:8d}  {bad:4d}')
+    return sum(lost.values())
+
+
+def kinds(text):
+    names = sorted(text.split(','))
+    unknown = [name for name in names if name not in KINDS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f'{unknown[0]!r} is none of {", ".join(sorted(KINDS))}')
+    return names
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--drills', type=int, default=20, help='how many, default 20')
+    parser.add_argument('--seed', type=int, default=0, help='of kinds and moments, default 0')
+    parser.add_argument('--first', type=int, default=1, help='number of the first one, default 1')
+    parser.add_argument('--kinds', type=kinds, default=sorted(KINDS), help='A,B; default all')
+    parser.add_argument('--jobs', type=int, default=2, help='at once, default 2')
+    parser.add_argument('--list', action='store_true', help='list the kinds and end')
+    args = parser.parse_args()
+    if args.list:
+        for name in sorted(KINDS):
+            print(f'{name:16s} {KINDS[name].__doc__}')
+        return 0
+    if min(args.drills, args.first, args.jobs) < 1:
+        parser.error('--drills, --first and --jobs are at least 1')
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
+    scratch = tempfile.mkdtemp(prefix='drill_')
+    lost = run(args, scratch)
+    if lost:
+        print('their folders are left in ' + scratch)
+    else:
+        shutil.rmtree(scratch)
+    return 1 if lost else 0
+
+
+if __name__ == '__main__':
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(1)

@@ -1,0 +1,1 @@
+"""What scripts/drill.py breaks, and how it sees that nothing is lost."""

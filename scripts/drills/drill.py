@@ -1,0 +1,103 @@
+"""One drill: a folder, what is broken in it, whether the same command reaches the same weights."""
+
+import json
+import os
+import random
+import re
+
+from drills.training import KEPT, STEPS, Training
+
+NEWEST = object()
+LEFTOVERS = re.compile(r'.*tempstate|\.saving|.*\.tmp$|.*\.partial-|run\.lock$')
+
+
+def checksums(folder, step):
+    """{file: sha256} of what TensorFlow wrote of a checkpoint; {} where it is not there."""
+    try:
+        with open(os.path.join(folder, f'model.ckpt-{step}.sha256')) as f:
+            pairs = [line.split() for line in f]
+    except OSError:
+        return {}
+    return {name: value for value, name in pairs if '.data-' in name or name.endswith('.index')}
+
+
+class Drill:
+    """What a kind of drill (see kinds.py) works with.
+
+    folder: of the run, --train_dir; scratch: another, for what it needs beside it; dice: its
+    random numbers; wrong: [text], what went wrong; ranks; flags: more flags of the run.
+    """
+
+    def __init__(self, scratch, seed, expected):
+        self.scratch, self.folder = scratch, os.path.join(scratch, 'run [1] *')
+        self.dice, self.wrong, self._expected = random.Random(seed), [], expected
+        self.ranks, self.flags = 1, []
+        os.makedirs(self.folder)
+
+    def start(self, **options):
+        options.setdefault('flags', [])
+        options['flags'] = self.flags + options['flags']
+        return Training(self.folder, self.ranks, **options)
+
+    def moment(self):
+        """A step at which something happens."""
+        return self.dice.randrange(1, STEPS - 8)
+
+    def check(self, held, text):
+        if not held:
+            self.wrong.append(text)
+
+    def expect(self, training, status, words=''):
+        """Lets a start end with a status (or one of several) and words in what it says last."""
+        found = training.finish()
+        statuses = status if isinstance(status, tuple) else (status,)
+        self.check(found in statuses, f'status {found}, not {status}: {training.last_line()}')
+        said = training.stderr()
+        self.check(re.search(words, said), f'nothing of {words!r} in {said.strip()[-300:]!r}')
+        self.check('Traceback' not in said, f'a traceback: {said.strip()[-300:]!r}')
+        self.check(not training.left_running, f'{training.left_running} processes left')
+
+    def half(self):
+        """Trains for a while and kills it: a folder with checkpoints, and lines beyond them."""
+        training = self.start()
+        training.wait_for_step(8 + self.dice.randrange(30))
+        training.end()
+        self.check(self.newest() is not None, f'no checkpoint yet: {training.last_line()}')
+
+    def steps(self):
+        """Steps of the checkpoints that are there, in order."""
+        found = [re.match(r'model\.ckpt-(\d+)\.index$', n) for n in os.listdir(self.folder)]
+        return sorted(int(m.group(1)) for m in found if m)
+
+    def newest(self, but=0):
+        """Step of the newest checkpoint, or of that so many before it; None where there is none."""
+        return ([None] * (but + 1) + self.steps())[-1 - but]
+
+    def files(self, step):
+        """Paths of what TensorFlow wrote of a checkpoint."""
+        return [os.path.join(self.folder, name) for name in sorted(checksums(self.folder, step))]
+
+    def finish(self, words='', resumed=NEWEST, **options):
+        """The same command again, undisturbed: to the end, with the weights that are expected.
+
+        resumed: step of the checkpoint that it has to go on from; None: new weights.
+        """
+        step = self.newest() if resumed is NEWEST else resumed
+        training = self.start(**options)
+        self.expect(training, 0, words)
+        said = re.findall(r', from (?:.*model\.ckpt-(\d+)|new weights)\n', training.stderr())
+        self.check(said == ['' if step is None else str(step)], f'from {said}, not from {step}')
+        self.compare(self.folder)
+
+    def compare(self, folder):
+        found = checksums(folder, STEPS)
+        self.check(found == self._expected[self.ranks], f'other weights after {STEPS} steps')
+        with open(os.path.join(folder, 'metrics.jsonl'), 'rb') as f:
+            steps = [json.loads(line)['step'] for line in f]
+        self.check(steps == sorted(set(steps)), f'metrics.jsonl has steps {steps}')
+        self.check(steps[-1:] == [STEPS], f'metrics.jsonl ends with {steps[-1:]}')
+        names = os.listdir(folder)
+        left = [name for name in names if LEFTOVERS.match(name)]
+        self.check(not left, f'leftovers {left}')
+        kept = sum(bool(re.match(r'model\.ckpt-\d+\.index$', name)) for name in names)
+        self.check(kept <= KEPT, f'{kept} checkpoints are kept')

@@ -1,0 +1,119 @@
+"""One start of train_loop.py in a drill: small, on the digits, watched from outside."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import uuid
+
+from drills import processes
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+STEPS = 60
+KEPT = 3
+PATIENCE = 240.0  # seconds that a start may take; longer is a hang
+FLAGS = [
+    '--device=host',
+    '--dataset_name=digits',
+    '--preprocessing_name=none',
+    '--image_size=32',
+    '--batch_size=8',
+    '--model_name=mobilenet_v1_025',
+    '--learning_rate_decay_type=fixed',
+    '--learning_rate=0.05',
+    '--warmup_epochs=0',
+    '--data_threads=1',
+    '--iterations_per_loop=2',
+    '--save_every_steps=4',
+    f'--keep_checkpoints={KEPT}',
+    f'--max_train_steps={STEPS}',
+    '--save_retries=2:0.2',
+]
+
+
+def environment(mark, **extra):
+    env = {k: v for k, v in os.environ.items() if not k.startswith(('RANK_', 'MOBILENET_'))}
+    # Plain kernels: a start takes half as long, and small convolutions are faster.
+    env.update({'TF_CPP_MIN_LOG_LEVEL': '2', 'TF_DISABLE_MKL': '1', processes.MARK: mark})
+    return dict(env, **extra)
+
+
+class Training:
+    """A running train_loop.py. `folder`: --train_dir; ranks: 1 without a launcher, else by one."""
+
+    def __init__(self, folder, ranks=1, flags=(), env=None, preexec=None, stderr=None):
+        self.mark, self._folder, self._stderr = uuid.uuid4().hex, folder, b''
+        self._metrics, self.begun = os.path.join(folder, 'metrics.jsonl'), time.monotonic()
+        table = [f'--rank_table=hccl_{ranks}p.json'] if ranks > 1 else []
+        command = [sys.executable, os.path.join(ROOT, 'train_loop.py')] + FLAGS
+        self.process = subprocess.Popen(
+            command + table + list(flags) + [f'--train_dir={folder}'],
+            env=environment(self.mark, **(env or {})),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE if stderr is None else stderr,
+            preexec_fn=preexec,
+        )
+        self._reader = None
+        if stderr is None:
+            self._reader = threading.Thread(target=self._read, daemon=True)
+            self._reader.start()
+
+    def _read(self):
+        for line in self.process.stderr:
+            self._stderr += line
+
+    def stderr(self):
+        return self._stderr.decode('utf-8', 'replace')
+
+    def last_line(self):
+        return (self.stderr().strip().splitlines() or [''])[-1]
+
+    def steps(self):
+        """The last step that metrics.jsonl tells of; 0 without any."""
+        try:
+            with open(self._metrics, 'rb') as f:
+                lines = f.read().splitlines()
+            return json.loads(lines[-1])['step']
+        except (OSError, ValueError, IndexError, KeyError, TypeError):
+            return 0
+
+    def wait_for_step(self, step):
+        """Waits until so many steps are done, or the process has ended."""
+        while self.steps() < step and self.process.poll() is None and self._in_time():
+            time.sleep(0.004)
+
+    def rank_process(self, rank):
+        """Process id of a rank, as soon as it has one; the process itself where none is started."""
+        while self.process.poll() is None and self._in_time():
+            for pid, env in processes.marked(self.mark).items():
+                launched = processes.parent_of(pid) == self.process.pid
+                if launched and env.get('RANK_ID') == str(rank):
+                    return pid
+            time.sleep(0.01)
+        return None
+
+    def _in_time(self):
+        return time.monotonic() - self.begun < PATIENCE
+
+    def finish(self):
+        """The exit status; None where it hung and had to be killed. Nothing is left running."""
+        try:
+            status = self.process.wait(max(PATIENCE - (time.monotonic() - self.begun), 1))
+        except subprocess.TimeoutExpired:
+            status = None
+        left = time.monotonic() + 10
+        while status is not None and processes.marked(self.mark) and time.monotonic() < left:
+            time.sleep(0.02)
+        self.left_running = len(processes.marked(self.mark)) if status is not None else 0
+        self.end()
+        return status
+
+    def end(self):
+        processes.kill_all(self.mark)
+        self.process.wait()
+        if self._reader:
+            self._reader.join(5)
+            self.process.stderr.close()

@@ -1,0 +1,113 @@
+"""The lock of a folder: one living owner, whoever asks; a dead one gives way."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from mobilenet import run_lock
+from mobilenet.errors import UsageError
+from tests.helpers import ROOT
+
+HOLD = (
+    'import sys, time\n'
+    'from mobilenet.run_lock import Lock\n'
+    'Lock(sys.argv[1]).acquire()\n'
+    'print("held", flush=True)\n'
+    'time.sleep(600)\n'
+)
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """(folder, a process of its own that holds its lock)."""
+    process = subprocess.Popen(
+        [sys.executable, '-c', HOLD, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE
+    )
+    assert process.stdout.readline() == b'held\n'
+    yield str(tmp_path), process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_the_second_is_refused_and_told_who_is_first(holder):
+    folder, process = holder
+    with pytest.raises(UsageError, match=f'process {process.pid} on .*another --train_dir'):
+        run_lock.Lock(folder).acquire()
+
+
+def test_a_killed_owner_gives_way(holder):
+    folder, process = holder
+    process.kill()
+    process.wait()
+    lock = run_lock.Lock(folder)
+    assert str(process.pid) in lock.acquire()
+    assert json.load(open(lock.path))['pid'] == os.getpid()
+
+
+def test_a_lock_is_removed_at_the_end_and_can_be_taken_again(tmp_path):
+    for _ in range(2):
+        lock = run_lock.Lock(str(tmp_path))
+        assert lock.acquire() is None
+        lock.release()
+        assert os.listdir(str(tmp_path)) == []
+    lock.release()
+
+
+def write(folder, **changes):
+    owner = dict(run_lock._this_process(), pid=os.getppid())
+    owner['started'] = run_lock._start_of(owner['pid'])
+    with open(os.path.join(str(folder), run_lock.NAME), 'w') as f:
+        json.dump(dict(owner, **changes), f)
+
+
+def test_a_file_without_flock_of_a_living_process(tmp_path):
+    """As on a file system without such locks."""
+    write(tmp_path)
+    with pytest.raises(UsageError, match=f'process {os.getppid()} '):
+        run_lock.Lock(str(tmp_path)).acquire()
+
+
+@pytest.mark.parametrize(
+    'changes', [{'started': 1}, {'boot': 'another'}, {'pid': 2**22 + 5}, {'pid': 'x'}, {'host': 7}]
+)
+def test_a_number_given_to_another_process_since(tmp_path, changes):
+    write(tmp_path, **changes)
+    assert run_lock.Lock(str(tmp_path)).acquire()
+
+
+def test_another_host_is_refused_with_what_to_do(tmp_path):
+    write(tmp_path, host='node7')
+    with pytest.raises(UsageError, match='on node7.*delete .*run.lock'):
+        run_lock.Lock(str(tmp_path)).acquire()
+
+
+@pytest.mark.parametrize('text', ['', '{', 'null', '[' * 4000, '\x00' * 100, '{"pid": -1}'])
+def test_half_a_lock_is_a_dead_owners(tmp_path, text):
+    (tmp_path / run_lock.NAME).write_text(text)
+    lock = run_lock.Lock(str(tmp_path))
+    lock.acquire()
+    assert json.load(open(lock.path))['host']
+
+
+def test_of_many_at_once_one_has_it(tmp_path):
+    processes = [
+        subprocess.Popen(
+            [sys.executable, '-c', HOLD, str(tmp_path)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        for _ in range(6)
+    ]
+    try:
+        # Those refused end; the one that has it sleeps on.
+        said = [p.stdout.readline() for p in processes]
+        assert sorted(said) == [b''] * 5 + [b'held\n']
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
