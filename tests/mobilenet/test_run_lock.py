@@ -85,12 +85,13 @@ def test_another_host_is_refused_with_what_to_do(tmp_path):
         run_lock.Lock(str(tmp_path)).acquire()
 
 
-@pytest.mark.parametrize('text', ['', '{', 'null', '[' * 4000, '\x00' * 100, '{"pid": -1}'])
-def test_half_a_lock_is_a_dead_owners(tmp_path, text):
-    (tmp_path / run_lock.NAME).write_text(text)
-    lock = run_lock.Lock(str(tmp_path))
-    lock.acquire()
-    assert json.load(open(lock.path))['host']
+def test_half_a_lock_is_a_dead_owners(tmp_path):
+    for text in ('', '{', 'null', '[' * 4000, '\x00' * 100, '{"pid": -1}'):
+        (tmp_path / run_lock.NAME).write_text(text)
+        lock = run_lock.Lock(str(tmp_path))
+        lock.acquire()
+        assert json.load(open(lock.path))['host']
+        lock.release()
 
 
 def test_of_many_at_once_one_has_it(tmp_path):

@@ -138,19 +138,16 @@ def test_other_code_and_ranks_are_told_not_refused(folder):
     assert 'older' in lines[0] and 'before 2' in lines[1]
 
 
-@pytest.mark.parametrize('text', ['null', '[]', '[' * 100000, '', '{"a"', '7', '\ud83d', '{} {}'])
 @pytest.mark.parametrize('name', ['config.json', 'run.json'])
-def test_files_that_are_something_else(folder, name, text):
-    with open(os.path.join(folder, name), 'w', errors='surrogatepass') as f:
-        f.write(text)
-    assert len(check(folder)) == (name == 'config.json')
+def test_files_that_are_something_else(folder, name):
+    for text in ('null', '[]', '[' * 100000, '', '{"a"', '7', '\ud83d', '{} {}'):
+        with open(os.path.join(folder, name), 'w', errors='surrogatepass') as f:
+            f.write(text)
+        assert len(check(folder)) == (name == 'config.json'), text[:9]
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
-    lambda part: st.lists(part) | st.dictionaries(st.text(), part),
-    max_leaves=3,
-)
+SIMPLE = st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5)
+JSON = SIMPLE | st.lists(SIMPLE, max_size=2) | st.dictionaries(st.just('records'), SIMPLE)
 
 
 @settings(max_examples=1000, deadline=None)
