@@ -123,7 +123,7 @@ def test_a_checkpoint_of_an_odd_name_is_read(saved):
         'folder',
         'fifo',
     ],
-    ids=range(11),
+    ids=[str(n) for n in range(11)],
 )
 def test_the_file_checkpoint_is_a_hint_only(saved, hint):
     path = os.path.join(saved, 'checkpoint')
