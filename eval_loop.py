@@ -3,16 +3,18 @@
 
     python eval_loop.py --checkpoint_path results/train --dataset_name digits --image_size 32
 
-Read `evaluate` top to bottom: it is one evaluation.
+Weights of others too: TF-slim checkpoints, frozen graphs (.pb), SavedModels. Read `Evaluation` top
+to bottom.
 """
 
+import contextlib
 import json
 import os
 import sys
 import time
 
 import data
-from mobilenet import command, configuration, devices, flag_types, flags
+from mobilenet import class_labels, command, configuration, devices, flag_types, flags
 from mobilenet.errors import UsageError
 
 FROM_TRAINING = ('model_name', 'dataset_name', 'dataset_dir', 'image_size', 'preprocessing_name')
@@ -32,75 +34,123 @@ def training_config(argv):
     """config.json beside the checkpoints, or {}."""
     finder = flag_types.Parser(add_help=False, allow_abbrev=False)
     finder.add_argument('--checkpoint_path')
-    return command.read_config(
-        configuration.folder_of(finder.parse_known_args(argv)[0].checkpoint_path or '')
-    )
+    finder.add_argument('--follow', nargs='?')
+    given = finder.parse_known_args(argv)[0]
+    folder = configuration.folder_of(given.checkpoint_path or '')
+    if given.checkpoint_path and not given.follow and '--follow' not in argv:
+        check_not_empty(given.checkpoint_path, folder)
+    return command.read_config(folder)
 
 
-def evaluate(config, path, dataset):
-    """One checkpoint: a graph of its own, a session of its own. Gives the line of eval.jsonl and
-    (labels, answers).
-    """
-    import numpy as np
-    import tensorflow as tf
+def check_not_empty(path, folder):
+    """Raises UsageError where there is nothing to evaluate: before anything else is asked for."""
+    names = os.listdir(folder) if os.path.isdir(folder) else None
+    if names is None:
+        raise UsageError(f'--checkpoint_path={path}: no such checkpoint or folder')
+    if path == folder and not any(name.endswith(('.index', '.pb')) for name in names):
+        raise UsageError(f'--checkpoint_path={path}: no checkpoint in this folder')
 
-    from data import preprocess
-    from mobilenet import checkpoints, evaluation, nets
 
-    pipeline = data.EvalPipeline(
-        dataset,
-        config.batch_size,
-        config.image_size,
-        config.preprocessing_name,
-        num_threads=config.data_threads,
-        normalize_on=config.normalize_on,
-        on_bad_record=config.on_bad_record,
-    )
-    device = devices.create(config)
-    with tf.Graph().as_default():
-        iterator = tf.data.make_initializable_iterator(pipeline.dataset())
-        images, labels, weights = iterator.get_next()
-        network = nets.build(
-            config.model_name,
-            preprocess.normalize(images),
-            dataset.num_classes,
-            training=False,
-            compute_dtype=tf.float16 if configuration.float16_graph(config) else tf.float32,
+class Evaluation:
+    """One data set, one graph and one session for all checkpoints; `figures` is one evaluation."""
+
+    def __init__(self, config, dataset):
+        self.config, self.dataset, self._stack = config, dataset, contextlib.ExitStack()
+        self.network = self.names = self._evaluator = self._sess = None
+        self.pipeline = data.EvalPipeline(
+            dataset,
+            config.batch_size,
+            config.image_size,
+            config.preprocessing_name,
+            num_threads=config.data_threads,
+            normalize_on=config.normalize_on,
+            on_bad_record=config.on_bad_record,
         )
-        rank = evaluation.rank_of_label(network.logits, labels)
-        answer = tf.argmax(network.logits, 1, output_type=tf.int32)
-        saver, ema = checkpoints.evaluation_saver(path, config.model_name, not config.no_ema)
 
-        seen = {'labels': [], 'answers': [], 'ranks': []}
-        with device.session(1, 1) as sess:
-            checkpoints.load(saver, sess, path)
-            sess.run(iterator.initializer)
-            for number in progress(pipeline.num_batches, path):
-                try:
-                    batch = sess.run([labels, answer, rank, weights])
-                except tf.errors.OpError as error:
-                    bad = pipeline.find_bad_record(number, 3)
-                    raise (
-                        UsageError('{}: {} (--on_bad_record=skip goes on without it)'.format(*bad))
-                        if bad
-                        else error
-                    )
-                counted = batch[3] > 0
-                for name, values in zip(('labels', 'answers', 'ranks'), batch):
-                    seen[name].append(values[counted])
-    seen = {name: np.concatenate(values) for name, values in seen.items()}
-    images = len(seen['ranks'])
-    if not images:
-        raise UsageError('no image of the data set could be read: run scripts/check_dataset.py')
-    for place, reason in pipeline.bad_records.items():
-        print(f'skipped {place}: {reason}', file=sys.stderr)
-    return {
-        'checkpoint': path,
-        'step': max(checkpoints.step_of(path), 0),
-        **evaluation.accuracies(seen['ranks']),
-        'images': images,
-        'ema': bool(ema),
-    }, seen
+    def figures(self, path):
+        """Evaluates one checkpoint: the line of eval.jsonl, and labels, answers and ranks of all
+        images. Raises UsageError.
+        """
+        from mobilenet import checkpoints, evaluation, weights
+        from mobilenet.weights import matching
+
+        opened = weights.open_weights(path)
+        fit = matching.identified(
+            opened, self.network[0] if self.network else self.config.model_name
+        )
+        network = fit.model_name, fit.num_classes
+        values, ema = matching.network_values(
+            opened, *(self.network or network), use_ema=not self.config.no_ema
+        )
+        if self.network is None:
+            self._open(*network)
+        self._evaluator.load(self._sess, values)
+        labels, answers, ranks = self._run(path)
+        return {
+            'checkpoint': path,
+            'step': max(checkpoints.step_of(path), opened.step or 0),
+            **evaluation.accuracies(ranks),
+            'images': len(ranks),
+            'ema': ema,
+        }, (labels, answers)
+
+    def _open(self, model_name, num_classes):
+        """Builds the graph and opens the session, for networks of this name and these classes."""
+        import tensorflow as tf
+
+        from mobilenet import evaluation
+
+        outputs, said = class_labels.outputs_of_labels(
+            self.dataset, num_classes, self.config.label_offset, self._names(num_classes)
+        )
+        if said:
+            print(said, file=sys.stderr)
+        device = devices.create(self.config)
+        self._stack.enter_context(tf.Graph().as_default())
+        # Repeated, not started anew: an NPU's input queue is fixed to one start of its iterator.
+        iterator = tf.data.make_initializable_iterator(self.pipeline.dataset().repeat())
+        images, labels, counted = iterator.get_next()
+        self._evaluator = evaluation.Evaluator(
+            model_name,
+            num_classes,
+            self.pipeline.normalize(images),
+            labels,
+            counted,
+            outputs,
+            configuration.float16_graph(self.config),
+        )
+        self._sess = self._stack.enter_context(device.session(1, 1))
+        self._sess.run(iterator.initializer)
+        self.network = model_name, num_classes
+
+    def _names(self, num_classes):
+        """Names of the outputs, where --class_names gives them."""
+        if self.config.class_names:
+            self.names = class_labels.names_of('', self.config.class_names, num_classes)
+        return self.names
+
+    def _run(self, path):
+        """(labels as outputs, answers, ranks of the labels) of every image once, as arrays."""
+        import numpy as np
+        import tensorflow as tf
+
+        from mobilenet import input_errors
+
+        seen = []
+        for number in progress(self.pipeline.num_batches, path):
+            try:
+                seen.append(self._evaluator.next_batch(self._sess))
+            except tf.errors.OpError as error:
+                raise input_errors.explained(
+                    error, self.pipeline, number, 1 + input_errors.READ_AHEAD
+                )
+        columns = [np.concatenate(column) for column in zip(*seen)]
+        if not len(columns[0]):
+            raise UsageError('no image of the data set could be read: run scripts/check_dataset.py')
+        return columns
+
+    def close(self):
+        self._stack.close()
 
 
 def progress(count, path):
@@ -111,7 +161,7 @@ def progress(count, path):
     )
 
 
-def report(config, entry, seen, dataset, logger):
+def report(config, evaluation, entry, seen, logger):
     """Prints a checkpoint's figures and writes them."""
     line = (
         'step {step}  top1 {top1:.4f}  top5 {top5:.4f}  {images} images  {} weights  {checkpoint}'
@@ -123,26 +173,26 @@ def report(config, entry, seen, dataset, logger):
     if config.per_class:
         from mobilenet import confusion
 
-        for path in confusion.write(
-            config.eval_dir,
-            entry['step'],
-            seen['labels'],
-            seen['answers'],
-            dataset.class_names,
-            dataset.num_classes,
-        ):
+        num_classes = evaluation.network[1]
+        names = evaluation.names or evaluation.dataset.class_names
+        if names and len(names) < num_classes:  # --label_offset: output 0 has no class
+            names = ['background'] * (num_classes - len(names)) + list(names)
+        paths = confusion.write(config.eval_dir, entry['step'], *seen, names, num_classes)
+        for path in paths:
             print('wrote', path)
 
 
 def new_checkpoints(path, done, follow, timeout):
-    """Checkpoints that are not in `done`, in order of step; with `follow` as they come."""
-    from mobilenet import checkpoints
+    """What there is to evaluate at a path; of a folder, its checkpoints that are not in `done`, in
+    order of step, with `follow` as they come.
+    """
+    from mobilenet import checkpoints, weights
 
-    if not os.path.isdir(path):
-        yield checkpoints.resolve(path)
-        return
-    if not follow:
-        checkpoints.resolve(path)
+    if not os.path.isdir(path) or not follow:
+        first = weights.locate(path)
+        if first == os.path.normpath(path) or not checkpoints.in_folder(path):
+            yield first
+            return
     last = time.time()
     while True:
         waiting = [p for p in checkpoints.in_folder(path) if p not in done]
@@ -157,37 +207,57 @@ def new_checkpoints(path, done, follow, timeout):
             time.sleep(1.0)
 
 
+def evaluate_all(config, evaluation, logger):
+    """Evaluates every checkpoint there is. One that cannot be used is named, and the others go on;
+    gives the exit status.
+    """
+    from mobilenet import checkpoints
+    from mobilenet.weights import BrokenWeights, matching
+
+    wrong, good = 0, 0
+    for path in new_checkpoints(
+        config.checkpoint_path, set(), config.follow, config.follow_timeout
+    ):
+        try:
+            entry, seen = evaluation.figures(path)
+        except (BrokenWeights, matching.OtherNetwork) as error:
+            if not checkpoints.in_folder(config.checkpoint_path):
+                raise
+            if checkpoints.is_whole(path):  # else training has deleted it meanwhile
+                tell(error, logger)
+                wrong += 1
+            continue
+        good += 1
+        report(config, evaluation, entry, seen, logger)
+        if config.follow and config.split == 'validation':
+            leave_mark(path, entry, logger)
+    return 0 if not wrong else 1 if good else UsageError.status
+
+
+def tell(error, logger):
+    print(f'eval_loop.py: {error}', file=sys.stderr, flush=True)
+    logger.error(str(error))
+
+
 def run(config):
-    if not os.path.isdir(configuration.folder_of(config.checkpoint_path)):
-        raise UsageError(
-            f'--checkpoint_path={config.checkpoint_path}: no such checkpoint or folder'
-        )
     dataset = data.open_dataset(
         config.dataset_name, config.dataset_dir, config.split, config.on_bad_record
     )
     check_classes(config, dataset)
     devices.import_tensorflow()
-    from mobilenet import checkpoints, log
+    from mobilenet import log
 
     command.make_folder(config.eval_dir, '--eval_dir')
     logger = log.log_to(os.path.join(config.eval_dir, time.strftime('eval_%Y%m%d_%H%M%S.log')))
     logger.info('flags %s', json.dumps(config.flags, sort_keys=True))
-    damaged = 0
-    for path in new_checkpoints(
-        config.checkpoint_path, set(), config.follow, config.follow_timeout
-    ):
-        try:
-            checkpoints.check(path)
-            entry, seen = evaluate(config, path, dataset)
-        except checkpoints.Damaged as error:
-            if checkpoints.is_whole(path):  # else training has deleted it meanwhile
-                damaged += 1
-                log.say(logger, f'{error}; left out')
-            continue
-        report(config, entry, seen, dataset, logger)
-        if config.follow and config.split == 'validation':
-            leave_mark(path, entry, logger)
-    return 1 if damaged else 0
+    evaluation = Evaluation(config, dataset)
+    try:
+        status = evaluate_all(config, evaluation, logger)
+    finally:
+        evaluation.close()
+    for place, reason in evaluation.pipeline.bad_records.items():
+        print(f'skipped {place}: {reason}', file=sys.stderr)
+    return status
 
 
 def leave_mark(path, entry, logger):
@@ -203,9 +273,13 @@ def leave_mark(path, entry, logger):
 
 
 def check_classes(config, dataset):
-    """Raises UsageError where the classes are named or numbered otherwise than in training."""
+    """Raises UsageError where the classes are named or numbered otherwise than in training, and
+    --class_names does not say which are which.
+    """
     from mobilenet import run_record
 
+    if config.class_names:
+        return
     trained = run_record.read(configuration.folder_of(config.checkpoint_path))
     for difference in run_record.other_classes(trained, dataset.class_names):
         raise UsageError(

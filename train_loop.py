@@ -20,7 +20,7 @@ from mobilenet.errors import UsageError
 
 def parse(argv):
     """The Config of a training; what can be checked without TensorFlow is checked here."""
-    groups = flags.training(data.DATASET_NAMES, data.PREPROCESSING_NAMES)
+    groups = flags.training(data.DATASET_NAMES, data.PREPROCESSING_NAMES, data.AUGMENTATIONS)
     return configuration.resolve(
         'train_loop.py', 'Train a MobileNet with a plain tf.Session loop.', groups, argv
     )
@@ -35,8 +35,10 @@ def train(config, rank, world_size, addresses):
     command.make_folder(config.train_dir, '--train_dir')
     devices.import_tensorflow()
     from hccl import collectives
+    from mobilenet import fine_tuning
     from mobilenet.run import TrainingRun
 
+    config = fine_tuning.with_label_offset(config, dataset.num_classes)
     run = TrainingRun(
         config,
         dataset,
@@ -72,6 +74,7 @@ def make_pipeline(config, dataset, rank, world_size):
         normalize_on=config.normalize_on,
         on_bad_record=config.on_bad_record,
         augment=not config.deterministic,
+        augmentation=config.augment,
     )
 
 

@@ -7,6 +7,7 @@ from data.datasets import DATASET_NAMES, fingerprint, open_dataset
 from data.tfrecord import bad_record_message
 
 __all__ = (
+    'AUGMENTATIONS',
     'DATASET_NAMES',
     'EvalPipeline',
     'PREPROCESSING_NAMES',
@@ -16,6 +17,7 @@ __all__ = (
     'open_dataset',
 )
 PREPROCESSING_NAMES = ('inception_v2', 'vgg', 'none')
+AUGMENTATIONS = ('auto', 'inception', 'flip', 'none')
 
 
 def __getattr__(name):

@@ -167,22 +167,30 @@ def is_flipped(key):
     return uniform(key, FLIP) < 0.5
 
 
-def plan(preprocessing_name, image_size, key, height, width, boxes, training):
+def resolve(augmentation, preprocessing_name):
+    """'auto' as what goes with a kind of preprocessing."""
+    if augmentation != 'auto':
+        return augmentation
+    return {'inception_v2': 'inception', 'vgg': 'vgg'}.get(preprocessing_name, 'none')
+
+
+def plan(preprocessing_name, image_size, key, height, width, boxes, training, augmentation='auto'):
     """What is to be done with an image: (window int32 [4], flip bool, colour float32 [3]).
 
     key: uint64 from key_of; boxes: float32 [m, 4]. Without `training` nothing is random: no flip,
-    colour 0 (not used).
+    colour 0 (not used). augmentation: one of data.AUGMENTATIONS; with 'flip' and 'none' the window is
+    the evaluation's.
     """
     key = u64(key)  # compiled code hands it out as a Python int, and takes that for a signed one
-    flip, colour = False, (0, 0, 0)
-    if preprocessing_name == 'inception_v2' and training:
+    kind = resolve(augmentation, preprocessing_name) if training else 'none'
+    flip = kind != 'none' and is_flipped(key)
+    colour = colours_of(key) if kind == 'inception' else (0, 0, 0)
+    if kind == 'inception':
         window = distorted_crop(key, height, width, boxes if len(boxes) else WHOLE_IMAGE)
-        flip, colour = is_flipped(key), colours_of(key)
     elif preprocessing_name == 'inception_v2':
         window = central_crop(height, width)
     elif preprocessing_name == 'vgg':
-        window = vgg_crop(key, height, width, image_size, training)
-        flip = training and is_flipped(key)
+        window = vgg_crop(key, height, width, image_size, kind == 'vgg')
     else:
         window = 0, 0, height, width
     return np.array(window, np.int32), flip, np.array(colour, np.float32)

@@ -16,6 +16,7 @@ import threading
 import numpy as np
 import tensorflow as tf
 
+from data import augment as augmentations
 from data import preprocess
 from data.datasets import SyntheticDataset
 from data.order import Order, batch_positions
@@ -64,6 +65,7 @@ class Pipeline:
         order,
         training,
         augment,
+        augmentation='auto',
     ):
         self.source, self.batch_size, self.image_size = dataset, batch_size, image_size
         # A batch is so many whole groups.
@@ -71,9 +73,17 @@ class Pipeline:
         self.num_threads = num_threads
         self.image_type = tf.uint8 if normalize_on == 'device' else tf.float32
         self.on_bad_record, self.order, self.training = on_bad_record, order, training
-        self.recoloured = augment and preprocessing_name == 'inception_v2'
+        kind = augmentations.resolve(augmentation, preprocessing_name)
+        self.recoloured = augment and kind == 'inception'
         self.reader = Reader(
-            dataset, order, preprocessing_name, image_size, training, augment, on_bad_record
+            dataset,
+            order,
+            preprocessing_name,
+            image_size,
+            training,
+            augment,
+            on_bad_record,
+            augmentation,
         )
         self._only_decoder, self._lock = None, threading.Lock()
 
@@ -244,7 +254,7 @@ class TrainPipeline(Pipeline):
     """Endless shuffled, augmented batches of one rank (see data/order.py).
 
     augment=False keeps the order of the files and takes evaluation's window, without flip and
-    colours.
+    colours. augmentation: one of data.AUGMENTATIONS.
     """
 
     def __init__(
@@ -260,6 +270,7 @@ class TrainPipeline(Pipeline):
         normalize_on='host',
         on_bad_record='stop',
         augment=True,
+        augmentation='auto',
     ):
         self.rank, self.world_size = rank, world_size
         self.shift = 0  # records that positions are ahead of batches: ranks were others before
@@ -274,6 +285,7 @@ class TrainPipeline(Pipeline):
             Order(dataset.num_examples, seed, shuffle=augment),
             True,
             augment,
+            augmentation,
         )
 
     def positions(self, batch):

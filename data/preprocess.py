@@ -17,7 +17,12 @@ def normalize(images):
     """uint8 images (0..255) as float32 in -1..1. Float images are so already and pass through."""
     if images.dtype != tf.uint8:
         return images
-    return tf.cast(images, tf.float32) * (2.0 / 255.0) - 1.0
+    return normalize_float(tf.cast(images, tf.float32))
+
+
+def normalize_float(pixels):
+    """Float pixels of 0..255 in -1..1."""
+    return pixels * (2.0 / 255.0) - 1.0
 
 
 def decode(encoded, window):

@@ -57,11 +57,20 @@ class Reader:
     """
 
     def __init__(
-        self, dataset, order, preprocessing_name, image_size, training, augmented, on_bad_record
+        self,
+        dataset,
+        order,
+        preprocessing_name,
+        image_size,
+        training,
+        augmented,
+        on_bad_record,
+        augmentation='auto',
     ):
         self.dataset, self.order = dataset, order
         self.preprocessing_name, self.image_size = preprocessing_name, image_size
         self.training, self.augmented = training, augmented
+        self.augmentation = augmentation
         self.on_bad_record = on_bad_record
         self.bad_records = collections.OrderedDict(
             (error.place, error.reason) for error in dataset.errors
@@ -131,5 +140,6 @@ class Reader:
             loaded.width,
             loaded.boxes,
             self.augmented,
+            self.augmentation,
         )
         return Example(loaded.encoded, window, flip, colour, loaded.label, weight)

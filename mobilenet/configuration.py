@@ -8,6 +8,10 @@ from mobilenet import cores, devices, flags, recipe_flags
 from mobilenet.errors import UsageError
 from mobilenet.flag_types import DYNAMIC_START, Parser
 
+# Updates that the averages of a warm start count as having had: their decay begins at 0.99, not at
+# 0.1, where one batch would replace all that the weights come with.
+TRUSTED_UPDATES = 890.0
+
 # Flags that do nothing without another one.
 _NEEDS = {'dump_tensors': 'dump_steps', 'dump_dir': 'dump_steps'}
 
@@ -39,6 +43,9 @@ def resolve(prog, description, groups, argv, defaults=None):
     parser = Parser(prog=prog, allow_abbrev=False, description=description, usage=usage)
     flags.add_all(parser, groups)
     parser.set_defaults(**(defaults or {}))
+    given = parser.parse_known_args(argv)[0]
+    if 'train_dir' in given and given.checkpoint_path:
+        parser.set_defaults(**recipe_flags.FINE_TUNING)
     values = vars(parser.parse_args(argv))
     values['device'] = devices.choose(values['device'])
     tables = [f for _, table in groups for f in table]
@@ -72,7 +79,10 @@ def _fill_in(values):
         float16 = values['precision_mode'] in devices.FLOAT16_MODES
         values['loss_scale'] = (DYNAMIC_START, True) if float16 else (1.0, False)
     if values['max_train_steps'] is None and values['max_epoch'] is None:
-        values['max_epoch'] = recipe_flags.DEFAULT_EPOCHS
+        fine_tuning = values['checkpoint_path'] is not None
+        values['max_epoch'] = (
+            recipe_flags.FINE_TUNING_EPOCHS if fine_tuning else recipe_flags.DEFAULT_EPOCHS
+        )
 
 
 def _check(config):
@@ -114,9 +124,8 @@ def float16_graph(config):
 
 def for_training(config, dataset, world_size):
     """The Config with what follows from the data and the ranks: num_classes, steps_per_epoch,
-    total_steps, warmup_steps,
-    decay_steps, float16, dynamic_loss_scale, initial_loss_scale, stop_on_nan, dropout,
-    longest_loop, inspects (whether anything looks inside steps).
+    total_steps, warmup_steps, decay_steps, trusted_updates, float16, dynamic_loss_scale,
+    initial_loss_scale, stop_on_nan, dropout, longest_loop, inspects (whether anything looks inside steps).
 
     Raises UsageError where one step of all ranks wants more images than the data set has.
     """
@@ -131,7 +140,7 @@ def for_training(config, dataset, world_size):
     total_steps = config.max_train_steps or max(1, math.ceil(config.max_epoch * steps_per_epoch))
     initial, dynamic = config.loss_scale
     return config.replace(
-        num_classes=dataset.num_classes,
+        num_classes=dataset.num_classes,  # see fine_tuning.with_label_offset
         steps_per_epoch=steps_per_epoch,
         total_steps=total_steps,
         longest_loop=min(config.iterations_per_loop, total_steps),
@@ -142,6 +151,7 @@ def for_training(config, dataset, world_size):
         float16=float16_graph(config),
         stop_on_nan=config.nan_policy == 'stop',
         dropout=not config.deterministic,
+        trusted_updates=TRUSTED_UPDATES if config.checkpoint_path else 0.0,
         inspects=any(
             (
                 config.step,

@@ -1,6 +1,53 @@
-"""Right answers of a batch, counted by rank of the label's logit."""
+"""The evaluation graph: one for all checkpoints; right answers, counted by rank of the label's
+logit.
+"""
 
 import tensorflow as tf
+
+from mobilenet import nets
+from mobilenet.weights import folding
+
+
+class Evaluator:
+    """The inference network on a stream of batches, for the weights of one checkpoint after
+    another.
+
+    Args:
+      model_name, num_classes: the network.
+      images: float32 [batch, height, width, 3] in [-1, 1]; labels: int32 [batch]; counted: float32
+        [batch], 0 where an image only fills up a batch.
+      outputs: the network's output for each label, a list of int.
+      float16: convolutions in float16; batch norm then stays apart. Else it is folded into the
+        convolutions, where oneDNN adds biases (not after depthwise ones).
+    """
+
+    def __init__(self, model_name, num_classes, images, labels, counted, outputs, float16=False):
+        self.fold = None if float16 else 'convolutions'
+        network = nets.build(
+            model_name,
+            images,
+            num_classes,
+            training=False,
+            compute_dtype=tf.float16 if float16 else tf.float32,
+            fold=self.fold,
+        )
+        labels = tf.gather(tf.constant(outputs, tf.int32), labels)
+        rank = rank_of_label(network.logits, labels)
+        answer = tf.argmax(network.logits, 1, output_type=tf.int32)
+        self._fetches = [labels, answer, rank, counted]
+        self._variables = tf.global_variables(nets.scope_name(model_name) + '/')
+
+    def load(self, sess, values):
+        """Sets the weights: {name: array} of the network without folding."""
+        if self.fold:
+            values = folding.fold(values, depthwise=False)
+        feeds = {v.initializer.inputs[1]: values[v.op.name] for v in self._variables}
+        sess.run([v.initializer for v in self._variables], feeds)
+
+    def next_batch(self, sess):
+        """(labels as outputs, answers, ranks of the labels) of the images that count."""
+        *columns, counted = sess.run(self._fetches)
+        return [column[counted > 0] for column in columns]
 
 
 def rank_of_label(logits, labels):

@@ -3,6 +3,7 @@ stays instant.
 """
 
 from mobilenet import devices, recipe_flags
+from mobilenet.class_labels import OFFSETS
 from mobilenet.flag_types import (
     add_group,
     boolean,
@@ -49,13 +50,38 @@ def data_flags(dataset_names, preprocessing_names):
     ]
 
 
+PRECISION_MODE = flag(
+    'precision_mode',
+    'auto: allow_mix_precision on npu, must_keep_origin_dtype (float32) on host',
+    'auto',
+    choices=devices.PRECISION_MODES,
+)
+
 MODEL = [
     flag('model_name', 'the network and its width', 'mobilenet_v1', choices=MODEL_NAMES),
+    PRECISION_MODE,
+]
+
+LABEL_OFFSET = flag(
+    'label_offset',
+    'added to each label; auto: 1 for 1,000 classes and a network with 1,001 outputs, else 0',
+    'auto',
+    choices=OFFSETS,
+)
+
+# Of weights that are there: they tell of which network they are.
+WEIGHTS = [
+    flag('checkpoint_path', 'a checkpoint, a folder of them, a frozen graph (.pb) or a SavedModel'),
     flag(
-        'precision_mode',
-        'auto: allow_mix_precision on npu, must_keep_origin_dtype (float32) on host',
-        'auto',
-        choices=devices.PRECISION_MODES,
+        'model_name',
+        'the network and its width; default: what the weights fit',
+        choices=MODEL_NAMES,
+    ),
+    flag('no_ema', 'the raw weights, where the checkpoint has averages', False, boolean),
+    flag(
+        'class_names',
+        "a file that names the network's outputs: a name a line, or slim's labels.txt",
+        metavar='FILE',
     ),
 ]
 
@@ -210,32 +236,64 @@ DEBUG = [
 ]
 
 FINE_TUNING = [
-    flag('checkpoint_path', 'start from these weights (a checkpoint or a folder of them)'),
+    flag(
+        'checkpoint_path',
+        'start from these weights: a checkpoint, a folder of them, a frozen graph (.pb) or a '
+        'SavedModel; defaults are then '
+        + ', '.join(f'--{name}={value:g}' for name, value in recipe_flags.FINE_TUNING.items())
+        + f', --max_epoch={recipe_flags.FINE_TUNING_EPOCHS:g}',
+    ),
     flag(
         'checkpoint_exclude_scopes',
-        'variables that are not taken from it, by the start of their names',
+        'scopes that are not taken from it, such as Logits or Conv2d_13_pointwise',
         [],
         names,
         metavar='A,B',
     ),
-    flag('trainable_scopes', 'train only these variables', [], names, metavar='A,B'),
+    flag(
+        'trainable_scopes',
+        'train only these scopes; batch norm elsewhere works and stays as it is',
+        [],
+        names,
+        metavar='A,B',
+    ),
     flag(
         'ignore_missing_vars',
-        'variables that the checkpoint lacks keep their initial values',
+        'variables that the weights lack keep their initial values',
         False,
         boolean,
+    ),
+    flag(
+        'head_lr_factor',
+        'the learning rate of the last layer, as a multiple',
+        1.0,
+        number(0, open_low=True),
     ),
 ]
 
 
-def training(dataset_names, preprocessing_names):
+def augment_flag(augmentations):
+    return flag(
+        'augment',
+        'auto: as the preprocessing has it; inception: a random window, flip and colours; flip and '
+        "none: evaluation's window",
+        'auto',
+        choices=augmentations,
+    )
+
+
+def training(dataset_names, preprocessing_names, augmentations):
     """[(title, flags)] of train_loop.py."""
     return [
         ('model', MODEL),
         (
             'data',
             data_flags(dataset_names, preprocessing_names)
-            + [flag('batch_size', 'images a device', 256, count())],
+            + [
+                augment_flag(augmentations),
+                LABEL_OFFSET,
+                flag('batch_size', 'images a device', 256, count()),
+            ],
         ),
         ('length and learning rate', recipe_flags.SCHEDULE),
         ('optimizer and regularization', recipe_flags.OPTIMIZER),
@@ -250,11 +308,12 @@ def training(dataset_names, preprocessing_names):
 def evaluation(dataset_names, preprocessing_names):
     """[(title, flags)] of eval_loop.py."""
     return [
-        ('model', MODEL),
+        ('model', WEIGHTS + [PRECISION_MODE]),
         (
             'data',
             data_flags(dataset_names, preprocessing_names)
             + [
+                LABEL_OFFSET,
                 flag('split', 'which images', 'validation', choices=('validation', 'train')),
                 flag('batch_size', 'images at once', 64, count()),
             ],
@@ -263,14 +322,8 @@ def evaluation(dataset_names, preprocessing_names):
             'the evaluation',
             [
                 flag(
-                    'checkpoint_path', 'a checkpoint, or a folder: each one in it, in order of step'
-                ),
-                flag(
                     'eval_dir',
                     "where eval_*.log and eval.jsonl go; default: the checkpoints' folder",
-                ),
-                flag(
-                    'no_ema', 'the raw weights, where the checkpoint has averages', False, boolean
                 ),
                 flag(
                     'follow',

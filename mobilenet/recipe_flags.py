@@ -9,6 +9,10 @@ from mobilenet.flag_types import DYNAMIC_START, count, flag, loss_scale, number
 OPTIMIZERS = ('sgd', 'momentum', 'rmsprop', 'adam', 'adagrad', 'adadelta', 'ftrl')
 SCHEDULES = ('fixed', 'exponential', 'polynomial', 'cosine_annealing')
 DEFAULT_EPOCHS = 300.0
+# Defaults with --checkpoint_path: weights that are good already would be thrown away by a rate of
+# 0.4, and an average over 10,000 steps would hardly move in so short a run.
+FINE_TUNING_EPOCHS = 30.0
+FINE_TUNING = {'learning_rate': 0.02, 'warmup_epochs': 0.0, 'moving_average_decay': 0.99}
 
 positive = number(0, open_low=True)
 

@@ -7,9 +7,10 @@ import time
 
 import tensorflow as tf
 
-from mobilenet import checkpoints, log, ranks, train_step, training_graph
+from mobilenet import checkpoints, fine_tuning, log, ranks, train_step, training_graph, weights
 from mobilenet.checkpoints import position
 from mobilenet.stop_signal import StopSignal
+from mobilenet.weights import warm_start
 
 
 class TrainingRun:
@@ -97,37 +98,35 @@ class TrainingRun:
         self.checkpointer = checkpoints.Checkpointer(
             config.train_dir, config.keep_checkpoints, config.keep_best, self.run_id, self.say
         )
-        warm_start = self._warm_start()
+        initial = self._warm_start()
+        for line in fine_tuning.said(config):
+            self.say(line)
         initialize = [tf.global_variables_initializer(), tf.local_variables_initializer()]
         start_ema = train_step.ema_from_variables()
         tf.get_default_graph().finalize()
-        return functools.partial(self._start, initialize, warm_start, start_ema)
+        return functools.partial(self._start, initialize, initial, start_ema)
 
     def _warm_start(self):
-        """The Saver that loads --checkpoint_path and its path; None: not given, or this run has
-        checkpoints of its own.
+        """{variable: value} of --checkpoint_path; None: not given, or this run has checkpoints of
+        its own.
         """
         config = self.config
-        if not config.checkpoint_path:
+        if not config.checkpoint_path or self.checkpointer.latest():
             return None
-        path = checkpoints.resolve(config.checkpoint_path)
-        if self.checkpointer.latest():
-            return None
-        checkpoints.check(path)
-        saver = checkpoints.warm_start(
-            path, config.model_name, config.checkpoint_exclude_scopes, config.ignore_missing_vars
-        )
-        return saver, path
+        path = weights.locate(config.checkpoint_path)
+        values, lines = warm_start.values_for(config, weights.open_weights(path))
+        for line in lines:
+            self.say(line)
+        return values
 
-    def _start(self, initialize, warm_start, start_ema):
+    def _start(self, initialize, initial, start_ema):
         sess = self.sess
         sess.run(initialize)
         if self.config.deterministic:
             values = training_graph.initial_values(initialize, tf.global_variables())
             self.graph.write(sess, values)
-        if warm_start:
-            saver, path = warm_start
-            checkpoints.load(saver, sess, path)
+        if initial:
+            self.graph.write(sess, initial)
         sess.run(start_ema)
         self.resumed = self._restore(sess) if self.is_main else None
         self._broadcast.run(sess)

@@ -11,7 +11,7 @@ import collections
 
 import tensorflow as tf
 
-from mobilenet import loss_scale, losses, moving_averages, nets, optimizers, schedules
+from mobilenet import loss_scale, losses, moving_averages, nets, optimizers, schedules, scopes
 
 # What one step computes, for those who look inside: images and labels as the network gets them;
 # end_points
@@ -43,7 +43,8 @@ def build(images, labels, hp, state, device, collectives):
       weight_decay,
         momentum and the other settings of optimizers.create and schedules.learning_rate,
         dynamic_loss_scale,
-        moving_average_decay, trainable_scopes, stop_on_nan.
+        moving_average_decay, trainable_scopes, head_lr_factor, trusted_updates (that the averages
+        count as having had), stop_on_nan.
       state: the run's counters, from state.create.
 
     Returns:
@@ -58,10 +59,11 @@ def build(images, labels, hp, state, device, collectives):
             training=True,
             dropout_seed=dropout_seed(hp, before, collectives) if hp.dropout else None,
             compute_dtype=tf.float16 if hp.float16 else tf.float32,
+            is_frozen=lambda name: not is_trained(name, hp),
         )
         loss = losses.smoothed_cross_entropy(network.logits, labels, hp.label_smoothing)
         total_loss = loss + losses.l2(tf.trainable_variables(), hp.weight_decay)
-        variables = trained_variables(hp.trainable_scopes)
+        variables = trained_variables(hp)
 
         overflow = device.overflow_check(collectives)
         overflow.begin()
@@ -89,14 +91,18 @@ def dropout_seed(hp, before, collectives):
     return tf.stack([tf.constant(hp.seed * 4099 + collectives.rank, tf.int64), before.batches])
 
 
-def trained_variables(scopes):
-    """All trainable variables, or those whose names start with one of `scopes`."""
-    return [
-        v
-        for v in tf.trainable_variables()
-        if not scopes
-        or any(v.op.name == s or v.op.name.startswith(s.rstrip('/') + '/') for s in scopes)
-    ]
+def is_trained(name, hp):
+    """Whether --trainable_scopes has a variable."""
+    chosen = hp.trainable_scopes
+    return not chosen or scopes.within(name, chosen, nets.scope_name(hp.model_name))
+
+
+def trained_variables(hp):
+    """The variables that are trained. Raises UsageError where a scope has none."""
+    variables = tf.trainable_variables()
+    names = [v.op.name for v in variables]
+    scopes.check('trainable_scopes', hp.trainable_scopes, names, nets.scope_name(hp.model_name))
+    return [v for v in variables if is_trained(v.op.name, hp)]
 
 
 def unscaled_gradients(total_loss, variables, scale):
@@ -146,9 +152,12 @@ def apply_all(variables, gradients, network, before, state, hp):
     with tf.name_scope('update'):
         slots = optimizers.create_slots(optimizer, variables)
         updates = [
-            optimizer.update(v, s, g, rate, step) for v, s, g in zip(variables, slots, gradients)
+            optimizer.update(v, s, g, rate_of(v, rate, hp), step)
+            for v, s, g in zip(variables, slots, gradients)
         ]
-        decay = moving_averages.effective_decay(nets.default_batch_norm_decay(hp.model_name), step)
+        decay = moving_averages.effective_decay(
+            nets.default_batch_norm_decay(hp.model_name), step + hp.trusted_updates
+        )
         updates += [
             moving_averages.move(moving, value, decay)
             for moving, value in network.batch_norm_statistics
@@ -156,23 +165,34 @@ def apply_all(variables, gradients, network, before, state, hp):
     # Through one op: else each of the EMA's hundreds of ops would wait for each of hundreds of
     # updates.
     with tf.control_dependencies([tf.group(*updates)]):
-        return update_ema(averaged_variables(network), step, hp)
+        moving = variables + [moving for moving, _ in network.batch_norm_statistics]
+        return update_ema(network.variables, moving, step, hp)
 
 
-def averaged_variables(network):
-    """What has an EMA: trainable variables and batch norm statistics."""
-    return tf.trainable_variables() + [moving for moving, _ in network.batch_norm_statistics]
+def rate_of(variable, rate, hp):
+    """The learning rate of a variable: of the last layer, times --head_lr_factor."""
+    head = nets.is_last_layer(variable.op.name)
+    return rate * hp.head_lr_factor if head and hp.head_lr_factor != 1 else rate
 
 
-def update_ema(variables, step, hp):
+def update_ema(variables, moving, step, hp):
+    """The averages of `variables`; those of variables that are not `moving` stay what they are.
+
+    After a warm start they are trusted, but for the last layer's, which as a rule is new.
+    """
     if not hp.moving_average_decay:
         return tf.constant(True)
     averages = moving_averages.create_ema(variables)
+    moving = {v.op.name for v in moving}
     with tf.name_scope('ema'):
-        decay = moving_averages.effective_decay(hp.moving_average_decay, step)
+        decays = {
+            is_new: moving_averages.effective_decay(hp.moving_average_decay, step + trusted)
+            for is_new, trusted in ((True, 0.0), (False, hp.trusted_updates))
+        }
         moved = [
-            moving_averages.move(average, v.read_value(), decay)
+            moving_averages.move(average, v.read_value(), decays[nets.is_last_layer(v.op.name)])
             for average, v in zip(averages, variables)
+            if v.op.name in moving
         ]
     with tf.control_dependencies(moved):
         return tf.constant(True)

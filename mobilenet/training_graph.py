@@ -20,6 +20,7 @@ def build(config, pipeline, device, collectives, to_inspect=False):
     def build_step():
         images, labels = iterator.get_next()
         images = pipeline.normalize(images)
+        labels = labels + config.label_offset if config.label_offset else labels
         steps.append(train_step.build(images, labels, config, state, device, collectives))
         return steps[-1].train_op
 

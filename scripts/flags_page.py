@@ -45,7 +45,10 @@ def page(words, say):
     """The page as text. say(name, english) gives what stands there."""
     lines = [words['title']]
     for command, groups in (
-        ('train_loop.py', flags.training(data.DATASET_NAMES, data.PREPROCESSING_NAMES)),
+        (
+            'train_loop.py',
+            flags.training(data.DATASET_NAMES, data.PREPROCESSING_NAMES, data.AUGMENTATIONS),
+        ),
         ('eval_loop.py', flags.evaluation(data.DATASET_NAMES, data.PREPROCESSING_NAMES)),
     ):
         lines += ['', f'## {command}']

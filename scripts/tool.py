@@ -6,7 +6,7 @@ import sys
 
 from data import convert
 from mobilenet import cores, flag_types, text
-from mobilenet.errors import UsageError
+from mobilenet.errors import CommandError
 
 STOPPED = {
     'check_dataset.py': 'the same command goes on where it was (--restart: from the beginning)',
@@ -26,9 +26,9 @@ def run(main):
     try:
         status = main()
         sys.stdout.flush()
-    except UsageError as error:
+    except CommandError as error:
         print(f'{name}: {error}', file=sys.stderr)
-        status = 2
+        status = error.status
     except KeyboardInterrupt:
         print(f'{name}: stopped; {STOPPED.get(name, "start it again")}', file=sys.stderr)
         status = 1

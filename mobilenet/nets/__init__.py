@@ -19,7 +19,11 @@ _MODELS = collections.OrderedDict(
         ('mobilenet_v2_050', ('mobilenet_v2', 0.50)),
         ('mobilenet_v2_035', ('mobilenet_v2', 0.35)),
         ('mobilenet_v3_large', ('mobilenet_v3', 'large')),
+        ('mobilenet_v3_large_075', ('mobilenet_v3', 'large_075')),
+        ('mobilenet_v3_large_minimalistic', ('mobilenet_v3', 'large_minimalistic')),
         ('mobilenet_v3_small', ('mobilenet_v3', 'small')),
+        ('mobilenet_v3_small_075', ('mobilenet_v3', 'small_075')),
+        ('mobilenet_v3_small_minimalistic', ('mobilenet_v3', 'small_minimalistic')),
     ]
 )
 
@@ -35,7 +39,20 @@ _DROPOUT_KEEP_PROB = {'mobilenet_v1': 0.999, 'mobilenet_v2': 0.8, 'mobilenet_v3'
 
 MODEL_NAMES = tuple(_MODELS)
 
-Network = collections.namedtuple('Network', ['logits', 'end_points', 'batch_norm_statistics'])
+# Last parts of the names of weights and statistics.
+LEAVES = (
+    'weights',
+    'depthwise_weights',
+    'biases',
+    'gamma',
+    'beta',
+    'moving_mean',
+    'moving_variance',
+)
+
+Network = collections.namedtuple(
+    'Network', ['logits', 'end_points', 'batch_norm_statistics', 'variables']
+)
 
 
 def build(
@@ -46,6 +63,8 @@ def build(
     dropout_seed=None,
     compute_dtype='float32',
     stock_relu6_gradient=False,
+    fold=None,
+    is_frozen=lambda name: False,
 ):
     """Builds a network; a further call in the same graph shares the variables of the first.
 
@@ -61,25 +80,33 @@ def build(
         norm, activations and the logits are float32 in both cases.
       stock_relu6_gradient: use the Relu6Grad kernel. By default the gradient of relu6 is made of
         other ops, which give the same bits and are faster on a CPU (see layers.relu6).
+      fold: for inference, where batch norm is in the weights (mobilenet/weights/folding.py) and
+        `biases` stand in its place: 'all', or 'convolutions': not after depthwise convolutions,
+        where oneDNN has a batch norm but no bias. None: nowhere.
+      is_frozen: in training, name of a variable -> whether it stays as it is. A batch norm whose
+        gamma and beta do works as in inference, and its statistics stay too.
 
     Returns:
       Network with
         logits: float32 [batch, num_classes];
         end_points: OrderedDict of layer name -> activation, from the input to 'Logits';
         batch_norm_statistics: list of (moving variable, the batch's value), empty unless training.
-        The moving variables are not updated here.
+        The moving variables are not updated here;
+        variables: all weights and statistics, in order of creation.
 
     Raises:
       ValueError: unknown model_name, images without static height, width and channels, or a
-        compute_dtype other than the two.
+        compute_dtype other than the two, or fold while training.
     """
     import importlib
 
     from mobilenet.nets import layers
 
+    if training and fold:
+        raise ValueError('batch norm cannot be folded while training')
     architecture, variant = _lookup(model_name)
     module = importlib.import_module('mobilenet.nets.' + architecture)
-    mode = layers.make_mode(training, compute_dtype, stock_relu6_gradient)
+    mode = layers.make_mode(training, compute_dtype, stock_relu6_gradient, fold, is_frozen)
     layers.check_images(images)
     with layers.network_scope(_SCOPES[architecture]):
         net, end_points = getattr(module, architecture)(images, mode, variant)
@@ -87,7 +114,8 @@ def build(
             net, mode, num_classes, dropout_seed, _DROPOUT_KEEP_PROB[architecture]
         )
     end_points['Logits'] = logits
-    return Network(logits, end_points, mode.batch_norm_statistics)
+    variables = layers.variables_in(_SCOPES[architecture], LEAVES)
+    return Network(logits, end_points, mode.batch_norm_statistics, variables)
 
 
 def default_batch_norm_decay(model_name):
@@ -100,9 +128,12 @@ def scope_name(model_name):
     return _SCOPES[_lookup(model_name)[0]]
 
 
+def is_last_layer(variable_name):
+    """Whether a variable is of the last layer, whose shape follows from the number of classes."""
+    return variable_name.split('/', 1)[-1].startswith('Logits/')
+
+
 def _lookup(model_name):
     if model_name not in _MODELS:
-        raise ValueError(
-            'unknown model_name {!r}; known are {}'.format(model_name, ', '.join(_MODELS))
-        )
+        raise ValueError(f'unknown model_name {model_name!r}; known are {", ".join(_MODELS)}')
     return _MODELS[model_name]

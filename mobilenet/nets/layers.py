@@ -14,17 +14,20 @@ WEIGHTS_STDDEV = 0.09
 BATCH_NORM_EPSILON = 0.001
 
 # How the layers of one network are built. batch_norm_statistics is filled while it is built.
+# fold: which batch norms are biases instead, is_frozen: which are not trained, see `nets.build`.
 Mode = collections.namedtuple(
-    'Mode', ['training', 'compute_dtype', 'stock_relu6_gradient', 'batch_norm_statistics']
+    'Mode', 'training compute_dtype stock_relu6_gradient fold is_frozen batch_norm_statistics'
 )
 
 
-def make_mode(training, compute_dtype, stock_relu6_gradient=False):
+def make_mode(
+    training, compute_dtype, stock_relu6_gradient=False, fold=None, is_frozen=lambda name: False
+):
     """A Mode without any statistics yet. Raises ValueError on a dtype without a CPU kernel."""
     compute_dtype = tf.as_dtype(compute_dtype)
     if compute_dtype not in (tf.float32, tf.float16):
         raise ValueError(f'compute_dtype must be float32 or float16, not {compute_dtype.name}')
-    return Mode(bool(training), compute_dtype, stock_relu6_gradient, [])
+    return Mode(bool(training), compute_dtype, stock_relu6_gradient, fold, is_frozen, [])
 
 
 def check_images(images):
@@ -40,6 +43,11 @@ def check_images(images):
 def network_scope(name):
     """Variable scope of a whole network: resource variables, shared by all calls in one graph."""
     return tf.variable_scope(name, use_resource=True, reuse=tf.AUTO_REUSE)
+
+
+def variables_in(scope, leaves):
+    """The variables under a network's scope whose names end in one of `leaves`."""
+    return [v for v in tf.global_variables(scope + '/') if v.op.name.split('/')[-1] in leaves]
 
 
 def is_decayed(variable_name):
@@ -122,13 +130,16 @@ def add_biases(inputs):
     return tf.nn.bias_add(inputs, biases)
 
 
-def batch_norm(inputs, mode):
+def batch_norm(inputs, mode, depthwise=False):
     """Fused batch norm over [batch, height, width], with gamma and beta, under scope `BatchNorm`.
 
     In training it appends (moving_mean, batch mean) and (moving_variance, batch variance) to
     mode.batch_norm_statistics. As in slim the batch variance is the kernel's second output, which
-    has n - 1 in its denominator, while the activations are normalised with n.
+    has n - 1 in its denominator, while the activations are normalised with n. depthwise: after a
+    depthwise convolution. Where mode.fold has it in the weights, it is the biases alone.
     """
+    if mode.fold == 'all' or mode.fold == 'convolutions' and not depthwise:
+        return add_biases(inputs)
     channels = [inputs.shape[-1].value]
     ones, zeros = tf.ones_initializer(), tf.zeros_initializer()
     with tf.variable_scope('BatchNorm'):
@@ -138,7 +149,8 @@ def batch_norm(inputs, mode):
         moving_variance = tf.get_variable(
             'moving_variance', channels, initializer=ones, trainable=False
         )
-        if not mode.training:
+        frozen = mode.is_frozen(gamma.op.name) and mode.is_frozen(beta.op.name)
+        if frozen or not mode.training:
             return tf.nn.fused_batch_norm(
                 inputs,
                 gamma,
@@ -191,7 +203,7 @@ def depthwise_block(inputs, mode, scope, kernel_size=3, stride=1, activation=rel
     """Depthwise convolution, batch norm, activation; variables under `scope`."""
     with tf.variable_scope(scope):
         net = depthwise_conv2d(inputs, mode, kernel_size, stride)
-        return activation(batch_norm(net, mode), mode)
+        return activation(batch_norm(net, mode, depthwise=True), mode)
 
 
 def global_pool(inputs):

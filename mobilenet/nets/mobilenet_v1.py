@@ -39,9 +39,9 @@ def mobilenet_v1(images, mode, depth_multiplier):
     net = layers.conv_block(images, mode, 'Conv2d_0', depth(32), kernel_size=3, stride=2)
     end_points['Conv2d_0'] = net
     for i, (stride, filters) in enumerate(_SEPARABLE_LAYERS, start=1):
-        name = 'Conv2d_%d_depthwise' % i
+        name = f'Conv2d_{i}_depthwise'
         net = end_points[name] = layers.depthwise_block(net, mode, name, stride=stride)
-        name = 'Conv2d_%d_pointwise' % i
+        name = f'Conv2d_{i}_pointwise'
         net = end_points[name] = layers.conv_block(net, mode, name, depth(filters))
     net = end_points['global_pool'] = layers.global_pool(net)
     return net, end_points

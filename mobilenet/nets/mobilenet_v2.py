@@ -39,7 +39,7 @@ def mobilenet_v2(images, mode, depth_multiplier):
     block = 0
     for expansion, filters, repetitions, first_stride in _STAGES:
         for repetition in range(repetitions):
-            scope = 'expanded_conv_%d' % block if block else 'expanded_conv'
+            scope = f'expanded_conv_{block}' if block else 'expanded_conv'
             stride = first_stride if repetition == 0 else 1
             net = _inverted_residual(
                 net, mode, scope, expansion, depth(filters), stride, end_points

@@ -45,8 +45,25 @@ _SMALL = (
     Block(5, 576, 96, True, 'HS', 1),
 )
 
-# variant -> (blocks, filters of the last convolution, width of the layer after the pooling).
-_VARIANTS = {'large': (_LARGE, 960, 1280), 'small': (_SMALL, 576, 1024)}
+
+def _minimalistic(blocks):
+    """Without squeeze-and-excite, hard-swish and 5x5 kernels, which some hardware lacks (slim's
+    V3_LARGE_MINIMALISTIC and V3_SMALL_MINIMALISTIC).
+    """
+    return tuple(b._replace(kernel=3, squeeze=False, activation='RE') for b in blocks)
+
+
+# variant -> (blocks, filters of the last convolution, width of the layer after the pooling,
+# depth multiplier, activation outside of the blocks).
+_VARIANTS = {
+    'large': (_LARGE, 960, 1280, 1.0, 'HS'),
+    'large_075': (_LARGE, 960, 1280, 0.75, 'HS'),
+    'large_minimalistic': (_minimalistic(_LARGE), 960, 1280, 1.0, 'RE'),
+    'small': (_SMALL, 576, 1024, 1.0, 'HS'),
+    'small_075': (_SMALL, 576, 1024, 0.75, 'HS'),
+    'small_minimalistic': (_minimalistic(_SMALL), 576, 1024, 1.0, 'RE'),
+}
+_FIRST_FILTERS = 16
 
 
 def mobilenet_v3(images, mode, variant):
@@ -55,22 +72,32 @@ def mobilenet_v3(images, mode, variant):
     Args:
       images: float32 [batch, height, width, 3] in [-1, 1].
       mode: layers.Mode.
-      variant: 'large' or 'small', both of width 1.0.
+      variant: one of _VARIANTS. A depth multiplier scales all widths, rounded to multiples of 8,
+        but not the layer after the pooling (slim's finegrain_classification_mode).
     """
-    blocks, last_filters, features = _VARIANTS[variant]
+    blocks, last_filters, features, multiplier, outer = _VARIANTS[variant]
+    activation = _ACTIVATIONS[outer]
+
+    def depth(filters):
+        return layers.make_divisible(filters * multiplier)
+
     end_points = collections.OrderedDict()
     net = layers.conv_block(
-        images, mode, 'Conv', 16, kernel_size=3, stride=2, activation=hard_swish
+        images, mode, 'Conv', depth(_FIRST_FILTERS), kernel_size=3, stride=2, activation=activation
     )
     end_points['Conv'] = net
+    before = _FIRST_FILTERS
     for i, block in enumerate(blocks):
-        scope = 'expanded_conv_%d' % i if i else 'expanded_conv'
-        net = _bottleneck(net, mode, scope, block, end_points)
-    net = layers.conv_block(net, mode, 'Conv_1', last_filters, activation=hard_swish)
+        scope = f'expanded_conv_{i}' if i else 'expanded_conv'
+        expanded = layers.make_divisible(net.shape[-1].value * (block.expanded / before))
+        before = block.filters
+        scaled = block._replace(expanded=expanded, filters=depth(block.filters))
+        net = _bottleneck(net, mode, scope, scaled, end_points)
+    net = layers.conv_block(net, mode, 'Conv_1', depth(last_filters), activation=activation)
     end_points['Conv_1'] = net
     net = end_points['global_pool'] = layers.global_pool(net)
     with tf.variable_scope('Conv_2'):
-        net = hard_swish(layers.add_biases(layers.conv2d(net, mode, features)), mode)
+        net = activation(layers.add_biases(layers.conv2d(net, mode, features)), mode)
     end_points['Conv_2'] = net
     return net, end_points
 
@@ -85,6 +112,9 @@ def relu(inputs, mode):
     """max(x, 0)."""
     del mode
     return tf.nn.relu(inputs)
+
+
+_ACTIVATIONS = {'RE': relu, 'HS': hard_swish}
 
 
 def squeeze_excite(inputs, mode):
@@ -107,7 +137,7 @@ def squeeze_excite(inputs, mode):
 def _bottleneck(inputs, mode, scope, block, end_points):
     """Inverted residual of V2 with block's kernel size and activation, and squeeze-and-excite
     between the depthwise convolution and the projection."""
-    activation = {'RE': relu, 'HS': hard_swish}[block.activation]
+    activation = _ACTIVATIONS[block.activation]
     net = inputs
     channels = inputs.shape[-1].value
     with tf.variable_scope(scope):

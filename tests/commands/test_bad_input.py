@@ -56,12 +56,12 @@ def test_another_network(tmp_path):
             tmp_path / 'v2', *other, '--checkpoint_path={}'.format(tmp_path / 'v1'), check=False
         ),
         'model.ckpt-1',
-        'another network',
+        'holds a mobilenet_v1_025',
     )
     assert_one_line(runs.train(tmp_path / 'v1', *other, check=False), 'another')
     assert_one_line(
         runs.evaluate('--checkpoint_path={}'.format(tmp_path / 'v1'), '--model_name=mobilenet_v1'),
-        'shape',
+        'holds a mobilenet_v1_025',
     )
 
 
@@ -74,6 +74,7 @@ def test_evaluation(tmp_path):
         '/no/such',
     )
     assert_one_line(runs.evaluate('--dataset_name=digits'), '--checkpoint_path')
+    assert_one_line(runs.evaluate(f'--checkpoint_path={tmp_path}'), 'no checkpoint')
 
 
 @pytest.mark.parametrize('script', ['train_loop.py', 'eval_loop.py'])

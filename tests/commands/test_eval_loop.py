@@ -1,4 +1,6 @@
-"""eval_loop.py: every image once, EMA or raw weights, folders in order, --follow; figures against numpy."""
+"""eval_loop.py: every image once, EMA or raw, folders in order, --follow, weights of others;
+figures against numpy.
+"""
 
 import csv
 import json
@@ -9,7 +11,8 @@ import time
 import numpy as np
 import pytest
 
-from tests.helpers import runs
+from mobilenet.export import formats
+from tests.helpers import runs, slim_network
 
 
 @pytest.fixture(scope='module')
@@ -121,3 +124,79 @@ def test_follow_takes_checkpoints_as_they_come(trained, tmp_path):
     out, err = process.communicate(timeout=400)
     assert process.returncode == 0, err
     assert [line['step'] for line in lines(watched)] == [10, 30]
+
+
+def copy_checkpoint(source, step, target):
+    for suffix in ('.data-00000-of-00001', '.index'):
+        name = f'model.ckpt-{step}{suffix}'
+        with open(os.path.join(str(source), name), 'rb') as file:
+            (target / name).write_bytes(file.read())
+
+
+def test_a_damaged_checkpoint_is_named_and_the_others_go_on(trained, tmp_path):
+    for step in (10, 20, 30):
+        copy_checkpoint(trained, step, tmp_path)
+    data = (tmp_path / 'model.ckpt-20.index').read_bytes()
+    (tmp_path / 'model.ckpt-20.index').write_bytes(data[: len(data) // 2])
+    done = runs.evaluate(
+        f'--checkpoint_path={tmp_path}',
+        '--dataset_name=digits',
+        '--preprocessing_name=none',
+        '--image_size=32',
+    )
+    assert done.returncode == 1, done.stderr
+    assert [line['step'] for line in lines(tmp_path)] == [10, 30]
+    (named,) = [line for line in done.stderr.splitlines() if line.startswith('eval_loop.py')]
+    assert 'model.ckpt-20' in named
+    assert lines(tmp_path)[1]['top1'] == lines_of(trained)[30]
+
+
+def lines_of(trained):
+    """{step: top1} as an evaluation of each checkpoint alone gives it."""
+    target = os.path.join(str(trained), 'alone')
+    path = os.path.join(str(trained), 'model.ckpt-30')
+    done = runs.evaluate(f'--checkpoint_path={path}', f'--eval_dir={target}')
+    assert done.returncode == 0, done.stderr
+    return {line['step']: line['top1'] for line in lines(target)}
+
+
+def test_weights_of_others_and_classes_by_name(tmp_path):
+    """A frozen graph of 21 outputs on the digits: by --class_names only, and as numpy counts it."""
+    images, labels = digits()
+    published = slim_network.write(tmp_path, images[:2], 21)
+    common = [
+        f'--checkpoint_path={published.frozen}',
+        f'--eval_dir={tmp_path}',
+        '--dataset_name=digits',
+        '--preprocessing_name=none',
+        '--image_size=32',
+    ]
+    refused = runs.evaluate(*common)
+    assert refused.returncode == 2 and 'has 10 classes, the network 21' in refused.stderr
+    names = 'zero one two three four five six seven eight nine'.split()
+    outputs = [20 - 2 * label for label in range(10)]
+    table = [f'other {i}' for i in range(21)]
+    for label, output in enumerate(outputs):
+        table[output] = names[label]
+    (tmp_path / 'names.txt').write_text('\n'.join(table))
+    done = runs.evaluate(*common, f'--class_names={tmp_path / "names.txt"}')
+    assert done.returncode == 0, done.stderr
+    logits = formats.run_frozen(published.frozen, images, 'MobilenetV1/Logits/SpatialSqueeze')
+    wanted = np.array(outputs)[labels]
+    ranks = (logits > logits[np.arange(len(labels)), wanted][:, None]).sum(1)
+    (line,) = lines(tmp_path)
+    assert line['images'] == 359 and not line['ema']
+    assert line['top1'] == pytest.approx((ranks < 1).mean(), abs=0.003)
+    assert line['top5'] == pytest.approx((ranks < 5).mean(), abs=0.003)
+
+
+def digits():
+    """The held-out digits as the network sees them at 32 pixels, and their labels."""
+    from sklearn import datasets
+
+    from data.render import render
+
+    found = datasets.load_digits()
+    pixels = (found.images[4::5] * (255 / 16) + 0.5).astype(np.uint8)
+    coloured = np.repeat(pixels[..., None], 3, -1)
+    return np.stack([render(image, 32) for image in coloured]), found.target[4::5]

@@ -32,6 +32,8 @@ def settings(**changes):
         'dynamic_loss_scale': False,
         'moving_average_decay': 0.99,
         'trainable_scopes': [],
+        'head_lr_factor': 1.0,
+        'trusted_updates': 0.0,
         'stop_on_nan': True,
         'opt_epsilon': 0.1,
         'rmsprop_momentum': 0.8,

@@ -21,10 +21,16 @@ from tests.mobilenet.nets.test_nets import build, count, multiply_adds
 slim = tf.contrib.slim
 
 # Keras's MobileNetV3Large and MobileNetV3Small (TensorFlow 2) with 1,000 classes: all parameters
-# and trained ones; multiply-adds in millions: slim's README (Large), the paper's table 3 (Small).
+# and trained ones (with alpha=0.75, minimalistic=True); multiply-adds in millions: slim's README,
+# the paper's table 3 (Small). For the small minimalistic one the README says 65, which the layers
+# do not add up to.
 PUBLISHED = {
     'mobilenet_v3_large': (5507432, 5483032, 217),
+    'mobilenet_v3_large_075': (4012616, 3993528, 155),
+    'mobilenet_v3_large_minimalistic': (3948688, 3924288, 209),
     'mobilenet_v3_small': (2554968, 2542856, 56),
+    'mobilenet_v3_small_075': (2051552, 2041872, 44),
+    'mobilenet_v3_small_minimalistic': (2056848, 2044736, None),
 }
 
 # (expansion factor, output channels, kernel, stride, squeeze-and-excite, hard-swish)
@@ -71,18 +77,21 @@ def hard_swish(x):
 
 def reference(model_name, images, classes, training):
     """Slim's network; its logits."""
-    blocks, last, features = {
-        'mobilenet_v3_large': (LARGE, 960, 1280),
-        'mobilenet_v3_small': (SMALL, 576, 1024),
-    }[model_name]
+    blocks, last, features = (LARGE, 960, 1280) if 'large' in model_name else (SMALL, 576, 1024)
+    width = 0.75 if model_name.endswith('_075') else 1
+    minimalistic = model_name.endswith('_minimalistic')
+    if minimalistic:
+        blocks = [(factor, outputs, 3, stride, 0, 0) for factor, outputs, _, stride, _, _ in blocks]
     normalised = {
         'normalizer_fn': slim.batch_norm,
         'normalizer_params': {'scale': True, 'is_training': training, 'epsilon': 0.001},
     }
+    outer = tf.nn.relu if minimalistic else hard_swish
     with tf.variable_scope('MobilenetV3'):
-        net = slim.conv2d(images, 16, 3, stride=2, activation_fn=hard_swish, **normalised)
+        net = slim.conv2d(images, 16, 3, stride=2, activation_fn=outer, **normalised)
         for factor, outputs, kernel, stride, squeeze, swish in blocks:
             activation = hard_swish if swish else tf.nn.relu
+            outputs = eighths(outputs * width)
             with tf.variable_scope(None, 'expanded_conv'):
                 inputs, channels = net, net.shape[-1].value
                 if eighths(channels * factor) > channels:
@@ -115,16 +124,24 @@ def reference(model_name, images, classes, training):
                 )
                 if stride == 1 and channels == outputs:
                     net += inputs
-        net = slim.conv2d(net, last, 1, activation_fn=hard_swish, **normalised)
+        net = slim.conv2d(net, eighths(last * width), 1, activation_fn=outer, **normalised)
         net = slim.avg_pool2d(net, net.shape[1:3].as_list())
-        net = slim.conv2d(net, features, 1, activation_fn=hard_swish)
+        net = slim.conv2d(net, features, 1, activation_fn=outer)
         with tf.variable_scope('Logits'):
             net = slim.conv2d(net, classes, 1, activation_fn=None, scope='Conv2d_1c_1x1')
     return tf.squeeze(net, [1, 2])
 
 
 @pytest.mark.parametrize(
-    'model_name,training', [('mobilenet_v3_large', True), ('mobilenet_v3_small', False)]
+    'model_name,training',
+    [
+        ('mobilenet_v3_large', True),
+        ('mobilenet_v3_small', False),
+        ('mobilenet_v3_large_075', False),
+        ('mobilenet_v3_small_075', False),
+        ('mobilenet_v3_large_minimalistic', False),
+        ('mobilenet_v3_small_minimalistic', True),
+    ],
 )
 def test_against_slims_layers(model_name, training):
     rng = np.random.RandomState(1)
@@ -168,12 +185,14 @@ def test_published_counts(model_name):
         network = build(model_name)
         assert count(tf.global_variables()) == parameters
         assert count(tf.trainable_variables()) == trained
-        assert abs(multiply_adds(graph) / 1e6 - million_multiply_adds) < 1
+        if million_multiply_adds:
+            assert abs(multiply_adds(graph) / 1e6 - million_multiply_adds) < 1
         assert list(network.end_points)[-3:] == ['global_pool', 'Conv_2', 'Logits']
         # Squeeze-and-excite and the layer after the pooling are slim.conv2d: decayed.
         names = [v.op.name for v in tf.trainable_variables() if layers.is_decayed(v.op.name)]
     assert 'MobilenetV3/Conv_2/weights' in names
-    assert 'MobilenetV3/expanded_conv_4/squeeze_excite/Conv_1/weights' in names
+    squeezed = 'MobilenetV3/expanded_conv_4/squeeze_excite/Conv_1/weights' in names
+    assert squeezed != model_name.endswith('_minimalistic')
     assert not [name for name in names if 'depthwise' in name]
     assert nets.default_batch_norm_decay(model_name) == 0.997
     assert nets.scope_name(model_name) == 'MobilenetV3'

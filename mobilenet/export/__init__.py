@@ -1,0 +1,1 @@
+"""The inference network on its way out: frozen graphs, SavedModels, TFLite, ONNX, TF-slim."""

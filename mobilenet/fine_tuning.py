@@ -1,0 +1,31 @@
+"""A training that starts from weights that are there: what it is told by, before the graph."""
+
+from mobilenet import checkpoints, weights
+from mobilenet.class_labels import IMAGENET
+from mobilenet.weights import networks
+
+
+def with_label_offset(config, num_classes):
+    """The Config with `label_offset` as a number, and num_classes of the network: of the data set,
+    plus the offset. 'auto' is 1 for 1,000 classes and weights of 1,001.
+    """
+    offset = config.label_offset
+    if offset == 'auto':
+        path = checkpoints.latest(config.train_dir) or config.checkpoint_path
+        offset = int(
+            num_classes == IMAGENET and path is not None and _classes(path) == IMAGENET + 1
+        )
+    return config.replace(label_offset=int(offset), num_classes=num_classes + int(offset))
+
+
+def _classes(path):
+    return networks.identify(weights.open_weights(weights.locate(path))).num_classes
+
+
+def said(config):
+    """Lines on a configuration that is unlikely to be meant."""
+    if config.warmup_steps > config.total_steps:
+        yield (
+            f'the warm-up of {config.warmup_epochs:g} epochs is longer than the run: the learning '
+            f'rate stays under {config.learning_rate:g} (--warmup_epochs)'
+        )
