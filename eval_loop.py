@@ -17,7 +17,14 @@ import data
 from mobilenet import class_labels, command, configuration, devices, flag_types, flags
 from mobilenet.errors import UsageError
 
-FROM_TRAINING = ('model_name', 'dataset_name', 'dataset_dir', 'image_size', 'preprocessing_name')
+FROM_TRAINING = (
+    'model_name',
+    'dataset_name',
+    'dataset_dir',
+    'image_size',
+    'preprocessing_name',
+    'label_offset',
+)
 
 
 def parse(argv):

@@ -31,11 +31,12 @@ def read_names(path):
     return [names.get(label, 'background') for label in range(max(names) + 1)]
 
 
-def names_of(folder, given, num_outputs):
-    """The names of a network's outputs: of --class_names, else of labels.txt or run.json in the
-    folder of the weights; None without them. Raises UsageError where their number does not fit.
+def names_of(folder, given, num_outputs, inside=None):
+    """The names of a network's outputs: of --class_names, else those `inside` the graph, else of
+    labels.txt or run.json in the folder of the weights; None without them. Raises UsageError where
+    the number of --class_names does not fit.
     """
-    names = read_names(given) if given else _names_in(folder)
+    names = read_names(given) if given else inside or _names_in(folder)
     if names is None:
         return None
     if len(names) == num_outputs - 1:

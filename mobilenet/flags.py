@@ -3,7 +3,6 @@ stays instant.
 """
 
 from mobilenet import devices, recipe_flags
-from mobilenet.class_labels import OFFSETS
 from mobilenet.flag_types import (
     add_group,
     boolean,
@@ -16,6 +15,7 @@ from mobilenet.flag_types import (
     steps,
 )
 from mobilenet.nets import MODEL_NAMES
+from mobilenet.weight_flags import FINE_TUNING, LABEL_OFFSET, WEIGHTS
 
 
 def data_flags(dataset_names, preprocessing_names):
@@ -60,29 +60,6 @@ PRECISION_MODE = flag(
 MODEL = [
     flag('model_name', 'the network and its width', 'mobilenet_v1', choices=MODEL_NAMES),
     PRECISION_MODE,
-]
-
-LABEL_OFFSET = flag(
-    'label_offset',
-    'added to each label; auto: 1 for 1,000 classes and a network with 1,001 outputs, else 0',
-    'auto',
-    choices=OFFSETS,
-)
-
-# Of weights that are there: they tell of which network they are.
-WEIGHTS = [
-    flag('checkpoint_path', 'a checkpoint, a folder of them, a frozen graph (.pb) or a SavedModel'),
-    flag(
-        'model_name',
-        'the network and its width; default: what the weights fit',
-        choices=MODEL_NAMES,
-    ),
-    flag('no_ema', 'the raw weights, where the checkpoint has averages', False, boolean),
-    flag(
-        'class_names',
-        "a file that names the network's outputs: a name a line, or slim's labels.txt",
-        metavar='FILE',
-    ),
 ]
 
 DEVICE = [
@@ -232,42 +209,6 @@ DEBUG = [
         type=steps,
         metavar='10-12',
         device='host',
-    ),
-]
-
-FINE_TUNING = [
-    flag(
-        'checkpoint_path',
-        'start from these weights: a checkpoint, a folder of them, a frozen graph (.pb) or a '
-        'SavedModel; defaults are then '
-        + ', '.join(f'--{name}={value:g}' for name, value in recipe_flags.FINE_TUNING.items())
-        + f', --max_epoch={recipe_flags.FINE_TUNING_EPOCHS:g}',
-    ),
-    flag(
-        'checkpoint_exclude_scopes',
-        'scopes that are not taken from it, such as Logits or Conv2d_13_pointwise',
-        [],
-        names,
-        metavar='A,B',
-    ),
-    flag(
-        'trainable_scopes',
-        'train only these scopes; batch norm elsewhere works and stays as it is',
-        [],
-        names,
-        metavar='A,B',
-    ),
-    flag(
-        'ignore_missing_vars',
-        'variables that the weights lack keep their initial values',
-        False,
-        boolean,
-    ),
-    flag(
-        'head_lr_factor',
-        'the learning rate of the last layer, as a multiple',
-        1.0,
-        number(0, open_low=True),
     ),
 ]
 

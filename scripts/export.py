@@ -16,7 +16,7 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import data
-from mobilenet import class_labels, command, devices, flag_types, flags, text
+from mobilenet import class_labels, command, devices, flag_types, flags, text, weight_flags
 from mobilenet.errors import Failure, UsageError
 from scripts import tool
 
@@ -72,7 +72,7 @@ def parse(argv):
     parser = flag_types.Parser(
         prog='export.py', description=__doc__.split('\n\n')[0], allow_abbrev=False
     )
-    flag_types.add_group(parser, 'model', flags.WEIGHTS)
+    flag_types.add_group(parser, 'model', weight_flags.WEIGHTS)
     wanted = ('preprocessing_name', 'image_size')
     table = [f for f in flags.data_flags((), data.PREPROCESSING_NAMES) if f.name in wanted]
     flag_types.add_group(parser, 'images', table)
@@ -233,7 +233,10 @@ def main():
     from mobilenet.weights import network
 
     trained = network.load(args.checkpoint_path, args.model_name, not args.no_ema)
-    names = class_labels.names_of(trained.weights.folder, args.class_names, trained.num_classes)
+    weights = trained.weights
+    names = class_labels.names_of(
+        weights.folder, args.class_names, trained.num_classes, weights.class_names
+    )
     command.make_folder(args.output_dir, '--output_dir')
     if names:
         path = os.path.join(args.output_dir, class_labels.LABELS_FILE)

@@ -24,8 +24,10 @@ def make_parser():
     parser.add_argument(
         'path', help='a checkpoint, a folder (its newest checkpoint), a .pb file or a SavedModel'
     )
-    flag_types.add_switch(
-        parser, '--all', 'every tensor in it, not only the weights and statistics of the network'
+    parser.add_argument(
+        '--all',
+        action='store_true',
+        help='every tensor in it, not only the weights and statistics of the network',
     )
     return parser
 

@@ -15,7 +15,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import data
-from mobilenet import class_labels, command, cores, devices, flag_types, flags
+from mobilenet import class_labels, command, cores, devices, flag_types, flags, weight_flags
 from mobilenet.errors import UsageError
 from scripts import tool
 
@@ -27,13 +27,17 @@ def make_parser():
         prog='predict.py', description=__doc__.split('\n\n')[0], allow_abbrev=False
     )
     parser.add_argument('images', nargs='+', metavar='IMAGE', help='JPEG, PNG or what Pillow reads')
-    flag_types.add_group(parser, 'model', flags.WEIGHTS)
+    # Switches without a value: the word behind one is an image.
+    flag_types.add_group(parser, 'model', [f for f in weight_flags.WEIGHTS if f.name != 'no_ema'])
+    parser.add_argument('--no_ema', action='store_true', help='the raw weights, not their averages')
     wanted = ('preprocessing_name', 'image_size')
     table = [f for f in flags.data_flags((), data.PREPROCESSING_NAMES) if f.name in wanted]
     flag_types.add_group(parser, 'images', table)
     group = parser.add_argument_group('output')
     group.add_argument('--batch_size', type=flag_types.count(), default=16, help='default 16')
-    flag_types.add_switch(group, '--json', 'an object an image in a list, instead of a table')
+    group.add_argument(
+        '--json', action='store_true', help='a list with an object an image, instead of a table'
+    )
     group.add_argument('--sheet', metavar='OUT.png', help='also the images with their answers')
     return parser
 
@@ -120,7 +124,10 @@ def main():
     from mobilenet.weights import network
 
     trained = network.load(args.checkpoint_path, args.model_name, not args.no_ema)
-    names = class_labels.names_of(trained.weights.folder, args.class_names, trained.num_classes)
+    weights = trained.weights
+    names = class_labels.names_of(
+        weights.folder, args.class_names, trained.num_classes, weights.class_names
+    )
     rows, images = probabilities(args, trained)
     answers = [{'image': p, 'top': best(row, names)} for p, row in zip(args.images, rows)]
     if args.json:

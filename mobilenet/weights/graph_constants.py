@@ -11,6 +11,7 @@ from tensorflow.python.framework import tensor_util
 FLOATS = (1, 2, 19, 14)  # DT_FLOAT, DT_DOUBLE, DT_HALF, DT_BFLOAT16
 MAX_BYTES = (1 << 31) - 1  # of a protocol buffer
 NETWORK = re.compile(r'(.*?/)??MobilenetV[0-9]+/')
+CLASS_NAMES = 'class_names'
 LAST_LAYER = 'Logits/Conv2d_1c_1x1/'
 
 Constant = collections.namedtuple('Constant', 'shape value')
@@ -50,6 +51,15 @@ def of_graph(graph):
             if shape:
                 found[node.name] = Constant(shape, lambda proto=proto: _array(proto))
     return {**found, **retrained_layer(graph, found)}
+
+
+def class_names_in(graph):
+    """The names of the outputs that scripts/export.py put into a graph, or None."""
+    for node in graph.node:
+        if node.op == 'Const' and node.name == CLASS_NAMES:
+            names = tensor_util.MakeNdarray(node.attr['value'].tensor).ravel()
+            return [name.decode('utf-8', 'replace') for name in names]
+    return None
 
 
 def _array(proto):

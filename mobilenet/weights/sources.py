@@ -22,11 +22,13 @@ class BrokenWeights(UsageError):
 
 class Weights:
     """path: as opened; kind: 'checkpoint', 'frozen graph' or 'SavedModel'; shapes: {name: tuple}
-    of all tensors; step: the training's global_step, or None.
+    of all tensors; step: the training's global_step, or None; class_names: of the outputs, where
+    the graph has them, else None.
     """
 
-    def __init__(self, path, kind, shapes, read):
+    def __init__(self, path, kind, shapes, read, class_names=None):
         self.path, self.kind, self.shapes, self._read = path, kind, shapes, read
+        self.class_names = class_names
         self.step = int(self.value('global_step')) if shapes.get('global_step') == () else None
 
     def value(self, name):
@@ -87,7 +89,13 @@ def open_weights(path):
 def _constants(path, kind, graph):
     constants = graph_constants.of_graph(graph)
     shapes = {name: constant.shape for name, constant in constants.items()}
-    return Weights(path, kind, shapes, lambda names: {n: constants[n].value() for n in names})
+    return Weights(
+        path,
+        kind,
+        shapes,
+        lambda names: {n: constants[n].value() for n in names},
+        graph_constants.class_names_in(graph),
+    )
 
 
 def _saved_model(path):

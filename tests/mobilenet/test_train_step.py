@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mobilenet import moving_averages, train_step
+from mobilenet import moving_averages
+from mobilenet.errors import UsageError
 from tests.helpers.steps import StepRun, settings, softmax
 
 
@@ -106,11 +107,55 @@ def test_a_nan_is_skipped_with_nan_policy_skip():
         assert steps.read()['global_step'] == 1
 
 
-def test_trainable_scopes_match_whole_names():
+HEAD = 'MobilenetV1/Logits/Conv2d_1c_1x1/'
+LAST = 'MobilenetV1/Conv2d_13_pointwise/'
+
+
+def test_what_is_not_in_the_scopes_stays():
+    """Statistics and averages too; a batch norm that is trained moves both."""
     with tf.Graph().as_default():
-        for name in ('Net/a/w', 'Net/ab/w', 'Net/b'):
-            tf.get_variable(name, [1])
-        names = lambda scopes: [v.op.name for v in train_step.trained_variables(scopes)]
-        assert names(['Net/a']) == ['Net/a/w']
-        assert names(['Net/a/', 'Net/b']) == ['Net/a/w', 'Net/b']
-        assert len(names([])) == 3
+        scopes = ['Logits', 'MobilenetV1/Conv2d_13_pointwise/BatchNorm']
+        steps = StepRun(settings(trainable_scopes=scopes))
+        before = steps.read()
+        steps.run()
+        after = steps.read()
+        moved = {n for n in before if not np.array_equal(before[n], after[n])}
+    names = {n.replace('/ExponentialMovingAverage', '').replace('/Momentum', '') for n in moved}
+    norm = [LAST + 'BatchNorm/' + n for n in ('gamma', 'beta', 'moving_mean', 'moving_variance')]
+    names = {name for name in names if name.startswith('MobilenetV1')}
+    assert names == {HEAD + 'weights', HEAD + 'biases', *norm}
+
+
+def test_a_scope_of_nothing_is_refused():
+    with tf.Graph().as_default(), pytest.raises(UsageError, match='--trainable_scopes: .*Logits'):
+        StepRun(settings(trainable_scopes=['Logit']))
+
+
+def test_the_last_layer_has_a_rate_of_its_own():
+    moved = []
+    for factor in (1.0, 10.0):
+        with tf.Graph().as_default():
+            steps = StepRun(settings(head_lr_factor=factor, weight_decay=0.0))
+            before = steps.read()
+            steps.run()
+            after = steps.read()
+        moved.append({n: after[n] - before[n] for n in (HEAD + 'weights', LAST + 'weights')})
+    np.testing.assert_allclose(
+        moved[1][HEAD + 'weights'], 10 * moved[0][HEAD + 'weights'], rtol=1e-4, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        moved[1][LAST + 'weights'], moved[0][LAST + 'weights'], rtol=1e-4, atol=1e-6
+    )
+
+
+def test_averages_that_are_trusted_start_slowly():
+    """But for the last layer's, which is new as a rule."""
+    with tf.Graph().as_default():
+        steps = StepRun(settings(trusted_updates=890.0, moving_average_decay=0.9999))
+        before = steps.read()
+        steps.run()
+        after = steps.read()
+    for name, decay in ((LAST + 'weights', 891 / 900), (HEAD + 'weights', 0.1)):
+        average = name + '/ExponentialMovingAverage'
+        wanted = decay * before[average] + (1 - decay) * after[name]
+        np.testing.assert_allclose(after[average], wanted, rtol=1e-5, atol=1e-7)

@@ -77,6 +77,8 @@ def test_folded_and_of_bytes(published, tmp_path, monkeypatch):
     with tf.Graph().as_default(), tf.Session() as sess:
         tf.saved_model.load(sess, ['serve'], str(tmp_path / 'mobilenet_v1_025_saved_model'))
         assert sess.run('class_names:0')[20] == b'kind 20, other name 20'
+    saved_model = weights.open_weights(str(tmp_path / 'mobilenet_v1_025_saved_model'))
+    assert saved_model.class_names[3] == 'kind 3, other name 3'
 
 
 @pytest.mark.parametrize('model_name', ['mobilenet_v2_035', 'mobilenet_v3_small'])
@@ -115,7 +117,7 @@ def test_predict(published, tmp_path, monkeypatch, capsys, kind):
     labels = os.path.join(os.path.dirname(published.checkpoint), 'labels.txt')
     named = [] if kind == 'checkpoint' else ['--class_names', labels]
     flags = ['--checkpoint_path', getattr(published, kind), *COMMON, *named]
-    call(predict, monkeypatch, *flags, '--json', '--sheet', tmp_path / 'sheet.png', *paths)
+    call(predict, monkeypatch, *flags, '--sheet', tmp_path / 'sheet.png', '--json', *paths)
     answers = json.loads(capsys.readouterr().out)
     exponents = np.exp(published.averaged - published.averaged.max(1, keepdims=True))
     wanted = exponents / exponents.sum(1, keepdims=True)
