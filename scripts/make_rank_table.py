@@ -166,6 +166,8 @@ def make_table(arguments):
 def main(argv):
     arguments = parse_arguments(argv)
     table = make_table(arguments)
+    for line in rank_table.notes(table):
+        print(line, file=sys.stderr)
     if arguments.output is None:
         sys.stdout.write(rank_table.dumps(table))
         return

@@ -60,6 +60,11 @@ python=$(find_python)
 if [ "$build" = system ] && ! "$python" -c 'import tensorflow as tf; assert tf.__version__.startswith("1.15")' 2>/dev/null; then
     die "TF_BUILD=system, but $python has no TensorFlow 1.15: set PYTHON to the one that has, or use TF_BUILD=stock"
 fi
+if [ "$build" = onednn ] &&
+    "$python" -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("npu_bridge") is None)'; then
+    die "npu_bridge is there, and it is built against stock TensorFlow, another C++ ABI than the oneDNN build's: set TF_BUILD=system" \
+        "(PYTHON=the interpreter that has the vendor's TensorFlow 1.15), or leave CANN's set_env.sh out to set up for the host"
+fi
 echo "setup: $python, TensorFlow build: $build" >&2
 rm -rf .venv
 "$python" -m venv ${venv_options[@]+"${venv_options[@]}"} .venv

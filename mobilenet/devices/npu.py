@@ -21,6 +21,8 @@ import os
 import tensorflow as tf
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 
+from mobilenet.devices import float_status, npu_op_list
+
 TRAINING_RUN_MODE = 1
 # The adapter compares the whole node name with this one.
 ITERATION_OP = 'IterationOp'
@@ -112,9 +114,20 @@ class NpuDevice:
             )
             parameters.setdefault('dump_mode', 'output')
 
+    def check_graph(self):
+        """Lines to tell of the built step. Raises UsageError where an op of it would not sink."""
+        fetched = [self._loop.op] + [t.op for t in tf.nest.flatten(self._loop.values)]
+        return npu_op_list.check(fetched, self.options.allow_host_ops)
+
     def overflow_check(self, collectives):
         """A `FloatStatus`; `collectives` may be None where there is one rank."""
-        return FloatStatus(collectives)
+        return float_status.FloatStatus(collectives)
+
+    def keep_dtype(self):
+        """A scope whose ops the adapter leaves in the types they have, whatever --precision_mode."""
+        from npu_bridge.estimator.npu import npu_scope
+
+        return npu_scope.keep_dtype_scope()
 
     def sink(self, build_step, read_values, to_inspect=False):
         """Builds the step, once, and returns the `Loop` that runs it.
@@ -131,44 +144,10 @@ class NpuDevice:
         step = build_step()
         if not isinstance(step, tf.Operation):
             raise TypeError(f'the training step must be a tf.Operation, not {type(step)}')
-        with tf.control_dependencies([step]):
+        with tf.control_dependencies([step]), self.keep_dtype():
             values = tf.nest.map_structure(tf.identity, read_values())
-        return Loop(self, step, values)
-
-
-class FloatStatus:
-    """Overflow by the device's float status register, alike on all ranks.
-
-    Beside non-finite gradients it sees any overflow of float16 on the way to them. A step calls
-    `begin` before its backward pass and `all_finite` after it, once each.
-    """
-
-    def __init__(self, collectives):
-        self._collectives = collectives
-        self._status = None
-
-    def begin(self):
-        """Allocates the status, to be filled in place by `all_finite`."""
-        self._status = _gen_ops().npu_alloc_float_status()
-
-    def all_finite(self, local_gradients, mean_gradients):
-        """Scalar bool: no rank overflowed.
-
-        local_gradients: this rank's; mean_gradients: after the all-reduce. The status is read when
-        both are there: an overflow in the mean counts too.
-        """
-        gradients = [g for g in list(local_gradients) + list(mean_gradients) if g is not None]
-        with tf.control_dependencies(gradients):
-            filled = _gen_ops().npu_get_float_status(self._status)
-        # Zeroes the register, or the next step would overflow as well; its output is the zeros
-        # of a status without overflow.
-        cleared = _gen_ops().npu_clear_float_status(filled)
-        with tf.control_dependencies([filled]):
-            status = self._status
-            if self._collectives is not None and self._collectives.size > 1:
-                # Before the decision, so that all ranks decide alike.
-                status = self._collectives.allreduce_sum_unfused(status)
-            return tf.reduce_all(tf.equal(status, cleared))
+        self._loop = Loop(self, step, values)
+        return self._loop
 
 
 class Loop:
@@ -226,12 +205,6 @@ class Loop:
         if self._loaded != n:
             self._iteration.load_iteration_per_loop_var(sess, n)
             self._loaded = n
-
-
-def _gen_ops():
-    from npu_bridge.helper import helper
-
-    return helper.get_gen_ops()
 
 
 def _system_ops(graph):

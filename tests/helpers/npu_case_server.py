@@ -17,7 +17,7 @@ import traceback
 
 from tests.helpers import ROOT
 
-TIMEOUT = 120
+TIMEOUT = 400
 
 Result = collections.namedtuple('Result', 'status out err')
 _server = None
@@ -60,10 +60,10 @@ def _start():
 
 
 def serve():
-    from tests.helpers import npu_device_cases, npu_loop_cases, npu_session_cases
+    from tests.helpers import npu_device_cases, npu_loop_cases, npu_session_cases, npu_step_cases
 
     cases = {}
-    for module in (npu_loop_cases, npu_session_cases, npu_device_cases):
+    for module in (npu_loop_cases, npu_session_cases, npu_device_cases, npu_step_cases):
         cases.update(vars(module))
     for line in sys.stdin:
         print(json.dumps(_fork(cases[line.strip()])), flush=True)

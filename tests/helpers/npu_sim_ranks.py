@@ -51,9 +51,9 @@ def build_overflow(device, rank):
 
     def build_step():
         status = device.overflow_check(collectives)
-        status.begin()
         # Rank 1 overflows in its second step.
-        factor = tf.where(tf.equal(step.read_value() * rank, 1), 1e38, 1.0)
+        second = tf.equal(status.begin(step.read_value()) * rank, 1)
+        factor = tf.where(second, 1e38, 1.0)
         gradient = tf.ones([3]) * factor * 10.0
         with tf.control_dependencies([gradient]):
             finite = status.all_finite([gradient], [])
