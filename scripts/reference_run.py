@@ -59,24 +59,10 @@ def parse(argv):
     add('--device', default='auto', choices=('auto',) + devices.NAMES, help='default auto')
     args, rest = parser.parse_known_args(argv)
     args.device = devices.choose(args.device)
-    if args.device == 'npu' and build_of(sys.prefix) == 'onednn':
-        raise UsageError(
-            '--device=npu with the oneDNN build of TensorFlow, which has another C++ ABI than the '
-            'adapter: run TF_BUILD=system scripts/setup.sh, or use --device=host'
-        )
     args.train_dir = os.path.abspath(args.train_dir or f'results/{args.case}_{args.ranks}p')
     if args.data_path and not os.path.isdir(args.data_path):
         raise UsageError(f'--data_path={args.data_path}: no such folder')
     return args, rest
-
-
-def build_of(environment):
-    """Which TensorFlow scripts/setup.sh put into a virtual environment; None: not made by it."""
-    try:
-        with open(os.path.join(environment, '.setup-stamp')) as f:
-            return f.read().split(' ')[0]
-    except OSError:
-        return None
 
 
 def training_flags(args, rest):

@@ -15,13 +15,16 @@ module is possible everywhere.
 """
 
 import contextlib
+import glob
 import importlib.util
 import os
 
 import tensorflow as tf
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
+from tensorflow.python import pywrap_tensorflow
 
 from mobilenet.devices import float_status, npu_op_list
+from mobilenet.errors import UsageError
 
 TRAINING_RUN_MODE = 1
 # The adapter compares the whole node name with this one.
@@ -31,6 +34,19 @@ ITERATION_OP = 'IterationOp'
 def available():
     """Whether `npu_bridge` is installed (it is not imported for the answer)."""
     return importlib.util.find_spec('npu_bridge') is not None
+
+
+def refuse_onednn():
+    """Raises UsageError where TensorFlow is the oneDNN build: the adapter's compiled library is made
+    for stock TensorFlow, with another C++ ABI, and fails on an unknown symbol.
+    """
+    folder = importlib.util.find_spec('npu_bridge').submodule_search_locations[0]
+    compiled = glob.glob(os.path.join(glob.escape(folder), '**', '*.so'), recursive=True)
+    if compiled and pywrap_tensorflow.IsMklEnabled():
+        raise UsageError(
+            '--device=npu with the oneDNN build of TensorFlow, which has another C++ ABI than '
+            f'{compiled[0]}: run TF_BUILD=system scripts/setup.sh, or use --device=host'
+        )
 
 
 def apply_gradient_split(options):
@@ -57,6 +73,7 @@ class NpuDevice:
     fetchable_step = True  # a sunk step's tensors can be fetched beside IterationOp
 
     def __init__(self, options):
+        refuse_onednn()
         import npu_bridge  # noqa: F401  Registers the adapter's graph passes with TensorFlow.
 
         self.options = options

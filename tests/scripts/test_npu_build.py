@@ -1,4 +1,4 @@
-"""An NPU's adapter does not go with TensorFlow's oneDNN build: setup.sh and the run scripts say so."""
+"""An NPU's adapter does not go with TensorFlow's oneDNN build: set-up and training say so."""
 
 import os
 import shutil
@@ -7,31 +7,26 @@ import sys
 
 import pytest
 
-from mobilenet.errors import UsageError
-from scripts import reference_run
-from tests.helpers import ROOT
+from tests.helpers import ROOT, runs
 
 
 @pytest.fixture
 def adapter(tmp_path):
-    """A folder with a package npu_bridge, which does not import."""
+    """A folder with a package npu_bridge with a compiled library."""
     (tmp_path / 'adapter' / 'npu_bridge').mkdir(parents=True)
     (tmp_path / 'adapter' / 'npu_bridge' / '__init__.py').write_text('raise ImportError("ABI")')
+    (tmp_path / 'adapter' / 'npu_bridge' / '_tf_adapter.so').write_text('')
     return str(tmp_path / 'adapter')
 
 
-@pytest.mark.parametrize('build,refused', [('onednn', True), ('system', False), ('stock', False)])
-def test_run_scripts(adapter, tmp_path, monkeypatch, build, refused):
-    (tmp_path / '.setup-stamp').write_text(build + ' /usr/bin/python3.7 1 2\n')
-    monkeypatch.setattr(sys, 'prefix', str(tmp_path))
-    monkeypatch.syspath_prepend(adapter)
-    argv = ['--case=full', '--ranks=1', '--device=npu']
-    if not refused:
-        assert reference_run.parse(argv)[0].device == 'npu'
-        return
-    with pytest.raises(UsageError, match='TF_BUILD=system'):
-        reference_run.parse(argv)
-    assert reference_run.parse(argv[:2] + ['--device=host'])[0].device == 'host'
+def test_training(adapter):
+    done = subprocess.run(
+        runs.command('train_loop.py', '--device=npu', '--dataset_name=synthetic'),
+        env=runs.environment(PYTHONPATH=adapter),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2 and 'TF_BUILD=system' in done.stderr.splitlines()[-1]
 
 
 def test_setup(adapter, tmp_path):
