@@ -23,6 +23,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 from tensorflow.python import pywrap_tensorflow
 
+from mobilenet import ending
 from mobilenet.devices import float_status, npu_op_list
 from mobilenet.errors import UsageError
 
@@ -75,7 +76,9 @@ class NpuDevice:
     def __init__(self, options):
         refuse_onednn()
         import npu_bridge  # noqa: F401  Registers the adapter's graph passes with TensorFlow.
+        from npu_bridge.estimator.npu import npu_plugin
 
+        ending.before_exit(npu_plugin.npu_close)
         self.options = options
         self.longest_loop = 1  # of the open session
 
