@@ -20,9 +20,11 @@ def apply(nodes, order, rounded):
     for op in order.ops:
         if op.type in _ASKS:
             _answer(nodes, op, _ASKS[op.type])
+    reads = [op for op in order.ops if mark_of(op) and op.name.split('/')[-1] == RAISED]
+    if not reads:
+        return  # nobody asks the register
     watched = [(op, _sum_of(nodes, t, i)) for op in order.ops for i, t in _watched(op)]
     watched += [(op, _flat_sum(nodes, tensor)) for tensor, op in rounded if _is_watched(op)]
-    reads = [op for op in order.ops if mark_of(op) and op.name.split('/')[-1] == RAISED]
     seen = set()
     for read in reads:
         before = set(order.ancestors(read))
