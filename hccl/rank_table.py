@@ -65,8 +65,8 @@ def check_environment(env, table_path, needs_table):
         ranks = load(path).world_size
         if ranks != size:
             raise UsageError(
-                f'{said} in the environment, but {what}={path} has {ranks} ranks: unset RANK_ID, so '
-                'that the ranks are started from the table, or set both alike'
+                f'{said} in the environment, but {what}={path} has {ranks} ranks: unset RANK_ID, '
+                'so that the ranks are started from the table, or set both alike'
             )
     if needs_table and size > 1 and not env.get('RANK_TABLE_FILE'):
         raise UsageError(
@@ -225,7 +225,7 @@ def find_server(table, server_id=None):
 
 
 def _names(server):
-    """Names and addresses that the server's own processes may have; a container has one of its own."""
+    """Names and addresses of the server's own processes; a container has one of its own."""
     container = server.extra.get('container_ip')
     return [server_address(server), server.server_id] + (
         [container] if isinstance(container, str) and container else []

@@ -1,4 +1,5 @@
-"""What must hold in a rank table beyond the form of its fields: ranks, devices, addresses, SuperPods.
+"""What must hold in a rank table beyond the form of its fields: ranks, devices, addresses,
+SuperPods.
 
 `entries` are servers, as [(fields, server_id, host_ip, [(fields, Device)], extra)].
 """
@@ -44,7 +45,7 @@ def check_ranks(entries):
             fields.fail(
                 'rank_id',
                 already(device.rank_id, seen[device.rank_id]),
-                'number the ranks from 0 to %d, each once' % last,
+                f'number the ranks from 0 to {last}, each once',
             )
         seen[device.rank_id] = fields.place
     for fields, device in devices:
@@ -52,8 +53,8 @@ def check_ranks(entries):
             missing = min(set(range(len(devices))) - set(seen))
             fields.fail(
                 'rank_id',
-                'is "%d", but rank %d is missing' % (device.rank_id, missing),
-                'number the ranks from 0 to %d without a gap' % last,
+                f'is "{device.rank_id}", but rank {missing} is missing',
+                f'number the ranks from 0 to {last} without a gap',
             )
     for server, _, _, pairs, _ in entries:
         ranks = sorted(device.rank_id for _, device in pairs)
@@ -82,7 +83,7 @@ def check_servers(entries, version):
             field = 'devices' if 'devices' in server.value else 'device'
             server.fail(
                 field,
-                'has %d devices' % len(pairs),
+                f'has {len(pairs)} devices',
                 'version {} allows {} a server'.format(version, ', '.join(map(str, allowed))),
             )
         seen = {}
@@ -90,8 +91,8 @@ def check_servers(entries, version):
             if device.device_id >= allowed[-1]:
                 fields.fail(
                     'device_id',
-                    'is "%d"' % device.device_id,
-                    'write one of the devices of a server, 0 to %d' % (allowed[-1] - 1),
+                    f'is "{device.device_id}"',
+                    f'write one of the devices of a server, 0 to {allowed[-1] - 1}',
                 )
             if device.device_id in seen:
                 fields.fail(
@@ -112,8 +113,7 @@ def check_addresses(entries, networks):
                     fields.fail(
                         'device_ip',
                         'is missing',
-                        "add the device's address "
-                        '(address_%d in /etc/hccn.conf)' % device.device_id,
+                        f"add the device's address (address_{device.device_id} in /etc/hccn.conf)",
                     )
                 continue
             if device.device_ip in seen:
@@ -150,7 +150,7 @@ def super_pods(top, entries):
                 )
             pod_of_server[server_id] = pod_id
             members.append(server_id)
-            for fields, device in servers[server_id]:
+            for fields, _ in servers[server_id]:
                 super_device_id = fields.string('super_device_id')
                 if super_device_id in seen:
                     fields.fail(

@@ -90,18 +90,13 @@ class Fields:
             self.fail(field, 'is missing', 'add it')
         if not isinstance(value, list) or not value:
             self.fail(field, 'is not a list with something in it', 'write it as [{...}, ...]')
-        return [
-            Fields(item, self.path, '%s[%d]' % (self.name(field), i))
-            for i, item in enumerate(value)
-        ]
+        return [Fields(item, self.path, f'{self.name(field)}[{i}]') for i, item in enumerate(value)]
 
     def count(self, field, actual, of_what, required=False):
         stated = self.integer(field, required)
         if stated is not None and stated != actual:
             self.fail(
-                field,
-                'is "%d", but there are %d %s' % (stated, actual, of_what),
-                'write "%d"' % actual,
+                field, f'is "{stated}", but there are {actual} {of_what}', f'write "{actual}"'
             )
 
     def others(self, *known):
@@ -114,8 +109,8 @@ def parse(data, path):
     status = top.string('status')
     if status == INITIALIZING:
         raise NotReady(
-            f'rank table {path}: status is "{status}": the table is not ready; give whoever makes it '
-            'more time with --rank_table_timeout, or make one with scripts/make_rank_table.py'
+            f'rank table {path}: status is "{status}": the table is not ready; give whoever makes '
+            'it more time with --rank_table_timeout, or make one with scripts/make_rank_table.py'
         )
     if status != 'completed':
         top.fail(

@@ -1,9 +1,9 @@
 """Which activations dropout keeps: integer arithmetic that gives the same bits on every device.
 
-A random op would do on a host. On an NPU what sinks is decided op by op, by CANN's list of supported
-ops; one that is not on it runs on the host once a loop, so that all steps of the loop have one
-mask. TensorFlow's stateless random ops may be missing there (the IR has other ones), and the
-vendor's own dropout has other bits than a host. Mul, Add, Sub, Floor, Cast and comparisons are
+A random op would do on a host. On an NPU what sinks is decided op by op, by CANN's list of
+supported ops; one that is not on it runs on the host once a loop, so that all steps of the loop
+have one mask. TensorFlow's stateless random ops may be missing there (the IR has other ones), and
+the vendor's own dropout has other bits than a host. Mul, Add, Sub, Floor, Cast and comparisons are
 there, and exact on int32 as long as nothing overflows, which a prime under 2^15 sees to.
 """
 

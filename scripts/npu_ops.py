@@ -2,10 +2,10 @@
 """Prints the op types of a training step with their counts, and which of them an NPU has.
 
     python scripts/npu_ops.py --model_name mobilenet_v3_large --optimizer adam
-    python scripts/npu_ops.py --ops_list /usr/local/Ascend/opp/framework/built-in/tensorflow/npu_supported_ops.json
+    python scripts/npu_ops.py --ops_list npu_supported_ops.json
 
-Takes train_loop.py's flags, and builds the same graph for --device, without running it. Status 1 where an
-op is not on the list.
+Takes train_loop.py's flags, and builds the same graph for --device, without running it. Status 1
+where an op is not on the list.
 """
 
 import os
@@ -14,11 +14,11 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import data
-import train_loop
 from mobilenet import configuration, devices, flags
 from mobilenet.devices import npu_op_list
 from mobilenet.flag_types import flag
 from scripts import tool
+import train_loop
 
 _FLAGS = [
     flag(

@@ -22,7 +22,9 @@ def is_saturating():
 
 
 class FloatStatus:
-    """Overflow of one step, alike on all ranks. `begin` before the step, then `all_finite`, once each."""
+    """Overflow of one step, alike on all ranks. `begin` before the step, then `all_finite`, once
+    each.
+    """
 
     def __init__(self, collectives):
         """collectives: None where there is one rank."""
@@ -32,12 +34,13 @@ class FloatStatus:
         self._register = _RegisterV2(ops) if newer else _RegisterV1(ops)
 
     def begin(self, images):
-        """The step's images, when the register is clear: what raised it before is not this step's."""
+        """The step's images, once the register is clear of what raised it before."""
         with tf.control_dependencies([self._register.clear()]):
             return tf.identity(images)
 
     def all_finite(self, mean_gradients, after):
-        """Scalar bool: no rank overflowed, and all of mean_gradients (after the all-reduce) are finite.
+        """Scalar bool: no rank overflowed, and all of mean_gradients (after the all-reduce) are
+        finite.
 
         after: further tensors whose computation counts, such as this rank's own gradients.
         """
@@ -75,7 +78,9 @@ class _RegisterV2:
         return self._ops.npu_clear_float_status_v2()
 
     def get(self, tensors):
-        """int32 [8], the register after `tensors`; cleared behind it, as the vendor's optimizer does."""
+        """int32 [8], the register after `tensors`; cleared behind it, as the vendor's optimizer
+        does.
+        """
         with tf.control_dependencies(tensors):
             status = self._ops.npu_get_float_status_v2()
         with tf.control_dependencies([status]):

@@ -38,7 +38,8 @@ def available():
 
 
 def refuse_onednn():
-    """Raises UsageError where TensorFlow is the oneDNN build: the adapter's compiled library is made
+    """Raises UsageError where TensorFlow is the oneDNN build: the adapter's compiled library is
+    made
     for stock TensorFlow, with another C++ ABI, and fails on an unknown symbol.
     """
     folder = importlib.util.find_spec('npu_bridge').submodule_search_locations[0]
@@ -144,7 +145,7 @@ class NpuDevice:
         return float_status.FloatStatus(collectives)
 
     def keep_dtype(self):
-        """A scope whose ops the adapter leaves in the types they have, whatever --precision_mode."""
+        """A scope whose ops keep the types they have, whatever --precision_mode."""
         from npu_bridge.estimator.npu import npu_scope
 
         return npu_scope.keep_dtype_scope()
@@ -199,9 +200,7 @@ class Loop:
         """
         longest = self._device.longest_loop
         if not 1 <= n <= longest:
-            raise ValueError(
-                'a loop of %d steps in a session configured for 1 to %d' % (n, longest)
-            )
+            raise ValueError(f'a loop of {n} steps in a session configured for 1 to {longest}')
         return self._run(sess, n, longest, [])[0]
 
     def run_step(self, sess, fetches, options=None, run_metadata=None):

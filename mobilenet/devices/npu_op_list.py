@@ -1,4 +1,5 @@
-"""Which ops of a graph an NPU has, by CANN's own list: op types, where they come from, what follows.
+"""Which ops of a graph an NPU has, by CANN's own list: op types, where they come from, what
+follows.
 
 The adapter cuts a graph op by op. What is not on the list runs on the host, once a session run and
 not once a step: in a sunk loop of 100 steps it gives one value for all of them. The list is
@@ -81,7 +82,7 @@ def missing(ops, supported):
 
 
 def source_of(op):
-    """'mobilenet/nets/layers.py:115': the line of this project that made an op, or its forward op."""
+    """'mobilenet/nets/layers.py:115': the line here that made an op, or its forward op."""
     for file, line, *_ in reversed((op._original_op or op).traceback):
         file = os.path.abspath(file)
         if file.startswith(_PROJECT + os.sep) and 'site-packages' not in file:

@@ -133,8 +133,8 @@ FLAGS = [
     ),
     flag(
         'allow_host_ops',
-        'train although some op is not on the list of $ASCEND_OPP_PATH, and runs on the host once a '
-        'loop',
+        'train although some op is not on the list of $ASCEND_OPP_PATH, and runs on the host once '
+        'a loop',
         type=boolean,
         device='npu',
     ),
@@ -181,7 +181,7 @@ def parse_gradient_split(text):
     except ValueError:
         raise UsageError(flag + 'give numbers, such as 96.54,3.46 or idx:10,20,82')
     if len(values) > MAX_GRADIENT_PIECES:
-        raise UsageError(flag + 'at most %d pieces, not %d' % (MAX_GRADIENT_PIECES, len(values)))
+        raise UsageError(flag + f'at most {MAX_GRADIENT_PIECES} pieces, not {len(values)}')
     if by == 'idx':
         if values[0] < 0 or any(b <= a for a, b in zip(values, values[1:])):
             raise UsageError(flag + 'indices are to rise, from 0 or above')
@@ -223,7 +223,7 @@ def _check_together(parameters, iterations_per_loop):
     if parameters.get('mix_compile_mode') and iterations_per_loop > 1:
         raise UsageError(
             '--npu_mix_compile_mode excludes sinking: set --iterations_per_loop=1 '
-            '(it is %d)' % iterations_per_loop
+            f'(it is {iterations_per_loop})'
         )
 
 
@@ -279,7 +279,7 @@ def _dump_step(flag, text):
     if not all(re.match(r'\d+(-\d+)?$', s) for s in sets):
         raise UsageError(flag + 'must be steps and ranges between bars, such as 0|5|10-20')
     if len(sets) > MAX_DUMP_SETS:
-        raise UsageError(flag + 'at most %d steps and ranges' % MAX_DUMP_SETS)
+        raise UsageError(flag + f'at most {MAX_DUMP_SETS} steps and ranges')
     for s in sets:
         first, _, last = s.partition('-')
         if last and int(first) >= int(last):

@@ -23,11 +23,11 @@ def table_1_0(servers=1, devices=8):
         'server_count': str(servers),
         'server_list': [
             {
-                'server_id': '10.0.0.%d' % (s + 1),
+                'server_id': f'10.0.0.{s + 1}',
                 'device': [
                     {
                         'device_id': str(d),
-                        'device_ip': '192.168.%d.%d' % (s, d + 1),
+                        'device_ip': f'192.168.{s}.{d + 1}',
                         'rank_id': str(s * devices + d),
                     }
                     for d in range(devices)
@@ -43,13 +43,13 @@ def table_1_2(pods=2, servers=2, devices=4):
     table = table_1_0(pods * servers, devices)
     table['version'] = '1.2'
     for s, server in enumerate(table['server_list']):
-        server.update(server_id='node_%d' % s, host_ip='172.16.0.%d' % (100 + s))
+        server.update(server_id=f'node_{s}', host_ip=f'172.16.0.{100 + s}')
         for d, device in enumerate(server['device']):
             device.update(super_device_id=str(s % servers * devices + d), device_port='16666')
     table['super_pod_list'] = [
         {
             'super_pod_id': str(p),
-            'server_list': [{'server_id': 'node_%d' % (p * servers + s)} for s in range(servers)],
+            'server_list': [{'server_id': f'node_{p * servers + s}'} for s in range(servers)],
         }
         for p in range(pods)
     ]
@@ -70,7 +70,7 @@ def table_group_list():
                         'pod_name': 'another',
                         'server_id': '127.0.0.1',
                         'devices': [
-                            {'device_id': str(d), 'device_ip': '192.168.20.%d' % (d + 1)}
+                            {'device_id': str(d), 'device_ip': f'192.168.20.{d + 1}'}
                             for d in (5, 6, 7, 0, 1, 2, 3, 4)
                         ],
                     }
@@ -131,8 +131,8 @@ def test_group_list_with_an_instance_a_device(tmp_path):
     instances = [
         {
             'rank_id': str(s * 2 + d),
-            'server_id': '10.0.0.%d' % s,
-            'devices': [{'device_id': str(d), 'device_ip': '192.168.%d.%d' % (s, d)}],
+            'server_id': f'10.0.0.{s}',
+            'devices': [{'device_id': str(d), 'device_ip': f'192.168.{s}.{d}'}],
         }
         for s in (1, 0)
         for d in (0, 1)
@@ -164,10 +164,8 @@ def test_group_list_with_an_instance_a_device(tmp_path):
 @pytest.mark.parametrize('devices', [1, 2, 4, 8])
 def test_ready_tables_by_bare_name(devices, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    table = rank_table.load('hccl_%dp.json' % devices)
-    assert ranks_of(table) == [
-        ('127.0.0.1', d, '192.168.100.%d' % (101 + d)) for d in range(devices)
-    ]
+    table = rank_table.load(f'hccl_{devices}p.json')
+    assert ranks_of(table) == [('127.0.0.1', d, f'192.168.100.{101 + d}') for d in range(devices)]
     assert rank_table.find_server(table).server_id == '127.0.0.1'
 
 
@@ -195,7 +193,7 @@ DEVICE = 'server_list[0].device[3]'
 FIRST = 'server_list[1].device[0]'
 MEMBER = 'super_pod_list[1].server_list[0]'
 GROUP = 'group_list[0]'
-NINE = [{'device_id': str(d), 'device_ip': '10.1.1.%d' % d, 'rank_id': str(d)} for d in range(9)]
+NINE = [{'device_id': str(d), 'device_ip': f'10.1.1.{d}', 'rank_id': str(d)} for d in range(9)]
 WRONG = [
     # (table, what is set, to what, the place that must be named, a word that must be there)
     (table_1_0(), 'status', 'initializing', 'status', 'not ready'),

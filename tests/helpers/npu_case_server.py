@@ -1,4 +1,5 @@
-"""Runs the cases of tests/helpers/npu_*_cases.py, each in its own process, with one TensorFlow import.
+"""Runs the cases of tests/helpers/npu_*_cases.py, each in its own process, with one TensorFlow
+import.
 
 A refusal of the simulated NPU ends the process, so that a case needs its own; importing TensorFlow
 takes seconds, so the processes are forked from one that has imported it and has no session yet.

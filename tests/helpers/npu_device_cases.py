@@ -1,4 +1,4 @@
-"""Programs for tests/mobilenet/devices/test_npu.py: mobilenet/devices/npu.py on the simulated NPU."""
+"""Programs for tests/mobilenet/devices/test_npu.py: the device on the simulated NPU."""
 
 import numpy as np
 import tensorflow as tf

@@ -1,4 +1,6 @@
-"""Programs on the simulated NPU for tests/mobilenet/devices/test_npu_sim.py: configurations, HCCL, float status."""
+"""Programs on the simulated NPU for tests/mobilenet/devices/test_npu_sim.py: configurations, HCCL,
+float status.
+"""
 
 import os
 

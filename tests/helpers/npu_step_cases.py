@@ -1,4 +1,4 @@
-"""Programs for tests/mobilenet/devices/test_npu_steps.py: the training step on the simulated NPU."""
+"""Programs for tests/mobilenet/devices/test_npu_steps.py: the training step."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def overflow():
 
 
 def overflow_of_float16():
-    """Images that are too bright for float16 alone, which relu6 would hide on a saturating device."""
+    """Images that are too bright for float16: relu6 hides it on a saturating device."""
     results = []
     for mode in ('saturate', 'inf_nan'):
         npu_steps.choose(mode, 'new')

@@ -86,7 +86,7 @@ def changed(before, after):
 
 
 def around_the_bad_step(run):
-    """What changed in a good step, in the bad one and in the one after it; and the loop's report."""
+    """What changed in a good step, in the bad one and in the one after it; and the report."""
     seen = [run.read()]
     for n in (BAD, 1, 1):
         report = run.run(n)

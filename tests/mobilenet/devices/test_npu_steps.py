@@ -8,14 +8,14 @@ from tests.mobilenet.devices.test_npu_sim import passes
 
 
 def check_steps(good, bad, after, report):
-    """A good step moves all, a bad one nothing but the loss scale and its counts, then it goes on."""
+    """A good step moves all, a bad one only the loss scale and its counts, then it goes on."""
     assert len(good) > 100 and bad == ['good_steps', 'loss_scale', 'skipped_steps']
     assert set(after) == set(good)
     assert (report['global_step'], report['skipped_steps'], report['loss_scale']) == (3, 1, 512)
 
 
 def test_overflow_skips_in_both_modes_with_both_kinds_of_status_ops():
-    """And all that follows has the host's bits: weights, slots, averages, counters, with dropout."""
+    """And all that follows has the host's bits: weights, slots, averages, counters; dropout."""
     results = passes('overflow')
     assert len(results) == 4
     for steps, report, differing in results.values():

@@ -19,7 +19,7 @@ def npu_alloc_float_status(name=None):
         status = gen_state_ops.temporary_variable(
             shape=[1],
             dtype=tf.float32,
-            var_name='npu_float_status_%d' % tf.get_default_graph().version,
+            var_name=f'npu_float_status_{tf.get_default_graph().version}',
         )
         return tf.assign(status, [0.0], name='float_status')
 

@@ -15,7 +15,8 @@ from npu_bridge.sim.float_status import (  # noqa: F401  Raw ops as well.
     npu_clear_float_status,
     npu_get_float_status,
 )
-from npu_bridge.sim.marks import marked, standing_for as _standing_for
+from npu_bridge.sim.marks import marked
+from npu_bridge.sim.marks import standing_for as _standing_for
 
 _V2_OPS = ('npu_get_float_status_v2', 'npu_clear_float_status_v2')
 
@@ -90,7 +91,7 @@ def hcom_reduce_scatter(input, reduction, group, rank_size, fusion=0, fusion_id=
         rows = tensor.shape.as_list()[0]
         if rows % rank_size:
             raise ValueError(
-                'input first dim should be N * rank_size: %d rows over %d ranks' % (rows, rank_size)
+                f'input first dim should be N * rank_size: {rows} rows over {rank_size} ranks'
             )
         piece = rows // rank_size
         reduced = _reduce(tensor, reduction, group)
@@ -119,7 +120,7 @@ def hcom_broadcast(input, group, root_rank, fusion, fusion_id, name=None):
     with _standing_for('HcomBroadcast', name):
         ranks = world.group_ranks(group)
         if not 0 <= root_rank < len(ranks):
-            raise ValueError('root_rank %d in a group of %d' % (root_rank, len(ranks)))
+            raise ValueError(f'root_rank {root_rank} in a group of {len(ranks)}')
         return [
             _from_root(
                 t,
@@ -218,9 +219,9 @@ def _from_root(tensor, group_size, root, group_key, instance_key, is_root):
 def _pair(group, sr_tag, src, dest):
     """Arguments of _from_root for one message, in a group of two."""
     if src == dest:
-        raise ValueError('rank %d sends to itself' % src)
-    text = '%s %d to %d' % (group, src, dest)
-    tag = zlib.crc32(('%s tag %d' % (text, sr_tag)).encode()) & 0x3FFFFFFF
+        raise ValueError(f'rank {src} sends to itself')
+    text = f'{group} {src} to {dest}'
+    tag = zlib.crc32((f'{text} tag {sr_tag}').encode()) & 0x3FFFFFFF
     return {
         'group_size': 2,
         'root': int(src > dest),
@@ -244,7 +245,7 @@ def _carried(tensor):
 def _index_in(group):
     ranks = world.group_ranks(group)
     if world.rank() not in ranks:
-        raise ValueError('rank %d is not in HCCL group %s' % (world.rank(), group))
+        raise ValueError(f'rank {world.rank()} is not in HCCL group {group}')
     return ranks.index(world.rank())
 
 
@@ -271,6 +272,4 @@ def _check_fusion(fusion, fusion_id, allowed):
 
 def _check_rank_size(rank_size, group):
     if rank_size != len(world.group_ranks(group)):
-        raise ValueError(
-            'rank_size=%s in a group of %d' % (rank_size, len(world.group_ranks(group)))
-        )
+        raise ValueError(f'rank_size={rank_size} in a group of {len(world.group_ranks(group))}')

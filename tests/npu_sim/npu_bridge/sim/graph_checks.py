@@ -95,7 +95,8 @@ def _check_static(ops):
                 continue
             if not _folds(op):
                 fatal(
-                    f'{op.name} ({op.type}) has the dynamic shape {output.shape} in a graph that runs on the NPU'
+                    f'{op.name} ({op.type}) has the dynamic shape {output.shape} in a graph '
+                    'that runs on the NPU'
                 )
 
 

@@ -1,8 +1,8 @@
 """The nodes of one run as the device has them: copies beside the user's own, changed and imported.
 
-The copies have names of their own; variables are the same by `shared_name`, iterators are not copied.
-They are added to the graph below TensorFlow's Python layer: nobody who walks the user's graph
-meets them, and a finalized graph stays finalized.
+The copies have names of their own; variables are the same by `shared_name`, iterators are not
+copied. They are added to the graph below TensorFlow's Python layer: nobody who walks the user's
+graph meets them, and a finalized graph stays finalized.
 """
 
 import itertools
@@ -31,7 +31,9 @@ class Nodes:
                 node.attr['shared_name'].s = node.name.encode()
 
     def add(self, op_type, name, inputs, **attributes):
-        """A new node; gives its first output. Types are tf.DType, others bool, int, list of int or a TensorProto."""
+        """A new node; gives its first output. Types are tf.DType, others bool, int, list of int or
+        a TensorProto.
+        """
         while name in self.by_name:
             name += '_'
         node = node_def_pb2.NodeDef(name=name, op=op_type, input=inputs)
@@ -50,7 +52,7 @@ class Nodes:
 
     def load(self):
         """Adds the nodes to the graph; gives the prefix of their names."""
-        prefix = 'npu_sim_run_%d' % next(_counter)
+        prefix = f'npu_sim_run_{next(_counter)}'
         own = [n for n in self.by_name.values() if n.op != 'IteratorV2']
         definition = tf.GraphDef(node=own, versions=self.versions)
         with c_api_util.tf_buffer(definition.SerializeToString()) as serialized:
@@ -71,7 +73,7 @@ class Nodes:
 
 def text(tensor):
     """A tf.Tensor as a NodeDef names it."""
-    return tensor.op.name + (':%d' % tensor.value_index if tensor.value_index else '')
+    return tensor.op.name + (f':{tensor.value_index}' if tensor.value_index else '')
 
 
 def _attribute(value):

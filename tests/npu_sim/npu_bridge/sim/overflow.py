@@ -58,7 +58,7 @@ def _watched(op):
 
 
 def _sum_of(nodes, tensor, i):
-    name = tensor.op.name + (':%d' % i if i else '')
+    name = tensor.op.name + (f':{i}' if i else '')
     return _add_sum(nodes, name, tensor.shape.ndims)
 
 
@@ -76,7 +76,7 @@ def _add_sum(nodes, tensor, rank):
     """A scalar that is not finite if an element is not."""
     if rank == 0:
         return tensor
-    axes = 'npu_watch/axes_%d' % rank
+    axes = f'npu_watch/axes_{rank}'
     if axes not in nodes.by_name:
         nodes.constant(axes, list(range(rank)), tf.int32)
     name = 'npu_watch/sum_' + tensor.replace(':', '_')

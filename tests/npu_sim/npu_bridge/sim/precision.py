@@ -24,8 +24,9 @@ CUBE = frozenset(
 )
 # They hand a value on, and do not compute.
 MOVES = frozenset(
-    'Const Identity Reshape Squeeze ExpandDims Switch Merge ReadVariableOp IteratorGetNext Placeholder '
-    'PlaceholderWithDefault VarHandleOp Slice StridedSlice Split SplitV ConcatV2 Pack Unpack Tile Pad '
+    'Const Identity Reshape Squeeze ExpandDims Switch Merge ReadVariableOp IteratorGetNext '
+    'Placeholder PlaceholderWithDefault VarHandleOp Slice StridedSlice Split SplitV ConcatV2 Pack '
+    'Unpack Tile Pad '
     'Select ZerosLike OnesLike Fill StopGradient PreventGradient Enter Exit NextIteration'.split()
 )
 # Mode -> (which ops, rounded to, their results rounded too).
@@ -58,7 +59,7 @@ def lowers(mode, ops, has_float32_convolutions):
 
 
 def apply(nodes, order, mode, has_float32_convolutions, saturate):
-    """Puts the roundings into `nodes`; gives [(tensor before it saturates, op that it belongs to)]."""
+    """Puts the roundings into `nodes`; gives [(tensor before it saturates, op that made it)]."""
     rounding = _Rounding(nodes, _MODES[mode][1], saturate)
     for op in order.ops:
         if not _is_lowered(op, mode, has_float32_convolutions):

@@ -13,7 +13,7 @@ def start(session, parameters):
     if not parameters.get('profiling_mode'):
         return
     options = json.loads(parameters.get('profiling_options') or '{"output": "./"}')
-    folder = os.path.join(options['output'], 'PROF_%d' % os.getpid())
+    folder = os.path.join(options['output'], f'PROF_{os.getpid()}')
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, 'host.json')
     if path not in _open:

@@ -36,7 +36,9 @@ def _init(self, target='', graph=None, config=None):
 
 
 def _cpu_config(config):
-    """(target, ConfigProto) on the CPU, with TensorFlow's own rewrites as mobilenet/devices/host.py has them."""
+    """(target, ConfigProto) on the CPU, with TensorFlow's own rewrites as mobilenet/devices/host.py
+    has them.
+    """
     cpu = tf.ConfigProto()
     cpu.CopyFrom(config)
     rewrite = cpu.graph_options.rewrite_options
@@ -126,13 +128,13 @@ class _Npu:
         self._loaded = int(list(feed_dict.values())[0]) + 1
         if self._first_load and self._loaded != self.iterations_per_loop:
             fatal(
-                '%d iterations loaded, and iterations_per_loop is %d in the configuration'
-                % (self._loaded, self.iterations_per_loop)
+                f'{self._loaded} iterations loaded, and iterations_per_loop is '
+                f'{self.iterations_per_loop} in the configuration'
             )
         if self._loaded > self.iterations_per_loop:
             fatal(
-                '%d iterations loaded, more than the %d of the configuration'
-                % (self._loaded, self.iterations_per_loop)
+                f'{self._loaded} iterations loaded, more than the {self.iterations_per_loop} of '
+                'the configuration'
             )
         self._first_load = False
 
@@ -150,7 +152,7 @@ class _Npu:
         )
         if value + 1 != self._loaded:
             fatal(
-                '%s holds %d: it was loaded with %d and overwritten since'
-                % (_ITERATIONS, value, self._loaded - 1)
+                f'{_ITERATIONS} holds {value}: it was loaded with {self._loaded - 1} and '
+                'overwritten since'
             )
         return self._loaded

@@ -28,7 +28,7 @@ def has_float32_convolutions():
 
 
 def supported_ops():
-    """Op types on the list; None where there is none: the adapter then puts everything on the host."""
+    """Op types on the list."""
     given = os.environ.get('ASCEND_OPP_PATH')
     path = os.path.join(given, OPS_LIST) if given else own_list()
     if path not in _lists:
