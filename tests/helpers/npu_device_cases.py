@@ -154,6 +154,7 @@ def device_config():
             '/tmp',
             '--npu_dump_step=0|5',
             '--npu_session_device_id=3',
+            precision_mode='auto',
         )
     )
     cfg = device.session_config(100)

@@ -7,11 +7,11 @@ import pytest
 from tests.mobilenet.devices.test_npu_sim import passes
 
 
-def check_steps(good, bad, after, report):
+def check_steps(good, bad, after, report, scale=512):
     """A good step moves all, a bad one only the loss scale and its counts, then it goes on."""
     assert len(good) > 100 and bad == ['good_steps', 'loss_scale', 'skipped_steps']
     assert set(after) == set(good)
-    assert (report['global_step'], report['skipped_steps'], report['loss_scale']) == (3, 1, 512)
+    assert (report['global_step'], report['skipped_steps'], report['loss_scale']) == (3, 1, scale)
 
 
 def test_overflow_skips_in_both_modes_with_both_kinds_of_status_ops():
@@ -25,7 +25,7 @@ def test_overflow_skips_in_both_modes_with_both_kinds_of_status_ops():
 
 def test_overflow_of_float16_alone():
     for steps, report in passes('overflow_of_float16'):
-        check_steps(*steps, report)
+        check_steps(*steps, report, scale=2)
 
 
 def test_any_op_that_is_not_on_the_list_is_named():
@@ -44,7 +44,7 @@ def test_any_op_that_is_not_on_the_list_is_named():
     assert re.search(
         r'MobilenetV1/Conv2d_0/Relu6, mobilenet/nets/layers.py:\d+', refused['Relu6']
     ), refused['Relu6']
-    assert allowed.startswith('op check: ') and '(--allow_host_ops)' in allowed
+    assert allowed.startswith('op check: Relu6 (') and '(--allow_host_ops)' in allowed
 
 
 def test_force_fp16_leaves_schedule_averages_and_counters_in_float32():

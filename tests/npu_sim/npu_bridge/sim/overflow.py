@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from npu_bridge.sim.float_status import RAISED, REGISTER
 from npu_bridge.sim.marks import mark_of
-from npu_bridge.sim.precision import MOVES
+from npu_bridge.sim.precision import MOVES, used_outputs
 
 _ASKS = {'IsFinite': True, 'IsNan': False, 'IsInf': False}
 
@@ -50,9 +50,7 @@ def _is_watched(op):
 def _watched(op):
     if op.type in MOVES or not _is_watched(op):
         return
-    # The last outputs of batch norm and its gradient are scratch space.
-    outputs = op.outputs[:3] if op.type.startswith('FusedBatchNorm') else op.outputs
-    for i, tensor in enumerate(outputs):
+    for i, tensor in enumerate(used_outputs(op)):
         if tensor.dtype == tf.float32 and tensor.shape.ndims is not None:
             yield i, tensor
 

@@ -69,7 +69,7 @@ def apply(nodes, order, mode, has_float32_convolutions, saturate):
                 rounding.use(op, index, tensor)
         if writes(op):
             continue  # its value was rounded; the variable itself stays float32
-        for output in op.outputs if _MODES[mode][2] else ():
+        for output in used_outputs(op) if _MODES[mode][2] else ():
             if _is_float(output):
                 for consumer in output.consumers():
                     if consumer.name in nodes.ops:
@@ -106,6 +106,11 @@ class _Rounding:
                 rounded = add('ClipByValue', name + '/saturated', [rounded] + bounds, T=tf.float32)
             self._rounded[tensor] = rounded
         return self._rounded[tensor]
+
+
+def used_outputs(op):
+    """An op's outputs but for the scratch space of batch norm and its gradient."""
+    return op.outputs[:3] if op.type.startswith('FusedBatchNorm') else op.outputs
 
 
 def _is_lowered(op, mode, has_float32_convolutions):

@@ -57,9 +57,10 @@ class Program:
         if self._host and times > 1:
             # Once a run, on the host.
             outputs = [self._output(t) for t in self._host]
-            feeds.update(zip(outputs, self._call(feeds, outputs, [])))
-        for _ in range(times - 1):
-            self._call(feeds, [], targets)
+            values = self._call(feeds, outputs, [])
+            feeds.update(zip(outputs, [np.asarray(v) for v in values]))
+        for _ in range(times - 1):  # the same fetches, so that TensorFlow prepares one graph
+            self._call(feeds, fetches, targets)
         values = self._call(feeds, fetches, targets, options, run_metadata)
         if self._prefix and self._saturate:
             values = [overflow.shown(v) for v in values]
