@@ -33,11 +33,10 @@ def test_any_op_that_is_not_on_the_list_is_named():
     assert said.pop('None') == []
     (unknown,), (allowed,) = said.pop('no list'), said.pop('allowed')
     assert 'not known' in unknown and 'ASCEND_OPP_PATH (/no/such)' in unknown
-    not_asked = {'Const', 'Placeholder', 'PlaceholderWithDefault', 'IteratorV2', 'IteratorGetNext'}
-    not_needed = {kind for kind, text in said.items() if text == []} - not_asked
-    assert not_needed <= {'Assign', 'VarIsInitializedOp'}  # of the start, not of the step
+    silent = {kind for kind, text in said.items() if text == []}
+    assert silent == {'Const', 'IteratorV2', 'IteratorGetNext'}  # the adapter takes them apart
     refused = {kind: text for kind, text in said.items() if text}
-    assert len(refused) > 60 and {'Conv2D', 'Relu6', 'Floor', 'NoOp'} <= set(refused)
+    assert len(refused) > 50 and {'Conv2D', 'Relu6', 'Floor', 'NoOp'} <= set(refused)
     for kind, text in refused.items():
         assert f': {kind} (' in text and '--allow_host_ops' in text and 'once a loop' in text, text
     # The layer and the line that made it.
@@ -51,7 +50,7 @@ def test_force_fp16_leaves_schedule_averages_and_counters_in_float32():
     on_host, on_npu = passes('force_fp16')
     for seen in (on_host, on_npu):
         assert (seen['global_step'], seen['good_steps'], seen['loss_scale']) == (70001, 1, 1024)
-        assert seen['moved'] > 0 and seen['error'] < 1e-7
+        assert seen['moved'] > 0 and seen['error'] < 1e-6
         # Polynomial from 0.1 to 0.001, halfway.
         assert seen['rate'] == pytest.approx(0.0505, rel=1e-4)
     assert on_npu['loss'] == pytest.approx(on_host['loss'], rel=0.02)
