@@ -75,10 +75,11 @@ def missing(ops, supported):
     for op in ops:
         if op.type not in supported and op.type not in _NOT_ASKED:
             found.setdefault(op.type, []).append(op)
-    return [
-        Missing(kind, len(same), same[0].name, source_of(same[0]))
-        for kind, same in sorted(found.items())
-    ]
+    rows = []
+    for kind, same in sorted(found.items()):
+        first = min(same, key=lambda op: op._id)  # the one that was made first
+        rows.append(Missing(kind, len(same), first.name, source_of(first)))
+    return rows
 
 
 def source_of(op):

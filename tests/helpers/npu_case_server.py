@@ -19,6 +19,8 @@ import traceback
 from tests.helpers import ROOT
 
 TIMEOUT = 400
+# Of the simulated device and its adapter: NPU_SIM_OVERFLOW, NPU_SIM_ADAPTER.
+MODES = [(mode, adapter) for mode in ('saturate', 'inf_nan') for adapter in ('new', 'old')]
 
 Result = collections.namedtuple('Result', 'status out err')
 _server = None

@@ -84,7 +84,7 @@ def force_fp16():
     results = []
     for device in (host.HostDevice(), npu_steps.device('force_fp16')):
         with tf.Graph().as_default():
-            with npu_steps.Steps(device, hp, SingleRank(), factor=1.0) as run:
+            with npu_steps.Steps(device, hp, SingleRank(), factor=1.0, scale=1.0) as run:
                 step = run.variables['global_step']
                 run.sess.run(step.initializer, {step.initializer.inputs[1]: 70000})
                 before = run.read()

@@ -9,9 +9,9 @@ from mobilenet import state as run_state
 from mobilenet import train_step
 from mobilenet.devices import npu, npu_options
 from tests.helpers import steps
+from tests.helpers.npu_case_server import MODES  # noqa: F401
 
 BAD = 2  # the number of the batch that overflows
-MODES = [(mode, adapter) for mode in ('saturate', 'inf_nan') for adapter in ('new', 'old')]
 
 
 def settings(**changes):

@@ -114,10 +114,11 @@ def test_ranks_are_known(results):
         assert result['split'].tolist() == [60, 40]
 
 
-def test_overflow_of_one_rank_is_seen_by_both(results):
+@pytest.mark.parametrize('mode,adapter', npu_case_server.MODES)
+def test_overflow_of_one_rank_is_seen_by_both(results, mode, adapter):
     # [steps, skipped] after loops of 4 and of 3; rank 1 overflowed in the second step.
     for result in results:
-        assert result['steps'].tolist() == [[4, 1], [7, 1]]
+        assert result[f'steps {mode} {adapter}'].tolist() == [[4, 1], [7, 1]]
 
 
 def test_unfinished_rank_table_is_refused(tmp_path):
