@@ -13,7 +13,7 @@ import sys
 import time
 
 import data
-from hccl import heartbeat, launcher
+from hccl import heartbeat, launcher, rank_table
 from mobilenet import command, configuration, devices, flags
 from mobilenet.errors import UsageError
 
@@ -119,6 +119,8 @@ def run_rank(config):
     if not launcher.is_rank(os.environ):
         return train(config, 0, 1, None)
     rank, world_size, addresses = launcher.rank_of(os.environ)
+    needs_table = devices.rules(config.device).NEEDS_RANK_TABLE
+    rank_table.check_environment(os.environ, config.rank_table, needs_table)
     if config.step and world_size > 1:
         raise UsageError(f'--step is for one device, and RANK_SIZE is {world_size}')
     if world_size > 1 and devices.rules(config.device).NEEDS_ADDRESSES and not addresses:
@@ -135,6 +137,8 @@ def main(argv):
     config = parse(argv)
     if config.rank_table and not launcher.is_rank(os.environ):
         command.make_folder(config.train_dir, '--train_dir')
+        for line in rank_table.notes(rank_table.load(config.rank_table, config.rank_table_timeout)):
+            print(line, file=sys.stderr)
         return launcher.launch(
             config.rank_table,
             [os.path.abspath(__file__)] + argv,

@@ -10,8 +10,10 @@ import json
 import os
 import socket
 import tempfile
+import time
 
-from hccl.rank_table_format import Device, RankTable, Server, parse
+from hccl.rank_table_checks import notes  # noqa: F401  Asked of a table that `load` gave.
+from hccl.rank_table_format import Device, NotReady, RankTable, Server, parse
 from mobilenet.errors import UsageError
 
 READY_TABLES = os.path.dirname(os.path.abspath(__file__))
@@ -32,8 +34,48 @@ def find(path):
     )
 
 
-def load(path):
-    """The RankTable in the file `path`. Raises UsageError, which names the file and the field."""
+def load(path, timeout=0.0):
+    """The RankTable in the file `path`; one whose status is "initializing" is waited for.
+
+    timeout: seconds. Raises UsageError, which names the file and the field.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            return _read(path)
+        except NotReady:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(min(0.5, timeout))
+
+
+def check_environment(env, table_path, needs_table):
+    """Raises UsageError where RANK_ID's rank and the rank table do not go together.
+
+    env: has RANK_ID; table_path: of --rank_table, or None; needs_table: HCCL reads RANK_TABLE_FILE.
+    """
+    size = int(env.get('RANK_SIZE') or 1)
+    said = f'RANK_ID={env["RANK_ID"]}, RANK_SIZE={env.get("RANK_SIZE") or "(not set)"}'
+    for what, path in (
+        ('--rank_table', table_path),
+        ('RANK_TABLE_FILE', env.get('RANK_TABLE_FILE')),
+    ):
+        if not path or (size == 1 and what == 'RANK_TABLE_FILE'):
+            continue
+        ranks = load(path).world_size
+        if ranks != size:
+            raise UsageError(
+                f'{said} in the environment, but {what}={path} has {ranks} ranks: unset RANK_ID, '
+                'so that the ranks are started from the table, or set both alike'
+            )
+    if needs_table and size > 1 and not env.get('RANK_TABLE_FILE'):
+        raise UsageError(
+            f'{said}, but RANK_TABLE_FILE is not set: HCCL finds the other ranks by it; '
+            '--rank_table without RANK_ID sets all of them'
+        )
+
+
+def _read(path):
     path = find(path)
     try:
         with open(path, encoding='utf-8-sig') as f:
@@ -162,7 +204,7 @@ def find_server(table, server_id=None):
     """
     names = ', '.join(server.server_id for server in table.servers)
     if server_id is not None:
-        matches = [s for s in table.servers if server_id in (s.server_id, s.host_ip)]
+        matches = [s for s in table.servers if server_id in [s.host_ip] + _names(s)]
         if not matches:
             raise UsageError(
                 f'--server_id {server_id} is not in rank table {table.path}; it has {names}'
@@ -170,7 +212,7 @@ def find_server(table, server_id=None):
         return matches[0]
     if len(table.servers) == 1:
         return table.servers[0]
-    matches = [s for s in table.servers if is_local(server_address(s)) or is_local(s.server_id)]
+    matches = [s for s in table.servers if any(is_local(name) for name in _names(s))]
     if len(matches) != 1:
         what = 'no server'
         if matches:
@@ -180,6 +222,14 @@ def find_server(table, server_id=None):
             f'is with --server_id ({names})'
         )
     return matches[0]
+
+
+def _names(server):
+    """Names and addresses of the server's own processes; a container has one of its own."""
+    container = server.extra.get('container_ip')
+    return [server_address(server), server.server_id] + (
+        [container] if isinstance(container, str) and container else []
+    )
 
 
 def is_local(name):

@@ -11,6 +11,8 @@ import ipaddress
 import json
 import re
 
+from hccl import rank_table_checks as checks
+from hccl.rank_table_checks import DEVICES_PER_SERVER
 from mobilenet.errors import UsageError
 
 Device = collections.namedtuple('Device', 'device_id device_ip rank_id super_device_id extra')
@@ -26,11 +28,11 @@ RankTable.__doc__ = """version: '1.0' or '1.2'; servers: tuple of Server in orde
 super_pods: tuple of (super_pod_id, tuple of server_id); world_size: int; template: 'server_list' or
 'group_list'; path: str, where it was read from."""
 
-DEVICES_PER_SERVER = {
-    '1.0': (1, 2, 4, 8),
-    # An A3 server has 8 modules of two devices each; a job takes one device, or whole modules.
-    '1.2': (1, 2, 4, 6, 8, 10, 12, 14, 16),
-}
+INITIALIZING = 'initializing'  # a cluster's scheduler is still writing the table
+
+
+class NotReady(UsageError):
+    """A table that will be complete later."""
 
 
 class Fields:
@@ -88,18 +90,13 @@ class Fields:
             self.fail(field, 'is missing', 'add it')
         if not isinstance(value, list) or not value:
             self.fail(field, 'is not a list with something in it', 'write it as [{...}, ...]')
-        return [
-            Fields(item, self.path, '%s[%d]' % (self.name(field), i))
-            for i, item in enumerate(value)
-        ]
+        return [Fields(item, self.path, f'{self.name(field)}[{i}]') for i, item in enumerate(value)]
 
     def count(self, field, actual, of_what, required=False):
         stated = self.integer(field, required)
         if stated is not None and stated != actual:
             self.fail(
-                field,
-                'is "%d", but there are %d %s' % (stated, actual, of_what),
-                'write "%d"' % actual,
+                field, f'is "{stated}", but there are {actual} {of_what}', f'write "{actual}"'
             )
 
     def others(self, *known):
@@ -110,6 +107,11 @@ def parse(data, path):
     """A RankTable from the decoded JSON of the file `path` (named in errors). Raises UsageError."""
     top = Fields(data, path)
     status = top.string('status')
+    if status == INITIALIZING:
+        raise NotReady(
+            f'rank table {path}: status is "{status}": the table is not ready; give whoever makes '
+            'it more time with --rank_table_timeout, or make one with scripts/make_rank_table.py'
+        )
     if status != 'completed':
         top.fail(
             'status',
@@ -133,10 +135,10 @@ def parse(data, path):
         entries = _group_list(top)
     else:
         top.fail('server_list', 'is missing', 'add it (or group_list, in the older template)')
-    _check_ranks(entries)
-    _check_servers(entries, version)
-    pods = _super_pods(top, entries) if version == '1.2' else ()
-    _check_addresses(entries, len(pods) if version == '1.2' else len(entries))
+    checks.check_ranks(entries)
+    checks.check_servers(entries, version)
+    pods = checks.super_pods(top, entries) if version == '1.2' else ()
+    checks.check_addresses(entries, len(pods) if version == '1.2' else len(entries))
     servers = []
     for _, server_id, host_ip, pairs, extra in entries:
         devices = sorted((device for _, device in pairs), key=lambda device: device.rank_id)
@@ -218,142 +220,3 @@ def _server_id(server):
             "write the server's address, or a name of at most 64 letters",
         )
     return text
-
-
-def already(value, place):
-    return f'is "{value}", which {place} has already'
-
-
-def _check_ranks(entries):
-    seen = {}
-    devices = [pair for entry in entries for pair in entry[3]]
-    last = len(devices) - 1
-    for fields, device in devices:
-        if device.rank_id in seen:
-            fields.fail(
-                'rank_id',
-                already(device.rank_id, seen[device.rank_id]),
-                'number the ranks from 0 to %d, each once' % last,
-            )
-        seen[device.rank_id] = fields.place
-    for fields, device in devices:
-        if device.rank_id > last:
-            missing = min(set(range(len(devices))) - set(seen))
-            fields.fail(
-                'rank_id',
-                'is "%d", but rank %d is missing' % (device.rank_id, missing),
-                'number the ranks from 0 to %d without a gap' % last,
-            )
-    for server, _, _, pairs, _ in entries:
-        ranks = sorted(device.rank_id for _, device in pairs)
-        if ranks[-1] - ranks[0] != len(ranks) - 1:
-            server.fail(
-                '',
-                'has the ranks {}'.format(', '.join(map(str, ranks))),
-                "renumber: a server's ranks go without those of another between them",
-            )
-
-
-def _check_servers(entries, version):
-    """Doubled servers, the number of devices of each, doubled or impossible device ids."""
-    allowed = DEVICES_PER_SERVER[version]
-    seen_servers = {}
-    for server, server_id, host_ip, pairs, _ in entries:
-        for field, value in (('server_id', server_id), ('host_ip', host_ip)):
-            if value is not None and (field, value) in seen_servers:
-                server.fail(
-                    field,
-                    already(value, seen_servers[field, value]),
-                    'give each server its own, or put its devices into one entry',
-                )
-            seen_servers[field, value] = server.place
-        if len(pairs) not in allowed:
-            field = 'devices' if 'devices' in server.value else 'device'
-            server.fail(
-                field,
-                'has %d devices' % len(pairs),
-                'version {} allows {} a server'.format(version, ', '.join(map(str, allowed))),
-            )
-        seen = {}
-        for fields, device in pairs:
-            if device.device_id >= allowed[-1]:
-                fields.fail(
-                    'device_id',
-                    'is "%d"' % device.device_id,
-                    'write one of the devices of a server, 0 to %d' % (allowed[-1] - 1),
-                )
-            if device.device_id in seen:
-                fields.fail(
-                    'device_id',
-                    already(device.device_id, seen[device.device_id]),
-                    'list each device of the server once',
-                )
-            seen[device.device_id] = fields.place
-
-
-def _check_addresses(entries, networks):
-    """Device addresses: each once; needed where there is more than one server (1.2: SuperPod)."""
-    seen = {}
-    for _, _, _, pairs, _ in entries:
-        for fields, device in pairs:
-            if device.device_ip is None:
-                if networks != 1:
-                    fields.fail(
-                        'device_ip',
-                        'is missing',
-                        "add the device's address "
-                        '(address_%d in /etc/hccn.conf)' % device.device_id,
-                    )
-                continue
-            if device.device_ip in seen:
-                fields.fail(
-                    'device_ip',
-                    already(device.device_ip, seen[device.device_ip]),
-                    'give each device its own address (see /etc/hccn.conf of its server)',
-                )
-            seen[device.device_ip] = fields.place
-
-
-def _super_pods(top, entries):
-    """super_pod_list of version 1.2, checked against the servers; () where the table has none."""
-    if 'super_pod_list' not in top.value:
-        return ()
-    servers = {server_id: pairs for _, server_id, _, pairs, _ in entries}
-    pods, pod_of_server = [], {}
-    for pod in top.items('super_pod_list'):
-        pod_id = pod.string('super_pod_id')
-        if pod_id in [other for other, _ in pods]:
-            pod.fail('super_pod_id', f'is "{pod_id}" a second time', 'give each SuperPod its own')
-        members, seen = [], {}
-        for member in pod.items('server_list'):
-            server_id = member.string('server_id')
-            if server_id not in servers:
-                member.fail(
-                    'server_id', f'is "{server_id}", which is not in server_list', 'correct it'
-                )
-            if server_id in pod_of_server:
-                member.fail(
-                    'server_id',
-                    f'is "{server_id}", which is in SuperPod "{pod_of_server[server_id]}" already',
-                    'list each server once',
-                )
-            pod_of_server[server_id] = pod_id
-            members.append(server_id)
-            for fields, device in servers[server_id]:
-                super_device_id = fields.string('super_device_id')
-                if super_device_id in seen:
-                    fields.fail(
-                        'super_device_id',
-                        already(super_device_id, seen[super_device_id]),
-                        'give each device of a SuperPod its own',
-                    )
-                seen[super_device_id] = fields.place
-        pods.append((pod_id, tuple(members)))
-    for server, server_id, _, _, _ in entries:
-        if server_id not in pod_of_server:
-            top.fail(
-                'super_pod_list',
-                f'has no server "{server_id}" ({server.place})',
-                'add it to its SuperPod',
-            )
-    return tuple(pods)

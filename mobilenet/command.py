@@ -8,7 +8,7 @@ import os
 import sys
 import time
 
-from mobilenet import terminal, text
+from mobilenet import ending, terminal, text
 from mobilenet.errors import CommandError, UsageError
 
 
@@ -60,6 +60,7 @@ def leave(status):
     """Ends the process: TensorFlow's servers and prefetching threads do not end by themselves in
     every state.
     """
+    ending.close_all()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)

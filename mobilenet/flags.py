@@ -54,7 +54,7 @@ PRECISION_MODE = flag(
     'precision_mode',
     'auto: allow_mix_precision on npu, must_keep_origin_dtype (float32) on host',
     'auto',
-    choices=devices.PRECISION_MODES,
+    choices=('auto',) + tuple(devices.PRECISION_MODES),
 )
 
 MODEL = [
@@ -75,6 +75,12 @@ RANKS = [
     flag(
         'rank_table',
         'one process for each device of this table; a bare file name is looked up in hccl/ too',
+    ),
+    flag(
+        'rank_table_timeout',
+        'seconds to wait for a table whose status is "initializing"',
+        0.0,
+        number(0, 86400),
     ),
     flag('server_id', 'which server of the table this is; default: by its addresses'),
     flag(

@@ -54,6 +54,8 @@ class TrainingRun:
                     hook.before_graph(self)
                 stack.enter_context(tf.Graph().as_default())
                 start = self._build()
+                for line in self.device.check_graph():
+                    self.say(line)
                 longest = self.config.longest_loop
                 self.sess = stack.enter_context(self.device.session(longest, self.world_size))
                 for hook in self.hooks:

@@ -4,13 +4,15 @@ In checkpoints: global_step, skipped_steps, loss_scale, good_steps. Local: what 
 """
 
 import collections
-import math
 
 import tensorflow as tf
 
 from mobilenet import loss_scale
 
 WISHES = ('stop', 'save')  # what a rank may wish of all, after the loop that runs
+
+# `rate_override` where the schedule's rate holds. Not NaN, which is 0 on a saturating NPU.
+SCHEDULED = -1.0
 
 # Values at the start of a step. batches: batches taken so far, skipped ones included (int64).
 Before = collections.namedtuple(
@@ -99,9 +101,8 @@ class State:
                 self.wishes, self.agreed = [
                     local_vector(name, len(WISHES)) for name in ('wishes', 'agreed')
                 ]
-            # NaN: the schedule's rate holds.
             self.rate_override = (
-                scalar('rate_override', tf.float32, math.nan, saved=False)
+                scalar('rate_override', tf.float32, SCHEDULED, saved=False)
                 if rate_override
                 else None
             )
@@ -149,7 +150,7 @@ class State:
         if self.rate_override is None:
             return scheduled
         rate = self.rate_override.read_value()
-        return tf.where(tf.is_nan(rate), scheduled, rate)
+        return tf.where(tf.less(rate, 0.0), scheduled, rate)
 
     def advance(self, before, good, halted, report, hp):
         """Counts the step; gives the op. report: loss, total_loss, share of right answers (float32
@@ -161,20 +162,20 @@ class State:
             before.loss_scale, before.good_steps, good, hp.dynamic_loss_scale
         )
         counted = [tf.where(good, value, tf.zeros_like(value)) for value in report]
-        updates = [
-            add(self.global_step, tf.cast(good, tf.int64)),
-            add(self.skipped_steps, tf.cast(skipped, tf.int64)),
-            assign(self.loss_scale, tf.where(alive, scale, before.loss_scale)),
-            assign(self.good_steps, tf.where(alive, good_steps, before.good_steps)),
-            add(self.good_sum, tf.cast(good, tf.float32)),
-        ]
-        updates += [
-            add(v, value)
-            for v, value in zip((self.loss_sum, self.total_loss_sum, self.right_sum), counted)
+        added = [
+            (self.global_step, tf.cast(good, tf.int64)),
+            (self.skipped_steps, tf.cast(skipped, tf.int64)),
+            (self.good_sum, tf.cast(good, tf.float32)),
+        ] + list(zip((self.loss_sum, self.total_loss_sum, self.right_sum), counted))
+        assigned = [
+            (self.loss_scale, tf.where(alive, scale, before.loss_scale)),
+            (self.good_steps, tf.where(alive, good_steps, before.good_steps)),
         ]
         if hp.stop_on_nan:
-            updates.append(assign(self.halted, tf.cast(halted, tf.float32)))
-        return tf.group(*updates)
+            assigned.append((self.halted, tf.cast(halted, tf.float32)))
+        # The first write waits for the last value: see train_step.
+        with tf.control_dependencies([tf.group(*[value for _, value in added + assigned])]):
+            return tf.group(*[add(*pair) for pair in added], *[assign(*pair) for pair in assigned])
 
     def values(self):
         """What a loop reports, read now: a dict of scalars."""

@@ -11,7 +11,16 @@ import collections
 
 import tensorflow as tf
 
-from mobilenet import loss_scale, losses, moving_averages, nets, optimizers, schedules, scopes
+from mobilenet import (
+    dropout,
+    loss_scale,
+    losses,
+    moving_averages,
+    nets,
+    optimizers,
+    schedules,
+    scopes,
+)
 
 # What one step computes, for those who look inside: images and labels as the network gets them;
 # end_points
@@ -51,13 +60,16 @@ def build(images, labels, hp, state, device, collectives):
       Step; running its train_op runs the step.
     """
     with tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
-        before = state.read()
+        overflow = device.overflow_check(collectives)
+        images = overflow.begin(images)
+        with device.keep_dtype():
+            before = state.read()
         network = nets.build(
             hp.model_name,
             images,
             hp.num_classes,
             training=True,
-            dropout_seed=dropout_seed(hp, before, collectives) if hp.dropout else None,
+            dropout_mask=dropout_mask(hp, before, device, collectives) if hp.dropout else None,
             compute_dtype=tf.float16 if hp.float16 else tf.float32,
             is_frozen=lambda name: not is_trained(name, hp),
         )
@@ -65,30 +77,39 @@ def build(images, labels, hp, state, device, collectives):
         total_loss = loss + losses.l2(tf.trainable_variables(), hp.weight_decay)
         variables = trained_variables(hp)
 
-        overflow = device.overflow_check(collectives)
-        overflow.begin()
-        local = unscaled_gradients(total_loss, variables, before.loss_scale)
-        gradients = collectives.allreduce_mean(local)
-        right = losses.count_right(network.logits, labels) / float(labels.shape[0].value)
-        report = mean_over_ranks([loss, total_loss, right], state, collectives)
-        finite = tf.logical_and(overflow.all_finite(local, gradients), tf.is_finite(report[0]))
-        halted, good = decide(finite, report[0], before, state, hp)
+        local = gradients_of(total_loss, variables, before.loss_scale)
+        with device.keep_dtype():
+            local = unscaled(local, variables, before.loss_scale)
+            gradients = collectives.allreduce_mean(local)
+            right = losses.count_right(network.logits, labels) / float(labels.shape[0].value)
+            report = mean_over_ranks([loss, total_loss, right], state, collectives)
+            # All that reads the old weights comes before the first write: a device may read a
+            # variable only when the reader runs.
+            finite = overflow.all_finite(gradients, after=local + report)
+            with tf.control_dependencies(report):
+                finite = tf.logical_and(finite, tf.is_finite(report[0]))
+            halted, good = decide(finite, report[0], before, state, hp)
 
-        update = tf.cond(
-            good,
-            lambda: apply_all(variables, gradients, network, before, state, hp),
-            lambda: tf.constant(False),
-        )
-        with tf.control_dependencies([update]):
-            train_op = state.advance(before, good, halted, report, hp)
+            update = tf.cond(
+                good,
+                lambda: apply_all(variables, gradients, network, before, state, hp),
+                lambda: tf.constant(False),
+            )
+            with tf.control_dependencies([update]):
+                train_op = state.advance(before, good, halted, report, hp)
     return Step(
         images, labels, network.end_points, loss, total_loss, variables, gradients, good, train_op
     )
 
 
-def dropout_seed(hp, before, collectives):
-    """[2] int64: the mask is a function of the seed, the rank and the batch's number."""
-    return tf.stack([tf.constant(hp.seed * 4099 + collectives.rank, tf.int64), before.batches])
+def dropout_mask(hp, before, device, collectives):
+    """What nets.build wants: masks that are a function of the seed, the rank and the batch's number."""
+
+    def mask(shape, keep_prob):
+        with device.keep_dtype():
+            return dropout.mask(shape, keep_prob, hp.seed, collectives.rank, before.batches)
+
+    return mask
 
 
 def is_trained(name, hp):
@@ -105,9 +126,12 @@ def trained_variables(hp):
     return [v for v in variables if is_trained(v.op.name, hp)]
 
 
-def unscaled_gradients(total_loss, variables, scale):
-    """d total_loss / d variables, through a loss that is scaled up on the way back."""
-    gradients = tf.gradients(total_loss * scale, variables)
+def gradients_of(total_loss, variables, scale):
+    """d (total_loss * scale) / d variables: the loss is scaled up on the way back."""
+    return tf.gradients(total_loss * scale, variables)
+
+
+def unscaled(gradients, variables, scale):
     return [tf.realdiv(g, scale, 'unscaled/' + v.op.name) for g, v in zip(gradients, variables)]
 
 

@@ -46,7 +46,7 @@ def parse_devices(text):
             devices.extend(range(first, int(match.group(2) or first) + 1))
     if not devices or len(devices) > 64:
         raise UsageError(
-            '--devices %s names %d devices; write 0-7, 0,1,2,3 or "[0,8)"' % (text, len(devices))
+            f'--devices {text} names {len(devices)} devices; write 0-7, 0,1,2,3 or "[0,8)"'
         )
     return devices
 
@@ -68,10 +68,8 @@ def read_hccn_conf(path):
             continue
         device_id = int(match.group(1))
         if device_id in addresses:
-            raise UsageError(
-                '%s, line %d: a second address_%d; remove one' % (path, number, device_id)
-            )
-        addresses[device_id] = parse_ip(match.group(2), '%s, line %d' % (path, number))
+            raise UsageError(f'{path}, line {number}: a second address_{device_id}; remove one')
+        addresses[device_id] = parse_ip(match.group(2), f'{path}, line {number}')
     if not addresses:
         raise UsageError(
             f'{path} has no line address_I=A.B.C.D; set the addresses (hccn_tool -i I -ip '
@@ -92,8 +90,8 @@ def make_from_hccn_conf(path, devices):
     for device_id in devices or ():
         if device_id not in addresses:
             raise UsageError(
-                '%s has no address_%d; it has devices %s: name those with --devices'
-                % (path, device_id, ', '.join(map(str, sorted(addresses))))
+                f'{path} has no address_{device_id}; it has devices '
+                f'{", ".join(map(str, sorted(addresses)))}: name those with --devices'
             )
     return [(device_id, addresses[device_id]) for device_id in devices or sorted(addresses)]
 
@@ -166,12 +164,14 @@ def make_table(arguments):
 def main(argv):
     arguments = parse_arguments(argv)
     table = make_table(arguments)
+    for line in rank_table.notes(table):
+        print(line, file=sys.stderr)
     if arguments.output is None:
         sys.stdout.write(rank_table.dumps(table))
         return
     rank_table.dump(table, arguments.output)
     servers = ', '.join(server.server_id for server in table.servers)
-    print('%s: %d ranks on %s' % (arguments.output, table.world_size, servers), file=sys.stderr)
+    print(f'{arguments.output}: {table.world_size} ranks on {servers}', file=sys.stderr)
 
 
 if __name__ == '__main__':

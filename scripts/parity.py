@@ -6,8 +6,8 @@
     python scripts/parity.py --a host --b host --python_b ../stock/.venv/bin/python --dataset_name digits --image_size 48
     python scripts/parity.py --a host --b results/from_the_server --dataset_name digits --image_size 48
 
-A side is words and flags of train_loop.py: host, npu; float32, float16; --loss_scale=1 …; or the folder of a side that has run
-before, here or elsewhere. All other flags go to both. Both run --deterministic from the same weights and dump every step; A's
+A side is words and flags of train_loop.py: host, npu; float32, nearly_float32 (float16 only where an op has no
+float32, for a 910A), float16; --loss_scale=1 …; or the folder of a side that has run before, here or elsewhere. All other flags go to both. Both run --deterministic from the same weights and dump every step; A's
 weights at the start go to B. Files: OUT/a, OUT/b (the runs), OUT/parity.csv, OUT/parity.html. B is the golden side.
 Exit status: 0 they agree, 3 they part, 2 wrong use, 1 a side failed.
 """
@@ -32,6 +32,7 @@ WORDS = {
     'host': '--device=host',
     'npu': '--device=npu',
     'float32': '--precision_mode=must_keep_origin_dtype',
+    'nearly_float32': '--precision_mode=allow_fp32_to_fp16',
     'float16': '--precision_mode=allow_mix_precision',
 }
 PARTED = 3
@@ -111,6 +112,8 @@ class Side:
         done = subprocess.run(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or [f'status {done.returncode}'])[-1]
+            if done.returncode != 2 and {WORDS['npu'], WORDS['float32']} <= set(self.flags):
+                last += ' (a 910A lacks float32 convolutions: nearly_float32 is nearest there)'
             raise (UsageError if done.returncode == 2 else RuntimeError)(
                 f'side {self.name}: {last}'
             )

@@ -60,6 +60,13 @@ python=$(find_python)
 if [ "$build" = system ] && ! "$python" -c 'import tensorflow as tf; assert tf.__version__.startswith("1.15")' 2>/dev/null; then
     die "TF_BUILD=system, but $python has no TensorFlow 1.15: set PYTHON to the one that has, or use TF_BUILD=stock"
 fi
+has_adapter='import glob, importlib.util, sys
+spec = importlib.util.find_spec("npu_bridge")
+sys.exit(not (spec and glob.glob(spec.submodule_search_locations[0] + "/**/*.so", recursive=True)))'
+if [ "$build" = onednn ] && "$python" -c "$has_adapter"; then
+    die "npu_bridge is there, and it is built against stock TensorFlow, another C++ ABI than the oneDNN build's: set TF_BUILD=system" \
+        "(PYTHON=the interpreter that has the vendor's TensorFlow 1.15), or leave CANN's set_env.sh out to set up for the host"
+fi
 echo "setup: $python, TensorFlow build: $build" >&2
 rm -rf .venv
 "$python" -m venv ${venv_options[@]+"${venv_options[@]}"} .venv

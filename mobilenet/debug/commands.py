@@ -11,6 +11,7 @@ from mobilenet.comparison import compare, report, statistics
 from mobilenet.debug import dumps, expressions, tables
 from mobilenet.debug.names import split
 from mobilenet.errors import UsageError
+from mobilenet.state import SCHEDULED
 
 # What runs without asking. left: steps (None: no limit); single: one session run each; until: an Expression or None.
 Plan = collections.namedtuple('Plan', ['left', 'single', 'until'])
@@ -234,7 +235,7 @@ def _change(variable, name, text):
     """A function from a variable's value to the new one. Raises UsageError."""
     shape = variable.shape.as_list()
     if name == 'learning_rate' and text == 'schedule':
-        return lambda old: np.float32(np.nan)
+        return lambda old: np.float32(SCHEDULED)
     if text.endswith('.npy'):
         new = np.load(text, allow_pickle=False) if os.path.isfile(text) else None
         if new is None or list(new.shape) != shape:

@@ -13,14 +13,27 @@ from mobilenet import cores
 from mobilenet.errors import UsageError
 
 NAMES = ('host', 'npu')
-PRECISION_MODES = (
-    'auto',
+# The adapter's modes, each with what it computes in what. A host has the first three (and auto).
+PRECISION_MODES = {
+    'must_keep_origin_dtype': 'every op in the type the graph has, float32; 910A may lack the ops',
+    'allow_mix_precision': 'float16 where the device gains by it, variables in float32',
+    'force_fp16': 'float16 in every op that has it',
+    'allow_fp32_to_fp16': 'float32, and float16 only in ops that have no float32',
+    'force_fp32': 'float32 in every op that has it, whatever the graph has',
+    'cube_fp16in_fp32out': 'convolutions and matrix products from float16 to float32',
+    'allow_mix_precision_fp16': 'allow_mix_precision by its longer name',
+    'allow_mix_precision_bf16': 'as allow_mix_precision, in bfloat16',
+    'allow_fp32_to_bf16': 'float32, and bfloat16 only in ops that have no float32',
+}
+HOST_PRECISION_MODES = tuple(PRECISION_MODES)[:3]
+# In them gradients may be float16, which wants a loss scale.
+FLOAT16_MODES = (
     'allow_mix_precision',
     'force_fp16',
-    'must_keep_origin_dtype',
     'allow_fp32_to_fp16',
+    'cube_fp16in_fp32out',
+    'allow_mix_precision_fp16',
 )
-FLOAT16_MODES = ('allow_mix_precision', 'force_fp16')
 _RULES = {'host': 'mobilenet.devices.host_rules', 'npu': 'mobilenet.devices.npu_options'}
 
 
@@ -37,7 +50,7 @@ def choose(name):
 
 def rules(name):
     """The module that knows a device's defaults and checks: ITERATIONS_PER_LOOP, NEEDS_ADDRESSES,
-    FLOAT16_GRAPH,
+    NEEDS_RANK_TABLE,    FLOAT16_GRAPH,
     precision_mode(mode), check(config)."""
     return importlib.import_module(_RULES[name])
 

@@ -46,6 +46,14 @@ class HostDevice:
         with tf.Session(self._server.target, config=config) as sess:
             yield sess
 
+    def check_graph(self):
+        """Lines to tell of the built step: none."""
+        return []
+
+    def keep_dtype(self):
+        """A scope in which the device may not lower the precision: nothing does on a host."""
+        return contextlib.nullcontext()
+
     def dump_steps(self, folder, ranges):
         """A host has no dump of its own."""
 
@@ -87,11 +95,13 @@ def session_config():
 class FiniteGradients:
     """Overflow on a host: a gradient, after the mean over the ranks, that is not finite."""
 
-    def begin(self):
-        """Nothing to allocate before the backward pass."""
+    def begin(self, images):
+        """Before the step: gives its images."""
+        return images
 
-    def all_finite(self, local_gradients, mean_gradients):
-        del local_gradients
+    def all_finite(self, mean_gradients, after):
+        """Scalar bool. after: what else has to be computed before a device is asked."""
+        del after
         return tf.reduce_all(tf.stack([tf.reduce_all(tf.is_finite(g)) for g in mean_gradients]))
 
 

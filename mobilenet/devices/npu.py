@@ -15,11 +15,17 @@ module is possible everywhere.
 """
 
 import contextlib
+import glob
 import importlib.util
 import os
 
 import tensorflow as tf
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
+from tensorflow.python import pywrap_tensorflow
+
+from mobilenet import ending
+from mobilenet.devices import float_status, npu_op_list
+from mobilenet.errors import UsageError
 
 TRAINING_RUN_MODE = 1
 # The adapter compares the whole node name with this one.
@@ -29,6 +35,20 @@ ITERATION_OP = 'IterationOp'
 def available():
     """Whether `npu_bridge` is installed (it is not imported for the answer)."""
     return importlib.util.find_spec('npu_bridge') is not None
+
+
+def refuse_onednn():
+    """Raises UsageError where TensorFlow is the oneDNN build: the adapter's compiled library is
+    made
+    for stock TensorFlow, with another C++ ABI, and fails on an unknown symbol.
+    """
+    folder = importlib.util.find_spec('npu_bridge').submodule_search_locations[0]
+    compiled = glob.glob(os.path.join(glob.escape(folder), '**', '*.so'), recursive=True)
+    if compiled and pywrap_tensorflow.IsMklEnabled():
+        raise UsageError(
+            '--device=npu with the oneDNN build of TensorFlow, which has another C++ ABI than '
+            f'{compiled[0]}: run TF_BUILD=system scripts/setup.sh, or use --device=host'
+        )
 
 
 def apply_gradient_split(options):
@@ -55,8 +75,11 @@ class NpuDevice:
     fetchable_step = True  # a sunk step's tensors can be fetched beside IterationOp
 
     def __init__(self, options):
+        refuse_onednn()
         import npu_bridge  # noqa: F401  Registers the adapter's graph passes with TensorFlow.
+        from npu_bridge.estimator.npu import npu_plugin
 
+        ending.before_exit(npu_plugin.npu_close)
         self.options = options
         self.longest_loop = 1  # of the open session
 
@@ -112,9 +135,20 @@ class NpuDevice:
             )
             parameters.setdefault('dump_mode', 'output')
 
+    def check_graph(self):
+        """Lines to tell of the built step. Raises UsageError where an op of it would not sink."""
+        fetched = [self._loop.op] + [t.op for t in tf.nest.flatten(self._loop.values)]
+        return npu_op_list.check(fetched, self.options.allow_host_ops)
+
     def overflow_check(self, collectives):
         """A `FloatStatus`; `collectives` may be None where there is one rank."""
-        return FloatStatus(collectives)
+        return float_status.FloatStatus(collectives)
+
+    def keep_dtype(self):
+        """A scope whose ops keep the types they have, whatever --precision_mode."""
+        from npu_bridge.estimator.npu import npu_scope
+
+        return npu_scope.keep_dtype_scope()
 
     def sink(self, build_step, read_values, to_inspect=False):
         """Builds the step, once, and returns the `Loop` that runs it.
@@ -131,44 +165,10 @@ class NpuDevice:
         step = build_step()
         if not isinstance(step, tf.Operation):
             raise TypeError(f'the training step must be a tf.Operation, not {type(step)}')
-        with tf.control_dependencies([step]):
+        with tf.control_dependencies([step]), self.keep_dtype():
             values = tf.nest.map_structure(tf.identity, read_values())
-        return Loop(self, step, values)
-
-
-class FloatStatus:
-    """Overflow by the device's float status register, alike on all ranks.
-
-    Beside non-finite gradients it sees any overflow of float16 on the way to them. A step calls
-    `begin` before its backward pass and `all_finite` after it, once each.
-    """
-
-    def __init__(self, collectives):
-        self._collectives = collectives
-        self._status = None
-
-    def begin(self):
-        """Allocates the status, to be filled in place by `all_finite`."""
-        self._status = _gen_ops().npu_alloc_float_status()
-
-    def all_finite(self, local_gradients, mean_gradients):
-        """Scalar bool: no rank overflowed.
-
-        local_gradients: this rank's; mean_gradients: after the all-reduce. The status is read when
-        both are there: an overflow in the mean counts too.
-        """
-        gradients = [g for g in list(local_gradients) + list(mean_gradients) if g is not None]
-        with tf.control_dependencies(gradients):
-            filled = _gen_ops().npu_get_float_status(self._status)
-        # Zeroes the register, or the next step would overflow as well; its output is the zeros
-        # of a status without overflow.
-        cleared = _gen_ops().npu_clear_float_status(filled)
-        with tf.control_dependencies([filled]):
-            status = self._status
-            if self._collectives is not None and self._collectives.size > 1:
-                # Before the decision, so that all ranks decide alike.
-                status = self._collectives.allreduce_sum_unfused(status)
-            return tf.reduce_all(tf.equal(status, cleared))
+        self._loop = Loop(self, step, values)
+        return self._loop
 
 
 class Loop:
@@ -200,9 +200,7 @@ class Loop:
         """
         longest = self._device.longest_loop
         if not 1 <= n <= longest:
-            raise ValueError(
-                'a loop of %d steps in a session configured for 1 to %d' % (n, longest)
-            )
+            raise ValueError(f'a loop of {n} steps in a session configured for 1 to {longest}')
         return self._run(sess, n, longest, [])[0]
 
     def run_step(self, sess, fetches, options=None, run_metadata=None):
@@ -226,12 +224,6 @@ class Loop:
         if self._loaded != n:
             self._iteration.load_iteration_per_loop_var(sess, n)
             self._loaded = n
-
-
-def _gen_ops():
-    from npu_bridge.helper import helper
-
-    return helper.get_gen_ops()
 
 
 def _system_ops(graph):

@@ -11,19 +11,15 @@ import json
 import os
 import re
 
+from mobilenet.devices import PRECISION_MODES
 from mobilenet.errors import UsageError
-from mobilenet.flag_types import add_group, flag
+from mobilenet.flag_types import add_group, boolean, flag
 
 ITERATIONS_PER_LOOP = 100
 NEEDS_ADDRESSES = False  # HCCL finds the other ranks by the rank table
+NEEDS_RANK_TABLE = True
 FLOAT16_GRAPH = False  # the adapter chooses the types of the ops, by its own precision_mode
 
-PRECISION_MODES = (
-    'allow_fp32_to_fp16',
-    'force_fp16',
-    'must_keep_origin_dtype',
-    'allow_mix_precision',
-)
 DUMP_MODES = ('input', 'output', 'all')
 DUMP_DEBUG_MODES = ('aicore_overflow', 'atomic_overflow', 'all')
 OP_IMPL_MODES = (
@@ -58,6 +54,10 @@ PROFILING_KEYS = frozenset(
         'host_sys_usage',
         'host_sys_usage_freq',
         'power',
+        'ge_api',
+        'task_memory',
+        'sys_cpu_freq',
+        'instr_profiling',
     )
 )
 MAX_DUMP_SETS = 100
@@ -68,8 +68,8 @@ GradientSplit = collections.namedtuple('GradientSplit', 'by values')
 
 # `parameters` maps a key of the adapter's parameter_map to a bool, an int or a str: those that
 # were set, and no others, so that the adapter's own defaults hold. `gradient_split` is None or a
-# GradientSplit.
-NpuOptions = collections.namedtuple('NpuOptions', 'parameters gradient_split')
+# GradientSplit. `allow_host_ops`: ops that do not sink are reported, and not refused.
+NpuOptions = collections.namedtuple('NpuOptions', 'parameters gradient_split allow_host_ops')
 
 # Key of the configuration, kind, help. Kinds are names of the check functions below.
 _FLAGS = (
@@ -95,7 +95,6 @@ _FLAGS = (
     ('hcom_multi_mode', 'bool', 'several models with collectives in one process'),
     ('op_compiler_cache_mode', CACHE_MODES, 'keep compiled ops on disk'),
     ('op_compiler_cache_dir', 'new_folder', 'where to keep compiled ops'),
-    ('is_tailing_optimization', 'bool', 'hide the tail of the all-reduce behind the next step'),
     ('mix_compile_mode', 'bool', 'leave some ops to the host; not with iterations_per_loop > 1'),
 )
 KEYS = tuple(key for key, _, _ in _FLAGS)
@@ -128,10 +127,17 @@ FLAGS = [
     flag(
         'gradient_split',
         'pieces in which gradients are all-reduced; "96.54,3.46" by size in per cent, or '
-        '"idx:10,20,82" by the index of the last gradient of each piece',
+        '"idx:10,20,82" by the index of the last gradient of each piece (in the end that of all)',
         metavar='PIECES',
         device='npu',
-    )
+    ),
+    flag(
+        'allow_host_ops',
+        'train although some op is not on the list of $ASCEND_OPP_PATH, and runs on the host once '
+        'a loop',
+        type=boolean,
+        device='npu',
+    ),
 ]
 
 
@@ -159,7 +165,11 @@ def from_flags(args):
             parameters[key] = _parse('--npu_' + key, kind, str(text))
     _check_together(parameters, getattr(args, 'iterations_per_loop', None) or 1)
     split = getattr(args, 'gradient_split', None)
-    return NpuOptions(parameters, None if split is None else parse_gradient_split(split))
+    return NpuOptions(
+        parameters,
+        None if split is None else parse_gradient_split(split),
+        bool(getattr(args, 'allow_host_ops', False)),
+    )
 
 
 def parse_gradient_split(text):
@@ -171,7 +181,7 @@ def parse_gradient_split(text):
     except ValueError:
         raise UsageError(flag + 'give numbers, such as 96.54,3.46 or idx:10,20,82')
     if len(values) > MAX_GRADIENT_PIECES:
-        raise UsageError(flag + 'at most %d pieces, not %d' % (MAX_GRADIENT_PIECES, len(values)))
+        raise UsageError(flag + f'at most {MAX_GRADIENT_PIECES} pieces, not {len(values)}')
     if by == 'idx':
         if values[0] < 0 or any(b <= a for a, b in zip(values, values[1:])):
             raise UsageError(flag + 'indices are to rise, from 0 or above')
@@ -186,7 +196,7 @@ def precision_mode(mode):
     """`--precision_mode` as used on an NPU. Raises UsageError."""
     if mode == 'auto':
         return 'allow_mix_precision'
-    return _parse('--precision_mode', PRECISION_MODES, mode)
+    return _parse('--precision_mode', tuple(PRECISION_MODES), mode)
 
 
 def _check_together(parameters, iterations_per_loop):
@@ -213,7 +223,7 @@ def _check_together(parameters, iterations_per_loop):
     if parameters.get('mix_compile_mode') and iterations_per_loop > 1:
         raise UsageError(
             '--npu_mix_compile_mode excludes sinking: set --iterations_per_loop=1 '
-            '(it is %d)' % iterations_per_loop
+            f'(it is {iterations_per_loop})'
         )
 
 
@@ -269,7 +279,7 @@ def _dump_step(flag, text):
     if not all(re.match(r'\d+(-\d+)?$', s) for s in sets):
         raise UsageError(flag + 'must be steps and ranges between bars, such as 0|5|10-20')
     if len(sets) > MAX_DUMP_SETS:
-        raise UsageError(flag + 'at most %d steps and ranges' % MAX_DUMP_SETS)
+        raise UsageError(flag + f'at most {MAX_DUMP_SETS} steps and ranges')
     for s in sets:
         first, _, last = s.partition('-')
         if last and int(first) >= int(last):

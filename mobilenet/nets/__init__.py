@@ -60,7 +60,7 @@ def build(
     images,
     num_classes,
     training,
-    dropout_seed=None,
+    dropout_mask=None,
     compute_dtype='float32',
     stock_relu6_gradient=False,
     fold=None,
@@ -74,8 +74,8 @@ def build(
         size, odd ones too.
       num_classes: number of logits.
       training: batch norm by the batch's own statistics (True) or by the moving ones (False).
-      dropout_seed: int32 or int64 tensor [2]; the dropout mask is a function of it alone. None
-        leaves dropout out. Ignored where `training` is False.
+      dropout_mask: function of (shape, keep_prob) that gives what dropout keeps, 1 or 0, float32
+        (mobilenet/dropout.py). None leaves dropout out. Ignored where `training` is False.
       compute_dtype: tf.float32 or tf.float16, in which convolutions are computed. Variables, batch
         norm, activations and the logits are float32 in both cases.
       stock_relu6_gradient: use the Relu6Grad kernel. By default the gradient of relu6 is made of
@@ -111,7 +111,7 @@ def build(
     with layers.network_scope(_SCOPES[architecture]):
         net, end_points = getattr(module, architecture)(images, mode, variant)
         logits = layers.classifier(
-            net, mode, num_classes, dropout_seed, _DROPOUT_KEEP_PROB[architecture]
+            net, mode, num_classes, dropout_mask, _DROPOUT_KEEP_PROB[architecture]
         )
     end_points['Logits'] = logits
     variables = layers.variables_in(_SCOPES[architecture], LEAVES)

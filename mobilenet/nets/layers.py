@@ -211,21 +211,12 @@ def global_pool(inputs):
     return tf.reduce_mean(inputs, [1, 2], keepdims=True, name='global_pool')
 
 
-def dropout(inputs, keep_prob, seed):
-    """Inverted dropout whose mask is a function of seed (int32 or int64 tensor [2]) alone.
-
-    A stateful random op would give a resumed run, or a sunk loop, other masks.
-    """
-    with tf.name_scope('Dropout'):
-        uniform = tf.random.stateless_uniform(tf.shape(inputs), seed)
-        return inputs * (1 / keep_prob) * tf.cast(uniform >= 1 - keep_prob, inputs.dtype)
-
-
-def classifier(pooled, mode, num_classes, dropout_seed, keep_prob):
+def classifier(pooled, mode, num_classes, dropout_mask, keep_prob):
     """Dropout and logits: [batch, 1, 1, channels] -> float32 [batch, num_classes]."""
     with tf.variable_scope('Logits'):
-        if mode.training and dropout_seed is not None:
-            pooled = dropout(pooled, keep_prob, dropout_seed)
+        if mode.training and dropout_mask is not None:
+            with tf.name_scope('Dropout'):
+                pooled *= (1 / keep_prob) * dropout_mask(pooled.shape.as_list(), keep_prob)
         with tf.variable_scope('Conv2d_1c_1x1'):
             logits = add_biases(conv2d(pooled, mode, num_classes))
         return tf.squeeze(logits, [1, 2], name='SpatialSqueeze')

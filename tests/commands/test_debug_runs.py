@@ -312,7 +312,7 @@ def test_dump_steps_are_the_devices_own_dump_too(tmp_path, monkeypatch, done, st
 
     monkeypatch.setattr(checkpoints, 'latest', lambda folder: 'a checkpoint' if done else None)
     monkeypatch.setattr(checkpoints, 'batches_of', lambda path: done)
-    options = npu_options.NpuOptions({'precision_mode': 'allow_mix_precision'}, None)
+    options = npu_options.NpuOptions({'precision_mode': 'allow_mix_precision'}, None, False)
     device = object.__new__(npu.NpuDevice)  # not __init__: it imports the adapter
     device.options = options
     ranges = plugin.steps_of_process([[0, 0], [10, 12]], str(tmp_path))

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 
 import pytest
 
@@ -21,11 +23,11 @@ def table_1_0(servers=1, devices=8):
         'server_count': str(servers),
         'server_list': [
             {
-                'server_id': '10.0.0.%d' % (s + 1),
+                'server_id': f'10.0.0.{s + 1}',
                 'device': [
                     {
                         'device_id': str(d),
-                        'device_ip': '192.168.%d.%d' % (s, d + 1),
+                        'device_ip': f'192.168.{s}.{d + 1}',
                         'rank_id': str(s * devices + d),
                     }
                     for d in range(devices)
@@ -41,13 +43,13 @@ def table_1_2(pods=2, servers=2, devices=4):
     table = table_1_0(pods * servers, devices)
     table['version'] = '1.2'
     for s, server in enumerate(table['server_list']):
-        server.update(server_id='node_%d' % s, host_ip='172.16.0.%d' % (100 + s))
+        server.update(server_id=f'node_{s}', host_ip=f'172.16.0.{100 + s}')
         for d, device in enumerate(server['device']):
             device.update(super_device_id=str(s % servers * devices + d), device_port='16666')
     table['super_pod_list'] = [
         {
             'super_pod_id': str(p),
-            'server_list': [{'server_id': 'node_%d' % (p * servers + s)} for s in range(servers)],
+            'server_list': [{'server_id': f'node_{p * servers + s}'} for s in range(servers)],
         }
         for p in range(pods)
     ]
@@ -68,7 +70,7 @@ def table_group_list():
                         'pod_name': 'another',
                         'server_id': '127.0.0.1',
                         'devices': [
-                            {'device_id': str(d), 'device_ip': '192.168.20.%d' % (d + 1)}
+                            {'device_id': str(d), 'device_ip': f'192.168.20.{d + 1}'}
                             for d in (5, 6, 7, 0, 1, 2, 3, 4)
                         ],
                     }
@@ -129,8 +131,8 @@ def test_group_list_with_an_instance_a_device(tmp_path):
     instances = [
         {
             'rank_id': str(s * 2 + d),
-            'server_id': '10.0.0.%d' % s,
-            'devices': [{'device_id': str(d), 'device_ip': '192.168.%d.%d' % (s, d)}],
+            'server_id': f'10.0.0.{s}',
+            'devices': [{'device_id': str(d), 'device_ip': f'192.168.{s}.{d}'}],
         }
         for s in (1, 0)
         for d in (0, 1)
@@ -162,10 +164,8 @@ def test_group_list_with_an_instance_a_device(tmp_path):
 @pytest.mark.parametrize('devices', [1, 2, 4, 8])
 def test_ready_tables_by_bare_name(devices, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    table = rank_table.load('hccl_%dp.json' % devices)
-    assert ranks_of(table) == [
-        ('127.0.0.1', d, '192.168.100.%d' % (101 + d)) for d in range(devices)
-    ]
+    table = rank_table.load(f'hccl_{devices}p.json')
+    assert ranks_of(table) == [('127.0.0.1', d, f'192.168.100.{101 + d}') for d in range(devices)]
     assert rank_table.find_server(table).server_id == '127.0.0.1'
 
 
@@ -193,7 +193,7 @@ DEVICE = 'server_list[0].device[3]'
 FIRST = 'server_list[1].device[0]'
 MEMBER = 'super_pod_list[1].server_list[0]'
 GROUP = 'group_list[0]'
-NINE = [{'device_id': str(d), 'device_ip': '10.1.1.%d' % d, 'rank_id': str(d)} for d in range(9)]
+NINE = [{'device_id': str(d), 'device_ip': f'10.1.1.{d}', 'rank_id': str(d)} for d in range(9)]
 WRONG = [
     # (table, what is set, to what, the place that must be named, a word that must be there)
     (table_1_0(), 'status', 'initializing', 'status', 'not ready'),
@@ -218,7 +218,6 @@ WRONG = [
     (table_1_0(), 'server_list[0].device', None, 'server_list[0].device', 'missing'),
     (table_1_0(), 'server_list[0].device', {}, 'server_list[0].device', 'list'),
     (table_1_0(), 'server_list[0].device', NINE, 'server_list[0].device', '9 devices'),
-    (table_1_0(), 'server_list[0].device', NINE[:3], 'server_list[0].device', '1, 2, 4, 8'),
     (table_1_0(), DEVICE + '.rank_id', '2', DEVICE + '.rank_id', 'server_list[0].device[2]'),
     (table_1_0(), DEVICE + '.rank_id', '8', DEVICE + '.rank_id', 'rank 3 is missing'),
     (table_1_0(), DEVICE + '.rank_id', '-1', DEVICE + '.rank_id', 'number'),
@@ -374,6 +373,75 @@ def test_find_server_by_address(tmp_path):
     data = change(data, 'server_list[0].server_id', '127.0.0.1')
     with pytest.raises(UsageError, match='more than one server'):
         rank_table.find_server(load(data, tmp_path))
+
+
+def test_find_server_by_the_address_of_its_container(tmp_path):
+    data = change(table_1_0(2, 2), 'server_list[0].server_id', '10.255.255.1')
+    data = change(data, 'server_list[1].server_id', '10.255.255.2')
+    data['server_list'][1]['container_ip'] = rank_table.own_address()
+    assert rank_table.find_server(load(data, tmp_path)).server_id == '10.255.255.2'
+
+
+@pytest.mark.parametrize('count', range(1, 9))
+def test_any_number_of_devices_and_what_is_said_of_it(tmp_path, count):
+    """As Huawei's pages have it: Ascend 910 takes 1, 2, 4 and 8, Atlas A2 all."""
+    table = load(table_1_0(1, count), tmp_path)
+    lines = rank_table.notes(table)
+    assert table.world_size == count and len(lines) == (count not in (1, 2, 4, 8))
+    assert all(f'{count} devices' in line and 'Ascend 910' in line for line in lines)
+
+
+@pytest.mark.parametrize('ids', [(0, 4), (3, 4), (2, 3, 4, 5), (0, 1, 2, 7)])
+def test_devices_of_both_halves_are_noted(tmp_path, ids):
+    data = table_1_0(1, len(ids))
+    for device, device_id in zip(data['server_list'][0]['device'], ids):
+        device['device_id'] = str(device_id)
+    (line,) = rank_table.notes(load(data, tmp_path))
+    assert 'devices ' + ', '.join(map(str, ids)) in line and '0-3 or 4-7' in line
+
+
+def test_an_initializing_table_is_waited_for(tmp_path):
+    path = tmp_path / 'table.json'
+    path.write_text(json.dumps(dict(table_1_0(), status='initializing')))
+    with pytest.raises(UsageError, match='"initializing".*--rank_table_timeout'):
+        rank_table.load(str(path), timeout=0.1)
+    timer = threading.Timer(0.7, lambda: path.write_text(json.dumps(table_1_0())))
+    timer.start()
+    started = time.monotonic()
+    assert rank_table.load(str(path), timeout=30).world_size == 8
+    assert 0.5 < time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize(
+    'env, table_path, needs, words',
+    [
+        (
+            {'RANK_ID': '0'},
+            'hccl_8p.json',
+            False,
+            ['RANK_SIZE=(not set)', '8 ranks', 'unset RANK_ID'],
+        ),
+        ({'RANK_ID': '1', 'RANK_SIZE': '2'}, 'hccl_4p.json', True, ['--rank_table', '4 ranks']),
+        (
+            {'RANK_ID': '1', 'RANK_SIZE': '2', 'RANK_TABLE_FILE': 'hccl_8p.json'},
+            None,
+            True,
+            ['RANK_TABLE_FILE=', '8 ranks'],
+        ),
+        ({'RANK_ID': '1', 'RANK_SIZE': '2'}, None, True, ['RANK_TABLE_FILE is not set']),
+        ({'RANK_ID': '1', 'RANK_SIZE': '2'}, None, False, None),
+        ({'RANK_ID': '0'}, None, True, None),
+        ({'RANK_ID': '1', 'RANK_SIZE': '2'}, 'hccl_2p.json', False, None),
+        ({'RANK_ID': '1', 'RANK_SIZE': '2', 'RANK_TABLE_FILE': 'hccl_2p.json'}, None, True, None),
+    ],
+)
+def test_rank_id_and_table_go_together(env, table_path, needs, words):
+    if words is None:
+        assert rank_table.check_environment(env, table_path, needs) is None
+        return
+    with pytest.raises(UsageError) as raised:
+        rank_table.check_environment(env, table_path, needs)
+    assert all(word in str(raised.value) for word in words)
 
 
 def test_vendor_package_of_the_same_name_still_imports(tmp_path):

@@ -1,4 +1,5 @@
-"""Runs the cases of tests/helpers/npu_*_cases.py, each in its own process, with one TensorFlow import.
+"""Runs the cases of tests/helpers/npu_*_cases.py, each in its own process, with one TensorFlow
+import.
 
 A refusal of the simulated NPU ends the process, so that a case needs its own; importing TensorFlow
 takes seconds, so the processes are forked from one that has imported it and has no session yet.
@@ -17,7 +18,9 @@ import traceback
 
 from tests.helpers import ROOT
 
-TIMEOUT = 120
+TIMEOUT = 400
+# Of the simulated device and its adapter: NPU_SIM_OVERFLOW, NPU_SIM_ADAPTER.
+MODES = [(mode, adapter) for mode in ('saturate', 'inf_nan') for adapter in ('new', 'old')]
 
 Result = collections.namedtuple('Result', 'status out err')
 _server = None
@@ -44,6 +47,7 @@ def environment():
     }
     env['PYTHONPATH'] = os.pathsep.join([ROOT, os.path.join(ROOT, 'tests', 'npu_sim')])
     env.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+    env['TF_DISABLE_MKL'] = '1'  # its graph passes take ten seconds a graph
     return env
 
 
@@ -60,10 +64,10 @@ def _start():
 
 
 def serve():
-    from tests.helpers import npu_device_cases, npu_loop_cases, npu_session_cases
+    from tests.helpers import npu_device_cases, npu_loop_cases, npu_session_cases, npu_step_cases
 
     cases = {}
-    for module in (npu_loop_cases, npu_session_cases, npu_device_cases):
+    for module in (npu_loop_cases, npu_session_cases, npu_device_cases, npu_step_cases):
         cases.update(vars(module))
     for line in sys.stdin:
         print(json.dumps(_fork(cases[line.strip()])), flush=True)

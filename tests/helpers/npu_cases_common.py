@@ -16,10 +16,13 @@ def report(value):
     print(json.dumps(value, default=lambda v: v.tolist()))
 
 
-def options(*flags):
+def options(*flags, precision_mode='must_keep_origin_dtype'):
+    """NpuOptions of flags; by default in float32, to be compared with a host."""
     parser = argparse.ArgumentParser()
     npu_options.add_flags(parser)
-    return npu_options.from_flags(parser.parse_args(flags))
+    args = parser.parse_args(flags)
+    args.precision_mode = precision_mode
+    return npu_options.from_flags(args)
 
 
 def config(iterations=1, **changes):

@@ -1,4 +1,4 @@
-"""Programs for tests/mobilenet/devices/test_npu.py: mobilenet/devices/npu.py on the simulated NPU."""
+"""Programs for tests/mobilenet/devices/test_npu.py: the device on the simulated NPU."""
 
 import numpy as np
 import tensorflow as tf
@@ -23,6 +23,9 @@ def dataset():
 def conv_net_step(iterator, device, variables):
     """One momentum-free step of a convolution, batch norm, relu6, dense layer; skips overflows."""
     images, labels, _ = iterator.get_next()
+    if device is not None:
+        overflow = device.overflow_check(None)
+        images = overflow.begin(images)
     w, scale, offset, dense, count, loss_sum = variables
     hidden = tf.nn.conv2d(images, w, 2, 'SAME')
     hidden = tf.nn.relu6(tf.nn.fused_batch_norm(hidden, scale, offset)[0] + offset)
@@ -35,10 +38,8 @@ def conv_net_step(iterator, device, variables):
         gradients = tf.gradients(loss, weights)
         finite = tf.constant(True)
     else:
-        status = device.overflow_check(None)
-        status.begin()
         gradients = tf.gradients(loss, weights)
-        finite = status.all_finite(gradients, gradients)
+        finite = overflow.all_finite(gradients, [loss])
 
     def apply():
         with tf.control_dependencies([v.assign_sub(0.5 * g) for v, g in zip(weights, gradients)]):
@@ -153,6 +154,7 @@ def device_config():
             '/tmp',
             '--npu_dump_step=0|5',
             '--npu_session_device_id=3',
+            precision_mode='auto',
         )
     )
     cfg = device.session_config(100)
@@ -171,7 +173,7 @@ def device_config():
                 rewrite.remapping == RewriterConfig.OFF,
                 rewrite.memory_optimization == RewriterConfig.OFF,
             ],
-            'plain': npu.NpuDevice(options())
+            'plain': npu.NpuDevice(options(precision_mode='auto'))
             .session_config(1)
             .graph_options.rewrite_options.custom_optimizers[0]
             .parameter_map['precision_mode']
@@ -187,9 +189,9 @@ def device_overflow():
     updates, skips = variable('updates'), variable('skips')
 
     def step():
-        factor = tf.where(tf.equal(iterator.get_next(), 2), 1e30, 1.0)
         check = device.overflow_check(None)
-        check.begin()
+        number = check.begin(iterator.get_next())
+        factor = tf.where(tf.equal(number, 2), 1e30, 1.0)
         gradient = tf.cast(tf.cast(factor, tf.float16), tf.float32)  # 1e30 is too much for float16
         finite = tf.cast(check.all_finite([gradient], []), tf.int64)
         return tf.group(updates.assign_add(finite), skips.assign_add(1 - finite))

@@ -3,7 +3,12 @@
 Each builds its own graph, as a user of the adapter would, and prints what it saw as JSON.
 """
 
-from npu_bridge.estimator.npu import util
+import json
+import os
+import tempfile
+
+from npu_bridge.estimator.npu import npu_scope, util
+from npu_bridge.sim import settings
 import tensorflow as tf
 
 from tests.helpers.npu_cases_common import Counter, config, refused, report, run_counter, variable
@@ -153,3 +158,55 @@ def global_step_not_in_its_collection():
     """As the adapter: tf.train.get_global_step does not take the handle of a resource variable."""
     variable('global_step')
     report(refused(lambda: util.IterationPerLoop().create_iteration_per_loop_var(tf.no_op())))
+
+
+def once_a_loop():
+    """total += cos(count), four times: with Cos on the list, and without it."""
+    with open(settings.own_list()) as f:
+        listed = json.load(f)
+    totals = []
+    for absent in (None, 'Cos'):
+        folder = tempfile.mkdtemp()
+        path = os.path.join(folder, settings.OPS_LIST)
+        os.makedirs(os.path.dirname(path))
+        with open(path, 'w') as f:
+            json.dump({k: v for k, v in listed.items() if k != absent}, f)
+        os.environ['ASCEND_OPP_PATH'] = folder
+        with tf.Graph().as_default():
+            counter = Counter()
+            total = variable('sum', tf.float32)
+            counter.init = tf.global_variables_initializer()
+            value = tf.cos(tf.cast(counter.count.read_value(), tf.float32))
+            with tf.control_dependencies([value]):
+                counter.step = tf.group(total.assign_add(value), counter.count.assign_add(1))
+            with tf.control_dependencies([counter.step]):
+                counter.values = total.read_value()
+            totals.append(run_counter(counter, 4, [4], config(4))[0])
+    report(totals)
+
+
+def op_behind_the_input_not_on_the_list():
+    """What wants a batch cannot run on the host: the batches are in the device's queue."""
+    counter = Counter()
+    with npu_scope.without_npu_compile_scope():
+        hosted = tf.cos(tf.cast(counter.number, tf.float32))
+    with tf.control_dependencies([hosted]):
+        counter.step = tf.group(counter.step)
+    try:
+        run_counter(counter, 2, [2], config(2))
+    except tf.errors.InternalError as error:
+        report(error.message)
+
+
+def late_reads():
+    """count + 1 in the step, and count read without an order, before and after: what is seen."""
+    counter = Counter()
+    unordered = counter.count + 10
+    with tf.control_dependencies([counter.count + 20]):
+        before = counter.count + 0  # on the way to the write
+    write = counter.count.assign_add(before * 0 + 1)
+    with tf.control_dependencies([write]):
+        after = counter.count + 0
+    counter.step = tf.group(write, unordered, counter.number)
+    counter.values = [unordered, before, after, counter.count.read_value()]
+    report(run_counter(counter, 3, [3], config(3))[0])

@@ -1,4 +1,8 @@
-"""Programs on the simulated NPU for tests/mobilenet/devices/test_npu_sim.py: configurations, HCCL, float status."""
+"""Programs on the simulated NPU for tests/mobilenet/devices/test_npu_sim.py: configurations, HCCL,
+float status.
+"""
+
+import os
 
 from npu_bridge.estimator import npu_ops
 from npu_bridge.estimator.npu import npu_scope
@@ -50,44 +54,58 @@ def no_npu_optimizer():
     _open(tf.ConfigProto())
 
 
-def unknown_key():
-    _open(config(precision='allow_mix_precision'))
-
-
-def key_of_another_type():
-    _open(config(iterations_per_loop='10'))
-
-
-def wrong_precision_mode():
-    _open(config(precision_mode='float16'))
-
-
-def dump_path_missing():
-    _open(config(enable_dump=True))
-
-
-def dump_path_not_there():
-    _open(config(enable_dump=True, dump_path='/no/such/folder'))
-
-
-def both_dumps():
-    _open(config(enable_dump=True, enable_dump_debug=True, dump_path='/tmp'))
-
-
-def dump_step_malformed():
-    _open(config(enable_dump=True, dump_path='/tmp', dump_step='1,2'))
-
-
-def dump_step_falling():
-    _open(config(enable_dump=True, dump_path='/tmp', dump_step='5-3'))
-
-
-def sunk_without_data_pre_proc():
+def taken_in_silence():
+    """What the adapter does not check, or does not know."""
+    _open(config(precision='allow_mix_precision', enable_profiling=True))
+    tf.reset_default_graph()
+    _open(config(2, enable_dump=True, enable_dump_debug=True, dump_path='/tmp'))
+    tf.reset_default_graph()
+    _open(config(2, mix_compile_mode=True))
+    tf.reset_default_graph()
     _open(config(2, enable_data_pre_proc=None))
 
 
-def sunk_and_mix_compile():
-    _open(config(2, mix_compile_mode=True))
+def errors_of_a_run():
+    """{changes to the configuration: what the first run raises}."""
+    sets = '|'.join(str(i) for i in range(101))
+    dump = {'enable_dump': True, 'dump_path': '/tmp'}
+    cases = {
+        'precision_mode': {'precision_mode': 'float16'},
+        'no dump_path': {'enable_dump': True},
+        'dump_path': {'enable_dump_debug': True, 'dump_path': '/no/such/folder'},
+        'dump_step': dict(dump, dump_step='1,2'),
+        'falling': dict(dump, dump_step='5-3'),
+        'sets': dict(dump, dump_step=sets),
+    }
+    one = tf.constant(1)
+    raised = {}
+    for name, changes in cases.items():
+        with tf.Session(config=config(**changes)) as sess:
+            try:
+                sess.run(one)
+            except tf.errors.InternalError as error:
+                raised[name] = error.message
+    report(raised)
+
+
+def graph_run_mode_2():
+    _open(config(graph_run_mode=2))
+
+
+def no_iterations():
+    _open(config(0))
+
+
+def wrong_implmode():
+    _open(config(op_select_implmode='fast'))
+
+
+def negative_device():
+    _open(config(session_device_id=-1))
+
+
+def wrong_dump_mode():
+    _open(config(enable_dump=True, dump_path='/tmp', dump_mode='inputs'))
 
 
 def remapping_on():
@@ -105,11 +123,19 @@ def memory_optimization_on():
 # ---- HCCL on one rank, and what it refuses ----
 
 
+def _on_an_old_adapter(call):
+    os.environ['NPU_SIM_ADAPTER'] = 'old'
+    try:
+        return refused(call)
+    finally:
+        del os.environ['NPU_SIM_ADAPTER']
+
+
 def wrong_collectives():
     x = tf.zeros([4])
     report(
         {
-            'int64': refused(lambda: hccl_ops.allreduce(tf.zeros([2], tf.int64), 'sum')),
+            'int64': _on_an_old_adapter(lambda: hccl_ops.allreduce(tf.zeros([2], tf.int64), 'sum')),
             'bool': refused(lambda: hccl_ops.allreduce(tf.zeros([2], tf.bool), 'max')),
             'float64': refused(lambda: hccl_ops.reduce(tf.zeros([2], tf.float64), 'sum', 0)),
             'mean': refused(lambda: hccl_ops.allreduce(x, 'mean')),
@@ -185,6 +211,7 @@ def _status_after(gradient, clear=True):
 
 
 def float_status():
+    os.environ['NPU_SIM_OVERFLOW'] = 'saturate'
     x = tf.placeholder(tf.float32, [3])
     clean = _status_after(x * 2.0)
     half = _status_after(tf.cast(tf.cast(x, tf.float16) * 2.0, tf.float32))
@@ -202,6 +229,7 @@ def float_status():
 
 
 def register_stays_without_clear():
+    os.environ['NPU_SIM_OVERFLOW'] = 'saturate'
     x = tf.placeholder(tf.float32, [3])
     finite = _status_after(x * 2.0, clear=False)
     cleared = _status_after(x * 2.0)

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from mobilenet.devices import npu, npu_options
+from tests.helpers import npu_steps
 
 
 def build(rank):
@@ -37,32 +38,37 @@ def build(rank):
     return results
 
 
-def build_overflow(device, rank):
-    """A float status of rank 1 alone, in a sunk step of its own; collectives as the project has."""
+def overflow_of_one_rank(device, rank):
+    """Rank 1 overflows in its second step: [steps, skipped] after loops of 4 and of 3.
+
+    With collectives as the project has, in a graph and a session of its own.
+    """
     from hccl.collectives import HcclCollectives
 
     collectives = HcclCollectives(rank, 2)
-    step = tf.get_variable(
-        'step', [], tf.int64, tf.zeros_initializer(), trainable=False, use_resource=True
-    )
-    skipped = tf.get_variable(
-        'skipped', [], tf.int64, tf.zeros_initializer(), trainable=False, use_resource=True
-    )
-
-    def build_step():
-        status = device.overflow_check(collectives)
-        status.begin()
-        # Rank 1 overflows in its second step.
-        factor = tf.where(tf.equal(step.read_value() * rank, 1), 1e38, 1.0)
-        gradient = tf.ones([3]) * factor * 10.0
-        with tf.control_dependencies([gradient]):
-            finite = status.all_finite([gradient], [])
-        with tf.control_dependencies([finite]):
-            return tf.group(
-                step.assign_add(1), skipped.assign_add(tf.cast(tf.logical_not(finite), tf.int64))
+    with tf.Graph().as_default():
+        step, skipped = [
+            tf.get_variable(
+                name, [], tf.int64, tf.zeros_initializer(), None, False, use_resource=True
             )
+            for name in ('step', 'skipped')
+        ]
 
-    return device.sink(build_step, lambda: [step.read_value(), skipped.read_value()])
+        def build_step():
+            status = device.overflow_check(collectives)
+            second = tf.equal(status.begin(step.read_value()) * rank, 1)
+            gradient = tf.ones([3]) * tf.where(second, 1e38, 1.0) * 10.0
+            mean = collectives.allreduce_mean([gradient])
+            finite = status.all_finite(mean, [gradient])
+            with tf.control_dependencies([finite]):
+                bad = tf.cast(tf.logical_not(finite), tf.int64)
+                return tf.group(step.assign_add(1), skipped.assign_add(bad))
+
+        loop = device.sink(build_step, lambda: [step.read_value(), skipped.read_value()])
+        init = tf.global_variables_initializer()
+        with device.session(4, 2) as sess:
+            sess.run(init)
+            return np.array([loop.run(sess, 4), loop.run(sess, 3)])
 
 
 def main(path):
@@ -74,7 +80,6 @@ def main(path):
     options = npu_options.from_flags(parser.parse_args(['--gradient_split=60,40']))
     device = npu.NpuDevice(options)
     tensors = build(rank)
-    loop = build_overflow(device, rank)
     init = tf.global_variables_initializer()
     tf.get_default_graph().finalize()
 
@@ -97,7 +102,9 @@ def main(path):
         results['split'] = split_api.strategies['hccl_world_group'][1]
         sess.run(init)
         results.update(sess.run(tensors))
-        results['steps'] = np.array([loop.run(sess, 4), loop.run(sess, 3)])
+    for mode, adapter in npu_steps.MODES:
+        npu_steps.choose(mode, adapter)
+        results[f'steps {mode} {adapter}'] = overflow_of_one_rank(device, rank)
     try:
         api.get_rank_size()
         raise SystemExit('get_rank_size after shutdown_system')

@@ -106,7 +106,6 @@ def test_merge_numbers_the_ranks_anew(run, tmp_path):
     [
         (['--hccn_conf', 'none.conf'], '--ip_base'),
         (['--hccn_conf', 'hccn.conf', '--devices', '0-7'], 'no address_4'),
-        (['--hccn_conf', 'hccn.conf', '--devices', '0-2'], '3 devices'),
         (['--hccn_conf', 'hccn.conf', '--devices', 'x'], '--devices'),
         (['--hccn_conf', 'hccn.conf', '--devices', '3-1'], '--devices'),
         (['--hccn_conf', 'hccn.conf', '--devices', '0,0'], 'device_id'),
@@ -125,3 +124,13 @@ def test_wrong_use_is_one_line(run, arguments, word):
     status, out, err = run(*arguments)
     assert (status, out) == (2, '')
     assert err.count('\n') == 1 and word in err, err
+
+
+@pytest.mark.parametrize(
+    'devices, word',
+    [('0-3', None), ('4,5', None), ('0-2', '3 devices (0, 1, 2)'), ('3,4', 'within 0-3 or 4-7')],
+)
+def test_what_an_ascend_910_does_not_take_is_said(run, devices, word):
+    done = run('--ip_base', '10.1.0.1', '--devices', devices)
+    assert done[0] == 0
+    assert word in done[2] if word else done[2] == ''

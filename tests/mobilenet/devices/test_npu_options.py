@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from mobilenet.devices import npu_options
+from mobilenet import devices
+from mobilenet.devices import host_rules, npu_options
 from mobilenet.errors import UsageError
 from tests.helpers import npu_case_server
 
@@ -23,7 +24,8 @@ def parse(*flags, **others):
 def test_nothing_given_sets_nothing_but_the_precision_mode():
     options = parse()
     assert dict(options.parameters) == {'precision_mode': 'allow_mix_precision'}
-    assert options.gradient_split is None
+    assert options.gradient_split is None and options.allow_host_ops is False
+    assert parse('--allow_host_ops').allow_host_ops is True
     assert parse(precision_mode='force_fp16').parameters['precision_mode'] == 'force_fp16'
 
 
@@ -47,7 +49,6 @@ def test_all_flags(tmp_path):
         'hcom_multi_mode': 'true',
         'op_compiler_cache_mode': 'enable',
         'op_compiler_cache_dir': cache,
-        'is_tailing_optimization': 'True',
         'mix_compile_mode': 'true',
     }
     parameters = dict(parse(*['--npu_{}={}'.format(*item) for item in given.items()]).parameters)
@@ -59,7 +60,6 @@ def test_all_flags(tmp_path):
         'enable_exception_dump': 1,
         'session_device_id': 3,
         'hcom_multi_mode': True,
-        'is_tailing_optimization': True,
         'mix_compile_mode': True,
         'precision_mode': 'allow_mix_precision',
     }
@@ -139,6 +139,26 @@ def test_precision_mode_and_mixed_compilation():
 def test_gradient_split():
     assert parse('--gradient_split=96.54,3.46').gradient_split == ('size', [96.54, 3.46])
     assert parse('--gradient_split', 'idx:10,20,82').gradient_split == ('idx', [10, 20, 82])
+
+
+@pytest.mark.parametrize('mode', devices.PRECISION_MODES)
+def test_precision_modes(mode):
+    """All nine reach the adapter; a host has three of them."""
+    assert parse(precision_mode=mode).parameters['precision_mode'] == mode
+    if mode in ('must_keep_origin_dtype', 'allow_mix_precision', 'force_fp16'):
+        assert host_rules.precision_mode(mode) == mode
+    else:
+        with pytest.raises(UsageError, match=f'--precision_mode={mode} is for npu'):
+            host_rules.precision_mode(mode)
+
+
+def test_newer_profiling_options(tmp_path):
+    text = (
+        f'{{"output": "{tmp_path}", "ge_api": "l0", "task_memory": "on", "sys_cpu_freq": "50", '
+        '"instr_profiling": "on"}'
+    )
+    parameters = parse('--npu_profiling_mode', f'--npu_profiling_options={text}').parameters
+    assert parameters['profiling_options'] == text
 
 
 def test_checking_flags_does_not_import_tensorflow():

@@ -1,6 +1,7 @@
 """The simulated NPU: it runs what the adapter runs, and refuses what it refuses."""
 
 import json
+import math
 
 import pytest
 
@@ -58,6 +59,36 @@ def test_configuration_is_taken(case):
     assert passes(case) == 1
 
 
+def test_what_the_adapter_does_not_check():
+    result = npu_case_server.run('taken_in_silence')
+    assert (result.status, result.out.split()) == (0, ['1'] * 4), result.err
+
+
+def test_an_op_that_is_not_on_the_list_runs_once_a_loop():
+    listed, unlisted = passes('once_a_loop')
+    assert listed == pytest.approx(sum(math.cos(i) for i in range(4)))
+    assert unlisted == pytest.approx(4 * math.cos(0))
+
+
+def test_an_op_behind_the_input_that_is_not_on_the_list():
+    assert 'Retval[0] does not have value' in passes('op_behind_the_input_not_on_the_list')
+
+
+def test_variables_are_read_when_the_reader_runs():
+    # In the third of three steps the count goes from 2 to 3.
+    assert passes('late_reads') == [13, 2, 3, 3]
+
+
+def test_errors_of_the_first_run():
+    raised = passes('errors_of_a_run')
+    assert 'precision_mode should be one of' in raised['precision_mode']
+    assert 'dump_path must be set' in raised['no dump_path']
+    assert '/no/such/folder is not directory' in raised['dump_path']
+    assert 'style is error' in raised['dump_step']
+    assert 'first step is >= second step' in raised['falling']
+    assert '<= 100 sets' in raised['sets']
+
+
 REFUSED = [
     ('one_shot_sunk', 'OneShotIterator'),
     ('wrapper_in_a_scope', 'train/IterationOp would not be sunk'),
@@ -70,16 +101,11 @@ REFUSED = [
     ('last_batch_shorter', 'dynamic shape (?,): batch with drop_remainder'),
     ('dynamic_inside', 'has the dynamic shape (?,'),
     ('while_around_get_next', 'inside the while loop'),
-    ('unknown_key', 'unknown parameter precision of'),
-    ('key_of_another_type', 'iterations_per_loop must be set as .i'),
-    ('wrong_precision_mode', 'precision_mode must be one of'),
-    ('dump_path_missing', 'dump_path must be set'),
-    ('dump_path_not_there', '/no/such/folder'),
-    ('both_dumps', 'exclude each other'),
-    ('dump_step_malformed', 'dump_step is malformed'),
-    ('dump_step_falling', 'the first step is below the second'),
-    ('sunk_without_data_pre_proc', 'needs enable_data_pre_proc'),
-    ('sunk_and_mix_compile', 'excludes mix_compile_mode'),
+    ('graph_run_mode_2', 'graph_run_mode value must be 0 or 1'),
+    ('no_iterations', 'iterations_per_loop must be positive'),
+    ('wrong_implmode', 'op select impl mode'),
+    ('negative_device', 'session_device_id must be nonnegative'),
+    ('wrong_dump_mode', 'dump_mode should be one of'),
     ('remapping_on', 'remapping must be OFF'),
     ('memory_optimization_on', 'memory_optimization must be OFF'),
     ('collective_off_the_npu', 'HcomAllReduce runs in a session without NpuOptimizer'),

@@ -20,7 +20,7 @@ def free_addresses(count):
     ports = [s.getsockname()[1] for s in sockets]
     for s in sockets:
         s.close()
-    return ['127.0.0.1:%d' % p for p in ports]
+    return [f'127.0.0.1:{p}' for p in ports]
 
 
 def start_rank(rank, addresses, table, output):
@@ -48,7 +48,7 @@ def start_rank(rank, addresses, table, output):
 
 def write_table(path, status='completed'):
     devices = [
-        {'device_id': str(r), 'device_ip': '192.168.100.%d' % (101 + r), 'rank_id': str(r)}
+        {'device_id': str(r), 'device_ip': f'192.168.100.{101 + r}', 'rank_id': str(r)}
         for r in range(2)
     ]
     path.write_text(
@@ -69,7 +69,7 @@ def results(tmp_path_factory):
     """What both ranks wrote: a dict of arrays each."""
     folder = tmp_path_factory.mktemp('ranks')
     table, addresses = write_table(folder / 'table.json'), free_addresses(2)
-    outputs = [folder / ('%d.npz' % r) for r in range(2)]
+    outputs = [folder / (f'{r}.npz') for r in range(2)]
     ranks = [start_rank(r, addresses, table, outputs[r]) for r in range(2)]
     logs = [r.communicate(timeout=120)[0] for r in ranks]
     assert [r.returncode for r in ranks] == [0, 0], '\n'.join(logs)
@@ -114,10 +114,11 @@ def test_ranks_are_known(results):
         assert result['split'].tolist() == [60, 40]
 
 
-def test_overflow_of_one_rank_is_seen_by_both(results):
+@pytest.mark.parametrize('mode,adapter', npu_case_server.MODES)
+def test_overflow_of_one_rank_is_seen_by_both(results, mode, adapter):
     # [steps, skipped] after loops of 4 and of 3; rank 1 overflowed in the second step.
     for result in results:
-        assert result['steps'].tolist() == [[4, 1], [7, 1]]
+        assert result[f'steps {mode} {adapter}'].tolist() == [[4, 1], [7, 1]]
 
 
 def test_unfinished_rank_table_is_refused(tmp_path):

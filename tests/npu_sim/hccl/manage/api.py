@@ -27,3 +27,11 @@ def create_group(group, rank_num, rank_ids):
 
 def destroy_group(group):
     world.destroy_group(group)
+
+
+def get_world_rank_from_group_rank(group, group_rank_id):
+    return world.members(group)[group_rank_id]
+
+
+def get_group_rank_from_world_rank(world_rank_id, group):
+    return world.members(group).index(world_rank_id)

@@ -22,6 +22,6 @@ def set_split_strategy_by_size(dataSizeList, group=WORLD):
 
 def _set(by, values, group):
     if not isinstance(values, list) or len(values) > MAX_PIECES:
-        raise ValueError('a list of at most %d pieces, not %s' % (MAX_PIECES, values))
+        raise ValueError(f'a list of at most {MAX_PIECES} pieces, not {values}')
     world.members(group)  # raises where HCCL is not initialized, or the group is unknown
     strategies[group] = (by, list(values))

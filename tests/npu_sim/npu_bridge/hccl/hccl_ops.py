@@ -12,8 +12,10 @@ def allreduce(tensor, reduction, fusion=1, fusion_id=-1, group=WORLD):
     )
 
 
-def allgather(tensor, rank_size, group=WORLD):
-    return gen_hccl_ops.hcom_all_gather(input=tensor, rank_size=rank_size, group=group)
+def allgather(tensor, rank_size, fusion=0, fusion_id=-1, group=WORLD):
+    return gen_hccl_ops.hcom_all_gather(
+        input=tensor, rank_size=rank_size, fusion=fusion, fusion_id=fusion_id, group=group
+    )
 
 
 def broadcast(tensor, root_rank, fusion=2, fusion_id=0, group=WORLD):
@@ -33,9 +35,14 @@ def reduce(tensor, reduction, root_rank, fusion=0, fusion_id=-1, group=WORLD):
     )
 
 
-def reduce_scatter(tensor, reduction, rank_size, group=WORLD):
+def reduce_scatter(tensor, reduction, rank_size, fusion=0, fusion_id=-1, group=WORLD):
     return gen_hccl_ops.hcom_reduce_scatter(
-        input=tensor, reduction=reduction, rank_size=rank_size, group=group
+        input=tensor,
+        reduction=reduction,
+        rank_size=rank_size,
+        fusion=fusion,
+        fusion_id=fusion_id,
+        group=group,
     )
 
 

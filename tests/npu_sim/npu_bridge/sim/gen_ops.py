@@ -1,36 +1,42 @@
 """The adapter's raw ops, made of TensorFlow's own.
 
-Each is marked with an attribute `_npu_sim` that holds the type of the op it stands for:
 `npu_bridge.sim.session` acts on some of them and keeps all off sessions without NpuOptimizer.
 """
 
-import contextlib
 import itertools
 import zlib
 
 import tensorflow as tf
-from tensorflow.core.framework.attr_value_pb2 import AttrValue
-from tensorflow.python.ops import gen_collective_ops, gen_resource_variable_ops, gen_state_ops
+from tensorflow.python.ops import gen_collective_ops
 
-from npu_bridge.sim import world
+from npu_bridge.sim import float_status, settings, world
+from npu_bridge.sim.float_status import (  # noqa: F401  Raw ops as well.
+    npu_alloc_float_status,
+    npu_clear_float_status,
+    npu_get_float_status,
+)
+from npu_bridge.sim.marks import marked
+from npu_bridge.sim.marks import standing_for as _standing_for
+
+_V2_OPS = ('npu_get_float_status_v2', 'npu_clear_float_status_v2')
 
 # TensorFlow's own collective reduces by these two; min and max are taken of all ranks' tensors.
 MERGED = {'prod': 'Mul', 'sum': 'Add'}
 GATHERED = {'min': tf.reduce_min, 'max': tf.reduce_max}
 REDUCED_TYPES = (tf.int8, tf.int16, tf.int32, tf.float16, tf.float32)
-MOVED_TYPES = REDUCED_TYPES + (tf.int64, tf.uint64)
-MARK = '_npu_sim'
+NEWER_REDUCED_TYPES = REDUCED_TYPES + (tf.int64, tf.bfloat16)
+MOVED_TYPES = NEWER_REDUCED_TYPES + (tf.uint64,)
 
 # The same ops are built in the same order on all ranks, as HCCL itself demands, so counting
 # agrees. Far above the keys that a program may give to collectives of its own.
 _instances = itertools.count(1000000)
 
 
-@contextlib.contextmanager
-def _standing_for(op_type, name=None):
-    attributes = {MARK: AttrValue(s=op_type.encode())}
-    with tf.get_default_graph()._attr_scope(attributes), tf.name_scope(name, op_type):
-        yield
+def __getattr__(name):
+    """The ops that only newer adapters have."""
+    if name in _V2_OPS and not settings.is_old_adapter():
+        return getattr(float_status, name)
+    raise AttributeError(f'module {__name__} has no attribute {name}')
 
 
 # ---- system ----
@@ -50,7 +56,7 @@ def _system(op_type, name):
         if world.size() > 1:
             # All ranks meet here, so that none leaves, or goes ahead, while another needs it.
             meeting = [_reduce(tf.zeros([1]), 'sum', world.WORLD_GROUP)]
-    with tf.get_default_graph()._attr_scope({MARK: AttrValue(s=op_type.encode())}):
+    with marked(op_type):
         with tf.control_dependencies(meeting):
             return tf.no_op(name=name or op_type)
 
@@ -59,7 +65,7 @@ def _system(op_type, name):
 
 
 def hcom_all_reduce(input, reduction, group, fusion, fusion_id, name=None):
-    tensor = _checked(input, REDUCED_TYPES, 'HcomAllReduce')
+    tensor = _checked(input, _reduced_types(), 'HcomAllReduce')
     _check_fusion(fusion, fusion_id, (0, 1, 2))
     with _standing_for('HcomAllReduce', name):
         return _reduce(tensor, reduction, group)
@@ -67,7 +73,7 @@ def hcom_all_reduce(input, reduction, group, fusion, fusion_id, name=None):
 
 def hcom_reduce(input, reduction, group, root_rank, fusion, fusion_id, name=None):
     """Ranks other than the root get their own tensor back; HCCL leaves that undefined."""
-    tensor = _checked(input, REDUCED_TYPES, 'HcomReduce')
+    tensor = _checked(input, _reduced_types(), 'HcomReduce')
     _check_fusion(fusion, fusion_id, (0, 2))
     with _standing_for('HcomReduce', name):
         reduced = _reduce(tensor, reduction, group)
@@ -77,22 +83,24 @@ def hcom_reduce(input, reduction, group, root_rank, fusion, fusion_id, name=None
             return tf.identity(tensor)
 
 
-def hcom_reduce_scatter(input, reduction, group, rank_size, name=None):
-    tensor = _checked(input, REDUCED_TYPES, 'HcomReduceScatter')
+def hcom_reduce_scatter(input, reduction, group, rank_size, fusion=0, fusion_id=-1, name=None):
+    tensor = _checked(input, _reduced_types(), 'HcomReduceScatter')
+    _check_fusion(fusion, fusion_id, (0, 2))
     _check_rank_size(rank_size, group)
     with _standing_for('HcomReduceScatter', name):
         rows = tensor.shape.as_list()[0]
         if rows % rank_size:
             raise ValueError(
-                'input first dim should be N * rank_size: %d rows over %d ranks' % (rows, rank_size)
+                f'input first dim should be N * rank_size: {rows} rows over {rank_size} ranks'
             )
         piece = rows // rank_size
         reduced = _reduce(tensor, reduction, group)
         return reduced[piece * _index_in(group) : piece * (_index_in(group) + 1)]
 
 
-def hcom_all_gather(input, group, rank_size, name=None):
+def hcom_all_gather(input, group, rank_size, fusion=0, fusion_id=-1, name=None):
     tensor = _checked(input, MOVED_TYPES, 'HcomAllGather')
+    _check_fusion(fusion, fusion_id, (0, 2))
     _check_rank_size(rank_size, group)
     if tensor.shape.ndims < 1:
         raise ValueError('HcomAllGather takes tensors of rank 1 or above')
@@ -112,7 +120,7 @@ def hcom_broadcast(input, group, root_rank, fusion, fusion_id, name=None):
     with _standing_for('HcomBroadcast', name):
         ranks = world.group_ranks(group)
         if not 0 <= root_rank < len(ranks):
-            raise ValueError('root_rank %d in a group of %d' % (root_rank, len(ranks)))
+            raise ValueError(f'root_rank {root_rank} in a group of {len(ranks)}')
         return [
             _from_root(
                 t,
@@ -140,6 +148,10 @@ def hcom_receive(shape, T, group, sr_tag, src_rank, name=None):
         return _from_root(
             placeholder, is_root=False, **_pair(group, sr_tag, src_rank, _index_in(group))
         )
+
+
+def _reduced_types():
+    return REDUCED_TYPES if settings.is_old_adapter() else NEWER_REDUCED_TYPES
 
 
 def _reduce(tensor, reduction, group):
@@ -207,9 +219,9 @@ def _from_root(tensor, group_size, root, group_key, instance_key, is_root):
 def _pair(group, sr_tag, src, dest):
     """Arguments of _from_root for one message, in a group of two."""
     if src == dest:
-        raise ValueError('rank %d sends to itself' % src)
-    text = '%s %d to %d' % (group, src, dest)
-    tag = zlib.crc32(('%s tag %d' % (text, sr_tag)).encode()) & 0x3FFFFFFF
+        raise ValueError(f'rank {src} sends to itself')
+    text = f'{group} {src} to {dest}'
+    tag = zlib.crc32((f'{text} tag {sr_tag}').encode()) & 0x3FFFFFFF
     return {
         'group_size': 2,
         'root': int(src > dest),
@@ -223,7 +235,7 @@ def _carried(tensor):
     dtype = tensor.dtype.base_dtype
     if dtype in (tf.int8, tf.int16):
         return tf.cast(tensor, tf.int32), lambda t: tf.cast(t, dtype)
-    if dtype == tf.float16:
+    if dtype in (tf.float16, tf.bfloat16):
         return tf.cast(tensor, tf.float32), lambda t: tf.cast(t, dtype)
     if dtype == tf.uint64:
         return tf.bitcast(tensor, tf.int64), lambda t: tf.bitcast(t, dtype)
@@ -233,7 +245,7 @@ def _carried(tensor):
 def _index_in(group):
     ranks = world.group_ranks(group)
     if world.rank() not in ranks:
-        raise ValueError('rank %d is not in HCCL group %s' % (world.rank(), group))
+        raise ValueError(f'rank {world.rank()} is not in HCCL group {group}')
     return ranks.index(world.rank())
 
 
@@ -260,69 +272,4 @@ def _check_fusion(fusion, fusion_id, allowed):
 
 def _check_rank_size(rank_size, group):
     if rank_size != len(world.group_ranks(group)):
-        raise ValueError(
-            'rank_size=%s in a group of %d' % (rank_size, len(world.group_ranks(group)))
-        )
-
-
-# ---- float status ----
-
-
-def npu_alloc_float_status(name=None):
-    """float32 [1] of zeros, filled in place by npu_get_float_status: a reference in TensorFlow."""
-    with _standing_for('NpuAllocFloatStatus', name):
-        status = gen_state_ops.temporary_variable(
-            shape=[1],
-            dtype=tf.float32,
-            var_name='npu_float_status_%d' % tf.get_default_graph().version,
-        )
-        return tf.assign(status, [0.0], name='float_status')
-
-
-def npu_get_float_status(input_float, name=None):
-    """Raises the register if a tensor it depends on is not finite, and stores the register.
-
-    The device sees every overflow on the way; here they are those that reach the tensors in the
-    control dependencies at this place.
-    """
-    if not input_float.dtype._is_ref_dtype:
-        raise ValueError('npu_get_float_status takes what npu_alloc_float_status gave')
-    watched = [t for op in _control_inputs() for t in _values(op) if t.dtype.is_floating]
-    with _standing_for('NpuGetFloatStatus', name):
-        overflow = [tf.reduce_any(~tf.is_finite(t)) for t in watched]
-        raised = tf.cast(tf.reduce_any(overflow) if overflow else False, tf.float32)
-        register = _register()
-        # A register that nothing wrote yet is clear.
-        old = tf.cond(
-            gen_resource_variable_ops.var_is_initialized_op(register),
-            lambda: gen_resource_variable_ops.read_variable_op(register, tf.float32),
-            lambda: tf.constant(0.0),
-        )
-        new = tf.maximum(tf.reshape(old, []), raised)
-        with tf.control_dependencies([gen_resource_variable_ops.assign_variable_op(register, new)]):
-            return tf.assign(input_float, tf.reshape(new, [1]), name='filled')
-
-
-def npu_clear_float_status(float_status, name=None):
-    """Zeroes the register, and gives the zeros of a status without overflow."""
-    with tf.control_dependencies([float_status]):
-        with _standing_for('NpuClearFloatStatus', name):
-            cleared = gen_resource_variable_ops.assign_variable_op(_register(), tf.constant(0.0))
-            with tf.control_dependencies([cleared]):
-                return tf.zeros([1], name='cleared')
-
-
-def _register():
-    return gen_resource_variable_ops.var_handle_op(
-        dtype=tf.float32, shape=[], shared_name='npu_sim_float_register'
-    )
-
-
-def _values(op):
-    """Outputs that are set: the last ones of a batch norm gradient are scratch space."""
-    return op.outputs[:3] if op.type.startswith('FusedBatchNormGrad') else op.outputs
-
-
-def _control_inputs():
-    """Ops in the tf.control_dependencies around the caller."""
-    return tf.get_default_graph()._control_dependencies_for_inputs([])
+        raise ValueError(f'rank_size={rank_size} in a group of {len(world.group_ranks(group))}')

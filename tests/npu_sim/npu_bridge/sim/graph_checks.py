@@ -7,7 +7,7 @@ import tensorflow as tf
 from tensorflow.python.ops import control_flow_ops
 
 from npu_bridge.sim.fatal import fatal
-from npu_bridge.sim.gen_ops import MARK
+from npu_bridge.sim.marks import mark_of
 
 ITERATION_OP = 'IterationOp'
 _LOOKS_LIKE_ITERATION_OP = re.compile(r'(^|/)IterationOp(_\d+)?$')
@@ -34,7 +34,7 @@ def inspect(graph, fetched):
             if other not in seen:
                 seen.add(other)
                 stack.append(other)
-    marks = {_mark(op) for op in seen} - {None}
+    marks = {mark_of(op) for op in seen} - {None}
     return RunInfo(seen, marks, any(op.name == ITERATION_OP for op in seen))
 
 
@@ -62,13 +62,6 @@ def check(graph, info, iterations_per_loop):
         _check_functional_loops(graph, info.ops)
     if info.sinks or types['IteratorGetNext']:
         _check_static(info.ops)
-
-
-def _mark(op):
-    try:
-        return op.get_attr(MARK).decode()
-    except ValueError:
-        return None
 
 
 def _check_get_next(op):
@@ -102,7 +95,8 @@ def _check_static(ops):
                 continue
             if not _folds(op):
                 fatal(
-                    f'{op.name} ({op.type}) has the dynamic shape {output.shape} in a graph that runs on the NPU'
+                    f'{op.name} ({op.type}) has the dynamic shape {output.shape} in a graph '
+                    'that runs on the NPU'
                 )
 
 

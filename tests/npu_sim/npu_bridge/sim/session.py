@@ -5,8 +5,9 @@ from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 from tensorflow.python.client import session as tf_session
 
 from npu_bridge.sim import config as sim_config
-from npu_bridge.sim import graph_checks, world
+from npu_bridge.sim import graph_checks, precision, profile, world
 from npu_bridge.sim.fatal import fatal
+from npu_bridge.sim.program import Program
 
 _ITERATIONS = 'npu_runconfig/iterations_per_loop'
 _original = {}
@@ -30,21 +31,25 @@ def _init(self, target='', graph=None, config=None):
     if parameters is not None:
         target, config = _cpu_config(config)
         self._npu = _Npu(parameters)
+        profile.start(self, parameters)
     _original['__init__'](self, target, graph, config)
 
 
 def _cpu_config(config):
-    """(target, ConfigProto) on the CPU, with TensorFlow's own rewrites as on any host."""
+    """(target, ConfigProto) on the CPU, with TensorFlow's own rewrites as mobilenet/devices/host.py
+    has them.
+    """
     cpu = tf.ConfigProto()
     cpu.CopyFrom(config)
     rewrite = cpu.graph_options.rewrite_options
     del rewrite.custom_optimizers[:]
-    rewrite.remapping = rewrite.memory_optimization = RewriterConfig.DEFAULT
+    rewrite.memory_optimization = RewriterConfig.DEFAULT
     return (world.join_cluster(cpu) if world.size() > 1 else ''), cpu
 
 
 def _close(self):
     world.forget_session(self)
+    profile.forget(self)
     _original['close'](self)
 
 
@@ -55,30 +60,31 @@ def _make_callable(self, fetches, feed_list=None, accept_options=False):
 
 
 def _run(self, fetches, feed_dict=None, options=None, run_metadata=None):
-    info = _inspect(self, fetches)
-
-    def once():
-        return _original['run'](self, fetches, feed_dict, options, run_metadata)
-
+    if self._npu is not None:
+        self._npu.check_parameters()
+    info, program = _inspect(self, fetches)
     if self._npu is None:
         if info.marks:
             fatal(f'{sorted(info.marks)[0]} runs in a session without NpuOptimizer')
-        return once()
-    return self._npu.run(self, info, fetches, feed_dict, once)
+        return _original['run'](self, fetches, feed_dict, options, run_metadata)
+    return self._npu.run(self, info, program, fetches, feed_dict, options, run_metadata)
 
 
 def _inspect(session, fetches):
-    """RunInfo, kept as long as neither the fetches nor the graph change."""
+    """(RunInfo, Program), kept as long as neither the fetches nor the graph change."""
     handler = tf_session._FetchHandler(session.graph, fetches, {})
-    ops = [t.op for t in handler.fetches()] + list(handler.targets())
-    key = (session.graph.version, tuple(sorted({op.name for op in ops})))
+    tensors, targets = handler.fetches(), list(handler.targets())
+    key = (session.graph.version, tuple(t.name for t in tensors), tuple(o.name for o in targets))
     if key not in session._inspected:
-        info = graph_checks.inspect(session.graph, ops)
+        info = graph_checks.inspect(session.graph, [t.op for t in tensors] + targets)
+        program = None
         if session._npu is not None:
             graph_checks.check(session.graph, info, session._npu.iterations_per_loop)
+            program = session._npu.program(session, tensors, targets, info.ops)
         # All that is needed later; the ops themselves are many.
-        session._inspected[key] = info._replace(ops=None)
-    return session._inspected[key]
+        session._inspected[key] = info._replace(ops=None), program
+    info, program = session._inspected[key]
+    return info, program and program.giving(handler)
 
 
 class _Npu:
@@ -86,14 +92,29 @@ class _Npu:
 
     def __init__(self, parameters):
         self.iterations_per_loop = parameters.get('iterations_per_loop', 1)
+        self._parameters = parameters
+        # Without data pre-processing on the device there is nothing to sink.
+        self._sinks_input = parameters.get('enable_data_pre_proc', False)
         self._first_load = True
         self._loaded = None
 
-    def run(self, session, info, fetches, feed_dict, once):
+    def check_parameters(self):
+        """What the adapter finds when it first optimizes a graph: an error of the run."""
+        reason = sim_config.run_error(self._parameters)
+        if reason:
+            raise tf.errors.InternalError(None, None, reason)
+
+    def program(self, session, tensors, targets, ops):
+        mode = self._parameters.get('precision_mode', 'allow_fp32_to_fp16')
+        try:
+            return Program(session, tensors, targets, ops, mode)
+        except precision.Unsupported as error:
+            raise tf.errors.InternalError(None, None, f'GeOp compile failed: {error}')
+
+    def run(self, session, info, program, fetches, feed_dict, options, run_metadata):
         self._notice_load(fetches, feed_dict)
-        if info.sinks:
-            return self._run_sunk(session, feed_dict, once)
-        values = once()
+        times = self._times(session, feed_dict) if info.sinks else 1
+        values = program.run(feed_dict, times, options, run_metadata)
         if 'NPUInit' in info.marks:
             world.set_initialized(session)
         if 'NPUShutdown' in info.marks:
@@ -107,17 +128,20 @@ class _Npu:
         self._loaded = int(list(feed_dict.values())[0]) + 1
         if self._first_load and self._loaded != self.iterations_per_loop:
             fatal(
-                '%d iterations loaded, and iterations_per_loop is %d in the configuration'
-                % (self._loaded, self.iterations_per_loop)
+                f'{self._loaded} iterations loaded, and iterations_per_loop is '
+                f'{self.iterations_per_loop} in the configuration'
             )
         if self._loaded > self.iterations_per_loop:
             fatal(
-                '%d iterations loaded, more than the %d of the configuration'
-                % (self._loaded, self.iterations_per_loop)
+                f'{self._loaded} iterations loaded, more than the {self.iterations_per_loop} of '
+                'the configuration'
             )
         self._first_load = False
 
-    def _run_sunk(self, session, feed_dict, once):
+    def _times(self, session, feed_dict):
+        """How often a run with IterationOp runs the graph."""
+        if not self._sinks_input:
+            return 1
         if self._loaded is None:
             fatal('IterationOp runs before the number of iterations was loaded')
         if feed_dict and self._loaded > 1:
@@ -128,9 +152,7 @@ class _Npu:
         )
         if value + 1 != self._loaded:
             fatal(
-                '%s holds %d: it was loaded with %d and overwritten since'
-                % (_ITERATIONS, value, self._loaded - 1)
+                f'{_ITERATIONS} holds {value}: it was loaded with {self._loaded - 1} and '
+                'overwritten since'
             )
-        for _ in range(self._loaded - 1):
-            once()
-        return once()
+        return self._loaded

@@ -75,7 +75,7 @@ def create_group(group, rank_num, rank_ids):
     if group in _groups or group == WORLD_GROUP:
         raise ValueError(f'HCCL group {group} exists')
     if rank_num != len(rank_ids) or sorted(set(rank_ids)) != list(rank_ids):
-        raise ValueError('%d ranks in rising order wanted, got %s' % (rank_num, rank_ids))
+        raise ValueError(f'{rank_num} ranks in rising order wanted, got {rank_ids}')
     if not set(rank_ids) <= set(range(size())):
         raise ValueError(f'no such ranks: {rank_ids}')
     _groups[group] = list(rank_ids)
@@ -90,7 +90,7 @@ def join_cluster(config):
     """Starts this rank's server at the first call, adds the cluster to a ConfigProto, and returns
     the target for the session. Waits for all the others, as HCCL does."""
     global _server
-    filters = '/job:%s/task:%d' % (JOB, rank())
+    filters = f'/job:{JOB}/task:{rank()}'
     config.device_filters[:] = [filters]
     config.experimental.collective_group_leader = LEADER
     if _server is None:
@@ -111,15 +111,14 @@ def _drop_server():
 def _addresses():
     path = os.environ.get('RANK_TABLE_FILE', '')
     if not os.path.isfile(path):
-        fatal('HCCL: RANK_TABLE_FILE=%s is no file, and RANK_SIZE is %d' % (path, size()))
+        fatal(f'HCCL: RANK_TABLE_FILE={path} is no file, and RANK_SIZE is {size()}')
     with open(path) as f:
         if json.load(f).get('status') != 'completed':
             fatal(f'HCCL: {path} has another status than completed')
     addresses = os.environ.get('MOBILENET_RANK_ADDRESSES', '').split(',')
     if len(addresses) != size() or not 0 <= rank() < size():
         fatal(
-            'HCCL: rank %d of %d, but MOBILENET_RANK_ADDRESSES=%s'
-            % (rank(), size(), ','.join(addresses))
+            f'HCCL: rank {rank()} of {size()}, but MOBILENET_RANK_ADDRESSES={",".join(addresses)}'
         )
     return addresses
 
@@ -135,8 +134,7 @@ def _wait_for(addresses):
             except OSError:
                 if time.time() > deadline:
                     fatal(
-                        'HCCL: rank %d at %s did not come within HCCL_CONNECT_TIMEOUT'
-                        % (other, address)
+                        f'HCCL: rank {other} at {address} did not come within HCCL_CONNECT_TIMEOUT'
                     )
                 time.sleep(0.05)
 
@@ -152,4 +150,4 @@ def _server_ranks():
         ranks = [int(device['rank_id']) for device in server['device']]
         if rank() in ranks:
             return ranks
-    fatal('HCCL: rank %d is not in the rank table' % rank())
+    fatal(f'HCCL: rank {rank()} is not in the rank table')

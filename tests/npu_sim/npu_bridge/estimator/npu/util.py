@@ -32,7 +32,7 @@ def _check(train_op, iterations):
     if not isinstance(iterations, int):
         raise TypeError(f'iterations_per_loop must be int, got {type(iterations)}')
     if iterations <= 0:
-        raise ValueError('iterations_per_loop must be positive, got %d' % iterations)
+        raise ValueError(f'iterations_per_loop must be positive, got {iterations}')
 
 
 def _load(variables, sess, iterations):
