@@ -130,7 +130,9 @@ def test_dropout_is_in_training_only_and_by_slims_rate(model_name, keep_prob):
     plain, _ = logits(True, None)
     kept, _ = logits(True, keep_all)
     assert asked == [([2, 1, 1], keep_prob)]
-    np.testing.assert_allclose(kept, plain / keep_prob, rtol=1e-5, atol=1e-6)  # the biases are 0 at first
+    np.testing.assert_allclose(
+        kept, plain / keep_prob, rtol=1e-5, atol=1e-6
+    )  # the biases are 0 at first
     np.testing.assert_array_equal(logits(True, lambda shape, _: tf.zeros(shape))[0], plain * 0)
     np.testing.assert_array_equal(logits(False, keep_all)[0], logits(False, None)[0])
     assert len(asked) == 1
