@@ -23,7 +23,10 @@ def _classes(path):
 
 
 def said(config):
-    """Lines on a configuration that is unlikely to be meant."""
+    """Lines on what a configuration means that its flags do not show, or that is hardly meant."""
+    if config.label_offset:
+        last = config.num_classes - 1
+        yield f'labels 0 to {last - 1} are outputs 1 to {last} (--label_offset=1)'
     if config.warmup_steps > config.total_steps:
         yield (
             f'the warm-up of {config.warmup_epochs:g} epochs is longer than the run: the learning '

@@ -6,7 +6,8 @@
 The mutants are mutmut's (an environment of its own, .venv-mutmut, made at the first use). Each runs
 the tests of its module in a process forked from one that has TensorFlow imported, so that it costs
 a second. Mutants that no test can tell from the original are in tests/mutants_equivalent.txt, with
-the reason, and do not count. Exit status: 0 every module has at least --least of its mutants killed, 1 one has not, 2 wrong use.
+the reason, and do not count. Exit status: 0 every module has at least --least of its mutants
+killed, 1 one has not, 2 wrong use.
 """
 
 import argparse
@@ -26,6 +27,7 @@ MUTMUT = 'mutmut==2.4.5'
 ENVIRONMENT = os.path.join(ROOT, '.venv-mutmut')
 EQUIVALENT = os.path.join(ROOT, 'tests', 'mutants_equivalent.txt')
 
+CHECKPOINTS = ['tests/mobilenet/checkpoints/test_files.py']
 # Modules and their tests: those that run within the test's process, the quickest first.
 MODULES = {
     'mobilenet/schedules.py': ['tests/mobilenet/test_schedules.py'],
@@ -35,12 +37,19 @@ MODULES = {
     'mobilenet/optimizers.py': ['tests/mobilenet/test_optimizers.py'],
     'mobilenet/evaluation.py': ['tests/mobilenet/test_evaluation.py'],
     'data/order.py': ['tests/data/test_order.py'],
-    'data/augment.py': ['tests/data/test_augment.py'],
-    'hccl/rank_table.py': ['tests/hccl/test_rank_table.py'],
-    'hccl/rank_table_format.py': ['tests/hccl/test_rank_table.py'],
+    'data/augment.py': ['tests/data/test_augment_numbers.py', 'tests/data/test_augment.py'],
+    'hccl/rank_table.py': ['tests/hccl/test_rank_table_files.py', 'tests/hccl/test_rank_table.py'],
+    'hccl/rank_table_format.py': [
+        'tests/hccl/test_rank_table_format.py',
+        'tests/hccl/test_rank_table.py',
+    ],
     'mobilenet/configuration.py': ['tests/mobilenet/test_configuration.py'],
     'mobilenet/flag_types.py': ['tests/mobilenet/test_flag_types.py'],
     'mobilenet/recipe_flags.py': ['tests/mobilenet/test_flags.py'],
+    'mobilenet/checkpoints/names.py': CHECKPOINTS,
+    'mobilenet/checkpoints/checksums.py': CHECKPOINTS,
+    'mobilenet/checkpoints/position.py': CHECKPOINTS,
+    'mobilenet/checkpoints/store.py': ['tests/mobilenet/checkpoints/test_store.py'],
     'mobilenet/same_run.py': ['tests/mobilenet/test_same_run.py'],
     'mobilenet/comparison/compare.py': ['tests/mobilenet/comparison/test_comparison.py'],
     'mobilenet/comparison/statistics.py': ['tests/mobilenet/comparison/test_comparison.py'],

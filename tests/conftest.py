@@ -1,6 +1,7 @@
-"""Puts the checkout's root on sys.path, and keeps TensorFlow quiet and reproducible in the test process."""
+"""The checkout's root on sys.path; a quiet, reproducible TensorFlow; what every test relies on."""
 
 import os
+import signal
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -8,3 +9,32 @@ sys.path.insert(0, ROOT)
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 os.environ.setdefault('KMP_BLOCKTIME', '0')
+
+# Under `nohup … &` a shell has SIGINT ignored, and so would every command that a test starts.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Whole runs, processes that wait for each other, large networks: not for scripts/test.sh --quick.
+SLOW = (
+    'tests/commands/',
+    'tests/data/test_digits.py',
+    'tests/data/test_tools.py',
+    'tests/hccl/test_ends.py',
+    'tests/hccl/test_hangs.py',
+    'tests/hccl/test_launcher.py',
+    'tests/hccl/test_link.py',
+    'tests/hccl/test_liveness.py',
+    'tests/hccl/test_supervise.py',
+    'tests/mobilenet/debug/test_stepper.py',
+    'tests/mobilenet/devices/test_npu_sim_ranks.py',
+    'tests/mobilenet/nets/',
+    'tests/mobilenet/test_train_step.py',
+    'tests/scripts/',
+)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        path = os.path.relpath(str(item.fspath), ROOT)
+        if path.startswith(SLOW):
+            item.add_marker('slow')

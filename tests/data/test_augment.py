@@ -170,6 +170,6 @@ def test_finished_images_are_those_of_tensorflow_ops(reference):
             colour = None if i == 0 else colour
             expected = reference(image, i % 2, colour)
             ours = render(image, 32, i % 2, colour)
-            np.testing.assert_allclose(ours, expected, atol=3e-5, err_msg='%d %d' % (number, i))
+            np.testing.assert_allclose(ours, expected, atol=3e-5, err_msg=f'{number} {i}')
             wire = render(image, 32, i % 2, colour, np.uint8)
             assert np.abs(wire * (2 / 255.0) - 1 - expected).max() <= 1 / 255.0 + 3e-5

@@ -13,6 +13,40 @@ def run(tensor):
         return sess.run(tensor)
 
 
+def test_l2_is_of_convolutions_and_fully_connected_weights():
+    """weight_decay * sum(w^2) / 2; 0 without decay, and where nothing is decayed."""
+    values = {
+        'Net/Conv2d_0/weights': np.array([[1.0, 2.0]], np.float32),
+        'Net/Conv2d_1_depthwise/depthwise_weights': np.array([10.0], np.float32),
+        'Net/Logits/weights': np.array([3.0], np.float32),
+        'Net/Logits/biases': np.array([20.0], np.float32),
+        'Net/Conv2d_0/BatchNorm/gamma': np.array([30.0], np.float32),
+    }
+    with tf.Graph().as_default(), tf.Session() as sess:
+        variables = [
+            tf.get_variable(n, initializer=v, use_resource=True) for n, v in values.items()
+        ]
+        sess.run(tf.global_variables_initializer())
+        l2 = [
+            losses.l2(variables, 0.1),
+            losses.l2(variables[:1], 0.1),
+            losses.l2(variables[1:2] + variables[3:], 0.1),
+            losses.l2([], 0.1),
+            losses.l2(variables, 0.0),
+        ]
+        got = sess.run(l2)
+    assert got == pytest.approx([0.7, 0.25, 0, 0, 0])
+    assert all(value.dtype == np.float32 for value in got)
+
+
+def test_right_answers_are_counted():
+    logits = np.array([[0, 2, 1], [5, 4, 3], [1, 1, 0], [0, 0, 7]], np.float32)
+    labels = np.array([1, 1, 0, 2], np.int32)
+    with tf.Graph().as_default():
+        got = run(losses.count_right(tf.constant(logits), tf.constant(labels)))
+    assert got == 3.0 and got.dtype == np.float32  # of equal ones the lower class is the answer
+
+
 @pytest.mark.parametrize('smoothing', [0.0, 0.1, 1.0])
 def test_label_smoothing(smoothing):
     rng = np.random.RandomState(0)
