@@ -27,6 +27,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from drills import drill as drills
+from drills import file_kinds, process_kinds  # noqa: F401 they register kinds
 from drills.kinds import KINDS
 from drills.training import STEPS, Training
 
@@ -54,7 +55,7 @@ def run_one(scratch, number, name, seed, expected):
     """(number, kind, seconds, [what is wrong])."""
     folder = os.path.join(scratch, f'drill_{number}')
     started = time.monotonic()
-    drill = drills.Drill(folder, f'{seed}/{number}', expected)
+    drill = drills.Drill(folder, f'{seed}/{number}', expected, KINDS[name].ranks)
     try:
         KINDS[name](drill)
     except Exception as error:  # a fault of the drill itself is no survival
@@ -67,10 +68,9 @@ def run_one(scratch, number, name, seed, expected):
 def run(args, scratch):
     """Runs the drills and prints the table; gives how many were lost."""
     planned = plan(args)
-    two = any(name in ('kill_rank', 'kill_launcher') for _, name in planned)
+    bases = sorted({KINDS[name].ranks for _, name in planned})
     survived, lost = collections.Counter(), collections.Counter()
     with futures.ThreadPoolExecutor(args.jobs) as pool:
-        bases = [1, 2] if two else [1]
         expected = dict(zip(bases, pool.map(lambda n: undisturbed(scratch, n), bases)))
         jobs = [pool.submit(run_one, scratch, n, k, args.seed, expected) for n, k in planned]
         for job in futures.as_completed(jobs):

@@ -27,8 +27,9 @@ import sys
 import tempfile
 import time
 
+from drills.processes import MARK, kill_all, marked, parent_of
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-MARK = 'KILL_RANKS_MARK'  # in the environment of all processes of one training, their helpers too
 LIMIT = 10.0  # seconds from the kill to the end of everything
 INTO_TRAINING = 3.0  # seconds after the first step within which a kill may fall
 FLAGS = [
@@ -47,33 +48,6 @@ FLAGS = [
     '--keep_checkpoints=3',
     '--moving_average_decay=0',
 ]
-
-
-def environment_of(pid):
-    """{name: value} of a process; {} of one that has ended."""
-    try:
-        with open(f'/proc/{pid}/environ', 'rb') as f:
-            return dict(
-                entry.split('=', 1)
-                for entry in f.read().decode('utf-8', 'replace').split('\0')
-                if '=' in entry
-            )
-    except OSError:
-        return {}
-
-
-def marked(mark):
-    """{pid: environment} of the living processes of a training."""
-    found = {int(name): environment_of(int(name)) for name in os.listdir('/proc') if name.isdigit()}
-    return {pid: env for pid, env in found.items() if env.get(MARK) == mark}
-
-
-def parent_of(pid):
-    try:
-        with open(f'/proc/{pid}/stat') as f:
-            return int(f.read().rsplit(')', 1)[1].split()[1])
-    except OSError:
-        return None
 
 
 class Training:
@@ -154,11 +128,7 @@ class Training:
 
     def end(self):
         """Leaves nothing behind, whatever happened."""
-        for pid in marked(self.mark):
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        kill_all(self.mark)
         self.process.wait()
 
 

@@ -28,16 +28,15 @@ class Drill:
     random numbers; wrong: [text], what went wrong; ranks; flags: more flags of the run.
     """
 
-    def __init__(self, scratch, seed, expected):
+    def __init__(self, scratch, seed, expected, ranks):
         self.scratch, self.folder = scratch, os.path.join(scratch, 'run [1] *')
         self.dice, self.wrong, self._expected = random.Random(seed), [], expected
-        self.ranks, self.flags = 1, []
+        self.ranks, self.flags = ranks, []
         os.makedirs(self.folder)
 
     def start(self, **options):
-        options.setdefault('flags', [])
-        options['flags'] = self.flags + options['flags']
-        return Training(self.folder, self.ranks, **options)
+        options['flags'] = self.flags + options.get('flags', [])
+        return Training(self.folder, **dict({'ranks': self.ranks}, **options))
 
     def moment(self):
         """A step at which something happens."""
