@@ -1,4 +1,4 @@
-"""When a run saves, and what it does where it cannot: a run that only counts, a clock that is set."""
+"""When a run saves, and what it does where it cannot: a run that counts, a clock that is set."""
 
 import types
 
