@@ -1,10 +1,12 @@
-"""Going on with other ranks, and evaluating what is damaged: the real commands."""
+"""Going on with other ranks, ranks that differ, evaluating what is damaged: the real commands."""
 
 import json
 import os
+import subprocess
 
 import pytest
 
+from hccl import ports
 from mobilenet.checkpoints import names, position
 from tests.helpers import runs
 
@@ -38,6 +40,26 @@ def test_other_ranks_go_on_at_the_next_record(folder):
     before = [count - 16 for count in records[:5]] + [count - 8 for count in records[5:]]
     rates = [line['learning_rate'] for line in runs.metrics(folder)]
     assert rates == pytest.approx([0.05 * count / (0.4 * 1438) for count in before], rel=1e-5)
+
+
+def test_ranks_started_by_hand_with_other_flags_are_named_on_both(tmp_path):
+    """Another network as well: its gradients would not even fit together."""
+    addresses = ','.join(f'127.0.0.1:{port}' for port in ports.free_ports(2))
+    flags = [[], ['--model_name=mobilenet_v2_035', '--learning_rate=0.06', '--seed=3']]
+    processes = [
+        subprocess.Popen(
+            runs.command('train_loop.py', *runs.SMALL, f'--train_dir={tmp_path}', *flags[rank]),
+            env=dict(PLAIN, RANK_ID=str(rank), RANK_SIZE='2', MOBILENET_RANK_ADDRESSES=addresses),
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+        )
+        for rank in (0, 1)
+    ]
+    said = [process.communicate(timeout=200)[1] for process in processes]
+    assert [process.returncode for process in processes] == [2, 2], said
+    for text in said:
+        assert '--learning_rate: rank 0 has 0.05, rank 1 has 0.06' in text
+        assert 'Traceback' not in text
 
 
 def test_evaluation_goes_on_past_a_damaged_one_and_marks_the_others(folder):
