@@ -105,7 +105,7 @@ def test_a_checkpoint_of_an_odd_name_is_read(saved):
     for path in names.files_of(names.prefix_of(saved, 20)):
         os.rename(path, path.replace('model.ckpt-20', 'best [1] *'))
     prefix = checkpoints.resolve(os.path.join(saved, 'best [1] *.index'))
-    assert checkpoints.batches_of(prefix) == 20 and len(checkpoints.shapes_in(prefix)) == 5
+    assert checkpoints.batches_of(prefix) == 20 and len(checkpoints.check(prefix)) == 5
 
 
 @pytest.mark.parametrize(
