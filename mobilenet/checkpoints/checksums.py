@@ -31,7 +31,7 @@ def write(prefix, paths):
 
 
 def read(prefix):
-    """{file name: sha256} of PREFIX.sha256; None where there is none (an older run, another
+    """{suffix of a file: sha256} of PREFIX.sha256; None where there is none (an older run, another
     program's). Raises Damaged.
     """
     path = prefix + SUFFIX
@@ -45,7 +45,13 @@ def read(prefix):
     matches = [_LINE.match(line) for line in lines]
     if not lines or not all(matches):
         raise Damaged(f'{path} is not a list of checksums')
-    return {match.group(2): match.group(1) for match in matches}
+    sums = {match.group(2): match.group(1) for match in matches}
+    index = next((name for name in sums if name.endswith('.index')), None)
+    if index is None:
+        raise Damaged(f'{path} has no checksum of the index')
+    # A person may have given the files another name: what follows it tells them apart.
+    start = len(index) - len('.index')
+    return {name[start:]: value for name, value in sums.items()}
 
 
 def verify(prefix):
@@ -55,15 +61,12 @@ def verify(prefix):
     expected = read(prefix)
     if expected is None:
         return False
-    folder = os.path.dirname(prefix)
-    if os.path.basename(prefix) + '.index' not in expected:
-        raise Damaged(f'{prefix}{SUFFIX} has no checksum of the index')
-    for name, checksum in sorted(expected.items()):
-        path = os.path.join(folder, name)
+    for suffix, checksum in sorted(expected.items()):
+        path = prefix + suffix
         try:
             same = of_file(path) == checksum
         except OSError as error:
-            raise Damaged(f'{path}: {error.strerror}')
+            raise Damaged(f'{path}, which {prefix}{SUFFIX} names: {error.strerror}')
         if not same:
             raise Damaged(f'{path} is damaged: its checksum is not the one in {prefix}{SUFFIX}')
     return True

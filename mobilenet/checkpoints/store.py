@@ -258,8 +258,8 @@ def _same_values(written, prefix):
     """
     try:
         old, new = checksums.read(prefix) or {}, checksums.read(written)
-        values = [name for name in new if '.data-' in name or name.endswith('.index')]
-        return all(old.get(name) == new[name] for name in values) and checksums.verify(prefix)
+        values = [suffix for suffix in new if suffix.startswith(('.data-', '.index'))]
+        return all(old.get(s) == new[s] for s in values) and checksums.verify(prefix)
     except Damaged:
         return False
 

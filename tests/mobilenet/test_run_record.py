@@ -4,7 +4,7 @@ import json
 import os
 import types
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 import pytest
 
@@ -150,7 +150,7 @@ SIMPLE = st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_s
 JSON = SIMPLE | st.lists(SIMPLE, max_size=2) | st.dictionaries(st.just('records'), SIMPLE)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.dictionaries(st.sampled_from(['learning_rate', 'max_epoch', 'seed', 'optimizer']), JSON),
     JSON,
