@@ -38,7 +38,7 @@ def train(config, rank, world_size, addresses):
     from mobilenet import fine_tuning
     from mobilenet.run import TrainingRun
 
-    config = fine_tuning.with_label_offset(config, dataset.num_classes)
+    config = fine_tuning.with_label_offset(config)
     run = TrainingRun(
         config,
         dataset,

@@ -123,8 +123,8 @@ def float16_graph(config):
 
 
 def for_training(config, dataset, world_size):
-    """The Config with what follows from the data and the ranks: num_classes, steps_per_epoch,
-    total_steps, warmup_steps, decay_steps, trusted_updates, float16, dynamic_loss_scale,
+    """The Config with what follows from the data and the ranks: num_classes, label_offset (a
+    number), steps_per_epoch, total_steps, warmup_steps, decay_steps, trusted_updates, float16, dynamic_loss_scale,
     initial_loss_scale, stop_on_nan, dropout, longest_loop, inspects (whether anything looks inside steps).
 
     Raises UsageError where one step of all ranks wants more images than the data set has.
@@ -139,8 +139,10 @@ def for_training(config, dataset, world_size):
     steps_per_epoch = dataset.num_examples / batch
     total_steps = config.max_train_steps or max(1, math.ceil(config.max_epoch * steps_per_epoch))
     initial, dynamic = config.loss_scale
+    offset = 0 if config.label_offset == 'auto' else int(config.label_offset)
     return config.replace(
-        num_classes=dataset.num_classes,  # see fine_tuning.with_label_offset
+        label_offset=offset,  # of auto, see fine_tuning.with_label_offset
+        num_classes=dataset.num_classes + offset,
         steps_per_epoch=steps_per_epoch,
         total_steps=total_steps,
         longest_loop=min(config.iterations_per_loop, total_steps),

@@ -5,17 +5,15 @@ from mobilenet.class_labels import IMAGENET
 from mobilenet.weights import networks
 
 
-def with_label_offset(config, num_classes):
-    """The Config with `label_offset` as a number, and num_classes of the network: of the data set,
-    plus the offset. 'auto' is 1 for 1,000 classes and weights of 1,001.
+def with_label_offset(config):
+    """The Config of a training with what --label_offset=auto means: 1 for 1,000 classes and weights
+    of 1,001, else 0.
     """
-    offset = config.label_offset
-    if offset == 'auto':
-        path = checkpoints.latest(config.train_dir) or config.checkpoint_path
-        offset = int(
-            num_classes == IMAGENET and path is not None and _classes(path) == IMAGENET + 1
-        )
-    return config.replace(label_offset=int(offset), num_classes=num_classes + int(offset))
+    path = checkpoints.latest(config.train_dir) or config.checkpoint_path
+    if config.flags['label_offset'] != 'auto' or config.num_classes != IMAGENET or not path:
+        return config
+    offset = int(_classes(path) == IMAGENET + 1)
+    return config.replace(label_offset=offset, num_classes=config.num_classes + offset)
 
 
 def _classes(path):

@@ -8,18 +8,18 @@ from mobilenet.configuration import Config
 
 @pytest.mark.parametrize(
     'given,classes,there,offset',
-    [
-        ('auto', 1000, 1001, 1),
-        ('auto', 1000, 1000, 0),
-        ('auto', 10, 11, 0),
-        ('1', 10, 11, 1),
-        ('0', 1000, 1001, 0),
-    ],
+    [('auto', 1000, 1001, 1), ('auto', 1000, 1000, 0), ('auto', 10, 11, 0), ('0', 1000, 1001, 0)],
 )
 def test_label_offset(monkeypatch, tmp_path, given, classes, there, offset):
     monkeypatch.setattr(fine_tuning, '_classes', lambda path: there)
-    config = Config(label_offset=given, train_dir=str(tmp_path), checkpoint_path='x.pb')
-    config = fine_tuning.with_label_offset(config, classes)
+    config = Config(
+        flags={'label_offset': given},
+        label_offset=0,
+        num_classes=classes,
+        train_dir=str(tmp_path),
+        checkpoint_path='x.pb',
+    )
+    config = fine_tuning.with_label_offset(config)
     assert (config.label_offset, config.num_classes) == (offset, classes + offset)
 
 
