@@ -10,9 +10,11 @@ sys.path.insert(0, ROOT)
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 os.environ.setdefault('KMP_BLOCKTIME', '0')
 
-# Under `nohup … &` a shell has SIGINT ignored, and so would every command that a test starts.
+# Under `nohup … &` these are ignored, and so they would be in every command that a test starts.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda number, frame: None)
 
 # Whole runs, processes that wait for each other, large networks: not for scripts/test.sh --quick.
 SLOW = (

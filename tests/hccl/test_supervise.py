@@ -102,13 +102,19 @@ while not os.path.exists('x'): time.sleep(0.02)
             1,
         ),
         # both say what they had; the earlier one counts, though the other one ended before
-        ('now = time.time(); time.sleep(0.3 * RANK); fail(str(RANK), time=now - RANK)', 1),
+        ('now = time.time(); time.sleep(0.3 * RANK); fail(str(RANK), time=now - 100 * RANK)', 1),
         ('time.sleep(0.3 * RANK); fail(str(RANK))', 0),
     ],
     ids=['nan', 'killed', 'earlier', 'first'],
 )
 def test_the_cause_is_named(start, script, cause):
-    launch = start('signal.signal(signal.SIGTERM, signal.SIG_IGN)\n' + script)
+    both_ready = """
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+note('ready')
+while not (os.path.exists('ready_0') and os.path.exists('ready_1')):
+    time.sleep(0.01)
+"""
+    launch = start(both_ready + script)
     status, line, _ = launch.finish()
     assert status == 1 and line.startswith(f'rank {cause} failed')
 
