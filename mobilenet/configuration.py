@@ -124,8 +124,9 @@ def float16_graph(config):
 
 def for_training(config, dataset, world_size):
     """The Config with what follows from the data and the ranks: num_classes, label_offset (a
-    number), steps_per_epoch, total_steps, warmup_steps, decay_steps, trusted_updates, float16, dynamic_loss_scale,
-    initial_loss_scale, stop_on_nan, dropout, longest_loop, inspects (whether anything looks inside steps).
+    number), steps_per_epoch, total_steps, warmup_steps, decay_steps, trusted_updates, float16,
+    dynamic_loss_scale, initial_loss_scale, stop_on_nan, dropout, longest_loop, inspects (whether
+    anything looks inside steps).
 
     Raises UsageError where one step of all ranks wants more images than the data set has.
     """

@@ -100,28 +100,24 @@ class TrainingRun:
         self.checkpointer = checkpoints.Checkpointer(
             config.train_dir, config.keep_checkpoints, config.keep_best, self.run_id, self.say
         )
-        initial = self._warm_start()
-        for line in fine_tuning.said(config):
-            self.say(line)
+        initial, lines = self._warm_start()
+        lines += fine_tuning.said(config)
         initialize = [tf.global_variables_initializer(), tf.local_variables_initializer()]
         start_ema = train_step.ema_from_variables()
         tf.get_default_graph().finalize()
-        return functools.partial(self._start, initialize, initial, start_ema)
+        return functools.partial(self._start, initialize, initial, start_ema, lines)
 
     def _warm_start(self):
-        """{variable: value} of --checkpoint_path; None: not given, or this run has checkpoints of
-        its own.
+        """({variable: value} of --checkpoint_path, lines on what is left out); nothing where it is
+        not given, or this run has checkpoints of its own.
         """
         config = self.config
         if not config.checkpoint_path or self.checkpointer.latest():
-            return None
+            return {}, []
         path = weights.locate(config.checkpoint_path)
-        values, lines = warm_start.values_for(config, weights.open_weights(path))
-        for line in lines:
-            self.say(line)
-        return values
+        return warm_start.values_for(config, weights.open_weights(path))
 
-    def _start(self, initialize, initial, start_ema):
+    def _start(self, initialize, initial, start_ema, lines):
         sess = self.sess
         sess.run(initialize)
         if self.config.deterministic:
@@ -137,6 +133,8 @@ class TrainingRun:
         self.step, self.batch = int(step), int(step + skipped)
         self._set_shift(sess)
         self.graph.seek(sess, self.batch)
+        for line in lines:
+            self.say(line)
 
     def _restore(self, sess):
         """Of rank 0; what --allow_changed names may have other slots or averages."""
