@@ -33,5 +33,7 @@ def nearest(scope, names, network_scope):
     plain = scope.strip('/')
     if plain.startswith(network_scope + '/'):
         plain = plain[len(network_scope) + 1 :]
-    within_it = sorted(name for name in there if name.startswith(plain) and '/' not in name)
-    return within_it[:3] or difflib.get_close_matches(plain, sorted(there), 3, 0.5)
+    longer = [name for name in there if name.startswith(plain) and '/' not in name]
+    return sorted(longer, key=lambda name: (len(name), name))[:3] or difflib.get_close_matches(
+        plain, sorted(there), 3, 0.5
+    )
