@@ -33,7 +33,7 @@ def train(config, rank, world_size, addresses):
     )
     config = configuration.for_training(config, dataset, world_size)
     command.make_folder(config.train_dir, '--train_dir')
-    devices.import_tensorflow(config)
+    devices.import_tensorflow()
     from hccl import collectives
     from mobilenet import fine_tuning
     from mobilenet.run import TrainingRun

@@ -19,6 +19,9 @@ class NanStop(Hook):
         if error is not None or not run.halted or run.quitting:
             return
         text, mine = self._look(run)
+        hidden = '' if mine else run.device.hidden_overflow()
+        if hidden:
+            text, mine = f'{text}; {hidden}', True
         if run.world_size > 1:
             run.graph.loop.run(
                 run.sess, 1
