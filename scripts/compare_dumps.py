@@ -1,8 +1,8 @@
 """Compares two dumps of tensors and names the first that departs, in the order of the graph.
 
     python scripts/compare_dumps.py results/npu/dumps results/host/dumps --html comparison.html
-    python scripts/compare_dumps.py converted_npu_dump results/host/dumps/step_000010 --layer
-    'Conv2d_3*'
+    python scripts/compare_dumps.py converted_npu_dump results/host/dumps/step_000010 \\
+        --layer 'Conv2d_3*'
 
 A and B: a dump of train_loop.py, a folder of them, a tree of an NPU's dumps converted to .npy, or
 golden .npy files. B is the golden side, which relative figures divide by. Exit status: 0 all

@@ -1,33 +1,41 @@
 #!/usr/bin/env python3
-"""Runs the same steps on two devices (or two builds, two precisions, two copies of the code) and says where they part.
+"""Runs the same steps on two devices (or two builds, two precisions, two copies of the code) and
+says where they part.
 
     python scripts/parity.py --steps 3 --a host --b npu --dataset_name digits --image_size 48
-    python scripts/parity.py --steps 3 --a "host float32" --b "host float16" --tolerance 1e-2 --dataset_name digits --image_size 48
-    python scripts/parity.py --a host --b host --python_b ../stock/.venv/bin/python --dataset_name digits --image_size 48
-    python scripts/parity.py --a host --b results/from_the_server --dataset_name digits --image_size 48
+    python scripts/parity.py --steps 3 --a "host float32" --b "host float16" --tolerance 1e-2 \\
+        --dataset_name digits --image_size 48
+    python scripts/parity.py --a host --b host --python_b ../stock/.venv/bin/python \\
+        --dataset_name digits --image_size 48
+    python scripts/parity.py --a host --b results/from_the_server --dataset_name digits \\
+        --image_size 48
 
-A side is words and flags of train_loop.py: host, npu; float32, nearly_float32 (float16 only where an op has no
-float32, for a 910A), float16; --loss_scale=1 …; or the folder of a side that has run before, here or elsewhere. All other flags go to both. Both run --deterministic from the same weights and dump every step; A's
-weights at the start go to B. Files: OUT/a, OUT/b (the runs), OUT/parity.csv, OUT/parity.html. B is the golden side.
+A side is words and flags of train_loop.py: host, npu; float32, nearly_float32 (float16 only where
+an op has no float32, for a 910A), float16; --loss_scale=1 …; or the folder of a side that has run
+before (with --keep all), here or elsewhere. All other flags go to both. Both run --deterministic from the same weights and dump every step; A's weights at the start
+go to B. B is the golden side. What the runs say goes to stderr.
+Files: OUT/a, OUT/b (the runs), OUT/parity.csv, OUT/parity.html. The dumps are large: afterwards
+only those of the first step that differs are kept.
 Exit status: 0 they agree, 3 they part, 2 wrong use, 1 a side failed.
 """
 
-import collections
 import os
 import shlex
 import shutil
 import subprocess
 import sys
+import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-sys.path.insert(0, ROOT)
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from mobilenet import command, flag_types
-from mobilenet.comparison import compare, page, report
+from mobilenet.comparison import compare, layers, page, report
+from mobilenet.debug import dumps
 from mobilenet.errors import UsageError
 from scripts import tool
 import train_loop
 
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WORDS = {
     'host': '--device=host',
     'npu': '--device=npu',
@@ -35,6 +43,7 @@ WORDS = {
     'nearly_float32': '--precision_mode=allow_fp32_to_fp16',
     'float16': '--precision_mode=allow_mix_precision',
 }
+OUT = 'results/parity'
 PARTED = 3
 
 
@@ -57,10 +66,20 @@ def make_parser():
         '--tolerance',
         type=flag_types.number(0),
         default=compare.TOLERANCE,
-        help=f'RelativeEuclideanDistance above which a tensor departs, default {compare.TOLERANCE:g}',
+        help='RelativeEuclideanDistance above which a tensor departs, default '
+        f'{compare.TOLERANCE:g}',
     )
-    parser.add_argument('--out', default='results/parity', help='default results/parity')
+    parser.add_argument(
+        '--out', help=f'default {OUT}, where the sides of an earlier comparison are replaced'
+    )
     flag_types.add_switch(parser, '--overwrite', 'replace what OUT holds')
+    parser.add_argument(
+        '--keep',
+        choices=('first', 'all', 'none'),
+        default='first',
+        help='which dumps stay: those of the first step that differs (default), all, which can be '
+        'the folder of a side again, or none',
+    )
     for side in 'ab':
         parser.add_argument(
             '--python_' + side,
@@ -83,6 +102,7 @@ class Side:
     def __init__(self, args, name):
         self.name, text = name, getattr(args, name)
         self.python, self.tree = getattr(args, 'python_' + name), getattr(args, 'tree_' + name)
+        self.text = text
         self.finished = os.path.isdir(os.path.join(text, 'dumps'))
         self.folder = text if self.finished else os.path.join(args.out, name)
         self.flags = [] if self.finished else [WORDS.get(word, word) for word in shlex.split(text)]
@@ -109,123 +129,73 @@ class Side:
             + self.flags
             + ['--train_dir=' + self.folder]
         )
-        done = subprocess.run(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or [f'status {done.returncode}'])[-1]
-            if done.returncode != 2 and {WORDS['npu'], WORDS['float32']} <= set(self.flags):
+        started, last = time.time(), ''
+        say(f'side {self.name}: {self.text}, into {self.folder}')
+        with subprocess.Popen(
+            argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors='replace'
+        ) as process:
+            for line in process.stderr:
+                last = line.strip() or last
+                say(f'side {self.name}: {line.rstrip()}')
+        if process.returncode:
+            last = last or f'status {process.returncode}'
+            if process.returncode != 2 and {WORDS['npu'], WORDS['float32']} <= set(self.flags):
                 last += ' (a 910A lacks float32 convolutions: nearly_float32 is nearest there)'
-            raise (UsageError if done.returncode == 2 else RuntimeError)(
+            raise (UsageError if process.returncode == 2 else RuntimeError)(
                 f'side {self.name}: {last}'
             )
+        say(f'side {self.name}: took {time.time() - started:.0f} s')
+
+    def keep(self, step):
+        """Removes the dumps but those of one step (None: of all), of a side that has run here."""
+        if self.finished:
+            return
+        kept = None if step is None else dumps.folder_of(self.dumps, step)
+        for name in os.listdir(self.dumps):
+            path = os.path.join(self.dumps, name)
+            if path != kept:
+                shutil.rmtree(path)
 
 
-def prepare(args, sides):
-    """An empty OUT."""
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def prepare(args, sides, replace):
+    """An empty OUT. replace: a side that is there goes, without being asked for."""
     for side in sides:
-        if side.finished:
+        if side.finished or not os.path.exists(side.folder):
             continue
-        if os.path.exists(side.folder):
-            if not args.overwrite:
-                raise UsageError(f'{side.folder} exists: give --overwrite, or another --out')
-            shutil.rmtree(side.folder)
+        if not (replace or args.overwrite):
+            raise UsageError(f'{side.folder} exists: give --overwrite, or another --out')
+        say(f'side {side.name}: {side.folder} of an earlier comparison is replaced')
+        shutil.rmtree(side.folder)
     command.make_folder(args.out, '--out')
 
 
-def run_sides(args, sides, others):
-    common = others + [
+def common_flags(args, others):
+    return others + [
         '--deterministic',
         f'--max_train_steps={args.steps}',
         f'--dump_steps=0-{args.steps - 1}',
         '--keep_checkpoints=2',
     ]
+
+
+def check_flags(args, sides, others):
+    """What is wrong with B is said before A has run, and before anything is removed."""
     for side in sides:
         if not side.finished and (side.python, side.tree) == (sys.executable, ROOT):
-            train_loop.parse(common + side.flags)  # what is wrong with B is said before A has run
+            train_loop.parse(common_flags(args, others) + side.flags)
+
+
+def run_sides(args, sides, others):
+    common = common_flags(args, others)
     a, b = sides
     a.run(common)
     given = any(flag.split('=')[0] == '--checkpoint_path' for flag in others)
     b.run(
         common + ([] if given else ['--checkpoint_path=' + os.path.join(a.folder, 'model.ckpt-0')])
-    )
-
-
-def step_table(rows):
-    """A line a step: the losses, and the layer that departs most of activations, gradients and weights."""
-    steps = collections.OrderedDict()
-    for row in rows:
-        steps.setdefault(row.step, []).append(row)
-    head = '{:>5}  {:>13}  {:>13}  {:>10}   {:<52}{:<52}{}'.format(
-        'step',
-        'loss A',
-        'loss B',
-        'difference',
-        'largest distance: weights before',
-        'activations',
-        'gradients',
-    )
-    return [head] + [_step_line(step, group) for step, group in steps.items()]
-
-
-def _step_line(step, rows):
-    losses = [row for row in rows if row.known.name == 'loss']
-    a, b = (
-        (float(losses[0].a.load()), float(losses[0].b.load()))
-        if losses
-        else (float('nan'), float('nan'))
-    )
-    worst = []
-    for prefix in ('weight:', 'act:', 'grad:'):
-        group = [row for row in rows if row.known.name.startswith(prefix)]
-        row = max(
-            group,
-            key=lambda r: (r.departs, r.distance if r.distance == r.distance else float('inf')),
-            default=None,
-        )
-        worst.append(
-            '-'
-            if row is None
-            else 'equal'
-            if all(r.equal for r in group)
-            else '{:.2e} {}'.format(
-                row.distance, row.known.name[len(prefix) :].replace('/BatchNorm/', '/')
-            )
-        )
-    return '{:>5}  {:>13.9g}  {:>13.9g}  {:>+10.2e}   {:<52}{:<52}{}'.format(
-        step, a, b, a - b, *worst
-    )
-
-
-def layer_table(rows, step):
-    """A line a layer at a step: the largest distance of its weights, activation and gradients."""
-    layers = collections.OrderedDict()
-    for row in rows:
-        prefix = row.known.name.partition(':')[0]
-        if row.step == step and row.known.layer and prefix in ('weight', 'act', 'grad'):
-            layers.setdefault(row.known.layer, {}).setdefault(prefix, []).append(row)
-    lines = [
-        '{:<28}{:>16}{:>12}{:>12}'.format(
-            f'step {step}, layer', 'weights before', 'activation', 'gradients'
-        )
-    ]
-    for layer, kinds in layers.items():
-        marks = [_mark(kinds.get(kind)) for kind in ('weight', 'act', 'grad')]
-        parts = any(r.departs for group in kinds.values() for r in group)
-        lines.append(
-            '{:<28}{:>16}{:>12}{:>12}{}'.format(layer, *marks, '  departs' if parts else '')
-        )
-    return lines
-
-
-def _mark(rows):
-    """The largest distance of some tensors of a layer, in a word."""
-    if not rows:
-        return '-'
-    if all(row.equal for row in rows):
-        return 'equal'
-    return (
-        f'{max(row.distance for row in rows):.2e}'
-        if all(row.all_finite for row in rows)
-        else 'not finite'
     )
 
 
@@ -261,21 +231,32 @@ def final_weights(sides, steps):
 
 def main():
     args, others = make_parser().parse_known_args()
+    replace = args.out is None
+    args.out = OUT if replace else args.out
     sides = [Side(args, name) for name in 'ab']
-    prepare(args, sides)
+    check_flags(args, sides, others)
+    prepare(args, sides, replace)
     run_sides(args, sides, others)
+    say('comparing the dumps')
     result = compare.compare(sides[0].dumps, sides[1].dumps, args.tolerance)
     report.write_csv(os.path.join(args.out, 'parity.csv'), result)
     page.write(os.path.join(args.out, 'parity.html'), result, sides[0].dumps, sides[1].dumps)
-    lines = report.first_lines(result) + [''] + step_table(result.rows) + ['']
-    if result.first:
-        lines += layer_table(result.rows, result.first.step) + ['']
+    first = result.first
+    lines = report.first_lines(result) + [''] + layers.step_table(result.rows) + ['']
+    if first:
+        lines += layers.layer_table(result.rows, first.step) + ['']
     lines += [
         final_weights(sides, args.steps),
         report.summary(result),
         f'more in {args.out}/parity.html and {args.out}/parity.csv',
     ]
     print('\n'.join(lines))
+    if args.keep != 'all':
+        step = first.step if first and args.keep == 'first' else None
+        for side in sides:
+            side.keep(step)
+        left = 'removed' if step is None else f'removed but for step {step}'
+        say(f'the dumps in {args.out} are {left}; --keep all keeps them')
     return 0 if result.agrees else PARTED
 
 

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Plants a fault in one layer of a copy of this project at a time, and asks parity.py and compare_dumps.py for it.
+"""Plants a fault in one layer of a copy of this project at a time, and asks parity.py and
+compare_dumps.py for it.
 
-    python scripts/plant_faults.py                      # 10 layers of MobileNetV1, two faults in each
-    python scripts/plant_faults.py --layers Conv2d_0,Conv2d_7_depthwise
+    python scripts/plant_faults.py                      # 10 layers of MobileNetV1, two faults in
+    each python scripts/plant_faults.py --layers Conv2d_0,Conv2d_7_depthwise
 
-The faults: a gamma times 1.01; a rounding to float16 before the batch norm. Both commands have to name the layer first, and to
-show the planted line among the ops before it. The copy is trained for a step on the digits, against this code.
-Exit status: 0 all were found, 1 one was not, 2 wrong use.
+The faults: a gamma times 1.01; a rounding to float16 before the batch norm. Both commands have to
+name the layer first, and to show the planted line among the ops before it. The copy is trained for
+a step on the digits, against this code. Exit status: 0 all were found, 1 one was not, 2 wrong use.
 """
 
 import os
@@ -15,13 +16,13 @@ import subprocess
 import sys
 import tempfile
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-sys.path.insert(0, ROOT)
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from mobilenet import flag_types
 from mobilenet.errors import UsageError
 from scripts import tool
 
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LAYERS = ['Conv2d_0'] + [
     f'Conv2d_{i}_{kind}' for i in range(1, 14) for kind in ('depthwise', 'pointwise')
 ]
@@ -42,7 +43,9 @@ FAULTS = {
     ),
     'float16': (
         '    channels = [inputs.shape[-1].value]\n    ones, zeros =',
-        "    inputs = tf.cast(tf.cast(inputs, tf.float16), tf.float32) if '/{layer}' == tf.get_variable_scope().name[-{length}:] else inputs\n"
+        '    half = tf.cast(inputs, tf.float16)\n'
+        "    planted = '/{layer}' == tf.get_variable_scope().name[-{length}:]\n"
+        '    inputs = tf.cast(half, tf.float32) if planted else inputs\n'
         '    channels = [inputs.shape[-1].value]\n    ones, zeros =',
     ),
 }
@@ -61,7 +64,8 @@ def parse():
     for layer in args.layers:
         if layer not in LAYERS:
             raise UsageError(
-                f'{layer}: no such layer; they are Conv2d_0, Conv2d_1_depthwise, … Conv2d_13_pointwise'
+                f'{layer}: no such layer; they are Conv2d_0, Conv2d_1_depthwise, … '
+                'Conv2d_13_pointwise'
             )
     return args
 
@@ -99,7 +103,8 @@ def output_of(*argv):
         text=True,
     )
     if done.returncode not in (0, 3):
-        raise RuntimeError(done.stderr.strip() or f'{argv[0]} ended with status {done.returncode}')
+        said = done.stderr.strip().splitlines()
+        raise RuntimeError(said[-1] if said else f'{argv[0]}: status {done.returncode}')
     return done.returncode, done.stdout
 
 
@@ -116,7 +121,7 @@ def main():
     args = parse()
     right = total = 0
     with tempfile.TemporaryDirectory() as folder:
-        parity = ['parity.py', '--steps=1', '--out=' + folder, '--overwrite'] + RUN
+        parity = ['parity.py', '--steps=1', '--out=' + folder, '--overwrite', '--keep=all'] + RUN
         status, text = output_of(*parity, '--a=host', '--b=host')
         if status:
             raise RuntimeError(f'two runs of this code differ: {text.splitlines()[0]}')

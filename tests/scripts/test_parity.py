@@ -9,11 +9,12 @@ from tests.helpers import runs
 SMALL = [flag for flag in runs.SMALL if not flag.startswith('--batch_size')] + ['--batch_size=4']
 
 
-def script(name, *arguments, env=None):
+def script(name, *arguments, env=None, cwd=None):
     return subprocess.run(
         runs.command(os.path.join('scripts', name), *arguments),
         env=env or runs.environment(**runs.PLAIN_KERNELS),
         capture_output=True,
+        cwd=cwd and str(cwd),
         text=True,
         timeout=600,
     )
@@ -34,8 +35,11 @@ def test_host_and_simulated_npu_agree_step_by_step(tmp_path):
         assert a == b and abs(float(a) - loss) < 1e-6 * loss
     assert re.search(r'variables after 2 steps: (\d+) of \1 equal bit for bit$', done.stdout, re.M)
     assert os.path.getsize(os.path.join(out, 'parity.html')) > 10000
+    for side in 'ab':  # what the runs say is seen as they go, and the dumps do not stay
+        assert re.search(rf'^side {side}: dumped \d+ tensors of step 1', done.stderr, re.M)
+        assert os.listdir(os.path.join(out, side, 'dumps')) == []
 
-    again = script('parity.py', '--out=' + out, *SMALL)
+    again = script('parity.py', '--b=host', '--out=' + out, *SMALL)
     assert again.returncode == 2 and '--overwrite' in again.stderr
 
 
@@ -47,6 +51,22 @@ def test_a_planted_fault_is_named_first_with_its_line():
         done.stdout.splitlines()[-1]
         == '2 of 2 faults named first by parity.py and compare_dumps.py'
     )
+
+
+def test_a_default_folder_is_used_again_and_a_difference_leaves_its_dumps(tmp_path):
+    """A has run before; B smooths its labels."""
+    first = SMALL + ['--steps=2', '--keep=all']
+    sides = ['--a=host --label_smoothing=0', '--b=host --label_smoothing=0.1']
+    done = script('parity.py', *first, *sides, cwd=tmp_path)
+    assert done.returncode == 3 and done.stdout.startswith('first to depart: loss,')
+    out = tmp_path / 'results' / 'parity'
+    assert sorted(os.listdir(str(out / 'b' / 'dumps'))) == ['step_000000', 'step_000001']
+
+    again = script('parity.py', *SMALL, '--steps=2', f'--a={out / "a"}', sides[1], cwd=tmp_path)
+    assert again.returncode == 3 and again.stdout == done.stdout
+    assert 'b of an earlier comparison is replaced' in again.stderr
+    assert os.listdir(str(out / 'b' / 'dumps')) == ['step_000000']
+    assert len(os.listdir(str(out / 'a' / 'dumps'))) == 2  # it has not run here
 
 
 def test_wrong_use(tmp_path):
