@@ -105,12 +105,12 @@ def make_hooks(config):
         input_errors.InputErrors(),
         digest.WeightsDigest(),
         saving.Saving(),
-        nan_stop.NanStop(contact_sheet.write),
+        nan_stop.NanStop(peek.raw_batches, contact_sheet.write),
     ]
     if config.inspects:
         from mobilenet.debug import plugin
 
-        hooks.append(plugin.Debug(peek.draw))
+        hooks.append(plugin.Debug(peek))
     return hooks + [summary_images.SummaryImages(peek.read_batch)]
 
 

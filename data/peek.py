@@ -1,4 +1,6 @@
-"""One batch of a training pipeline, outside the training's graph and session."""
+"""Batches of a training pipeline, outside the training's graph and session."""
+
+import contextlib
 
 import tensorflow as tf
 
@@ -6,14 +8,31 @@ from data import contact_sheet, preprocess
 
 
 def read_batch(pipeline, batch):
-    """(images float32 [B, S, S, 3] in -1..1, labels int32 [B]) of a batch, by its number: the same bits as in training."""
-    with tf.Graph().as_default(), tf.device('/cpu:0'):
-        iterator = tf.data.make_initializable_iterator(pipeline.dataset(batch).take(1))
+    """(images float32 [B, S, S, 3] in -1..1, labels int32 [B]) of a batch, by its number: the same
+    bits as in training.
+    """
+    return next(_batches(pipeline, batch, 1, preprocess.normalize))
+
+
+def raw_batches(pipeline, first, count):
+    """Yields (images, labels) of `count` batches from number `first` on, as the pipeline gives them
+    to the training graph: images are normalized there.
+    """
+    return _batches(pipeline, first, count, tf.identity)
+
+
+def _batches(pipeline, first, count, prepare):
+    with tf.Graph().as_default() as graph, tf.device('/cpu:0'):
+        iterator = tf.data.make_initializable_iterator(pipeline.dataset(first, count))
         images, labels = iterator.get_next()
-        images = preprocess.normalize(images)
-        with tf.Session(config=tf.ConfigProto(intra_op_parallelism_threads=1)) as sess:
-            sess.run(iterator.initializer)
-            return sess.run((images, labels))
+        images = prepare(images)
+    # Not as the default: it stays open while the caller works.
+    with contextlib.closing(
+        tf.Session(graph=graph, config=tf.ConfigProto(intra_op_parallelism_threads=1))
+    ) as sess:
+        sess.run(iterator.initializer)
+        for _ in range(count):
+            yield sess.run((images, labels))
 
 
 def draw(pipeline, batch, path):

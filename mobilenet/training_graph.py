@@ -15,10 +15,11 @@ def build(config, pipeline, device, collectives, to_inspect=False):
     start_batch = tf.placeholder(tf.int64, [], 'start_batch')
     iterator = tf.data.make_initializable_iterator(pipeline.dataset(start_batch))
     state = run_state.create(config.initial_loss_scale, collectives.size, rate_override=config.step)
-    steps = []
+    steps, inputs = [], []
 
     def build_step():
         images, labels = iterator.get_next()
+        inputs.append((images, labels))
         images = pipeline.normalize(images)
         labels = labels + config.label_offset if config.label_offset else labels
         steps.append(train_step.build(images, labels, config, state, device, collectives))
@@ -32,7 +33,7 @@ def build(config, pipeline, device, collectives, to_inspect=False):
 
     loop = device.sink(build_step, read_values, to_inspect)
     step = steps[0] if to_inspect or device.fetchable_step else None
-    return TrainingGraph(state, loop, step, iterator, start_batch)
+    return TrainingGraph(state, loop, step, iterator, start_batch, inputs[0])
 
 
 class TrainingGraph:
@@ -42,15 +43,26 @@ class TrainingGraph:
     Made after the step, so that it knows all variables.
     """
 
-    def __init__(self, state, loop, step, iterator, start_batch):
+    def __init__(self, state, loop, step, iterator, start_batch, inputs):
         self.state, self.loop, self.step = state, loop, step
-        self._iterator, self._start_batch = iterator, start_batch
+        self._iterator, self._start_batch, self._inputs = iterator, start_batch, inputs
         kept = [state.halted] + ([state.rate_override] if state.rate_override is not None else [])
         self._variables = {v.op.name: v for v in tf.global_variables() + kept}
 
     def seek(self, sess, batch):
-        """The next batch that the input gives is number `batch`."""
+        """The next batch that the input gives is number `batch`. Once in a session: nobody knows
+        what a second initialisation does to an NPU's queue of batches.
+        """
         sess.run(self._iterator.initializer, {self._start_batch: batch})
+
+    def run_step(self, sess, fetches, batch=None, options=None, run_metadata=None):
+        """Runs the fetchable step once: (the loop's values after it, `fetches` as it computed
+        them).
+
+        batch: (images, labels) as the pipeline gives them, in place of the input's next.
+        """
+        feeds = None if batch is None else dict(zip(self._inputs, batch))
+        return self.loop.run_step(sess, fetches, feeds, options, run_metadata)
 
     def read(self, sess):
         """{name: value} of all that a step reads and changes."""

@@ -12,8 +12,9 @@ says where they part.
 
 A side is words and flags of train_loop.py: host, npu; float32, nearly_float32 (float16 only where
 an op has no float32, for a 910A), float16; --loss_scale=1 …; or the folder of a side that has run
-before (with --keep all), here or elsewhere. All other flags go to both. Both run --deterministic from the same weights and dump every step; A's weights at the start
-go to B. B is the golden side. What the runs say goes to stderr.
+before (with --keep all), here or elsewhere. All other flags go to both. Both run --deterministic
+from the same weights and dump every step; A's weights at the start go to B. B is the golden side.
+What the runs say goes to stderr.
 Files: OUT/a, OUT/b (the runs), OUT/parity.csv, OUT/parity.html. The dumps are large: afterwards
 only those of the first step that differs are kept.
 Exit status: 0 they agree, 3 they part, 2 wrong use, 1 a side failed.

@@ -1,4 +1,6 @@
-"""Tensors of a step as files that compare: what belongs to a dump, in order, with its place in the graph."""
+"""Tensors of a step as files that compare: what belongs to a dump, in order, with its place in the
+graph.
+"""
 
 import os
 
@@ -16,7 +18,8 @@ def folder_of(parent, step):
 def write(folder, step, items, arrays):
     """Writes `items` of one step into `folder`; gives the folder.
 
-    arrays: {item name: array}. Those of variables are from before the step: what the step computed with.
+    arrays: {item name: array}. Those of variables are from before the step: what the step computed
+    with.
     """
     boundary = {item.source.op for item in items}
     return dump_files.write(
@@ -30,7 +33,9 @@ def write(folder, step, items, arrays):
 
 
 def in_order(items):
-    """Items in order of computation: forward as created, then gradients from the last layer to the first."""
+    """Items in order of computation: forward as created, then gradients from the last layer to the
+    first.
+    """
 
     def order(numbered):
         number, item = numbered

@@ -18,7 +18,9 @@ _SILENT = (
 
 
 def source_of(op):
-    """'mobilenet/nets/layers.py:95 conv2d', of a gradient's op the line of the forward op; '' where no line is ours."""
+    """'mobilenet/nets/layers.py:95 conv2d', of a gradient's op the line of the forward op; '' where
+    no line is ours.
+    """
     for frame in reversed(_forward(op).traceback):
         path = os.path.abspath(frame[0])
         if path.startswith(ROOT + os.sep) and 'site-packages' not in path:
@@ -33,9 +35,11 @@ def _forward(op):
 
 
 def ops_before(op, boundary):
-    """The ops that lead to `op`, itself last, back to those in `boundary` (a set of ops, left out) and to variables.
+    """The ops that lead to `op`, itself last, back to those in `boundary` (a set of ops, left out)
+    and to variables.
 
-    A list of dicts {'op', 'type', 'source'} in order of creation, which is one of computation; the last MOST of them.
+    A list of dicts {'op', 'type', 'source'} in order of creation, which is one of computation; the
+    last MOST of them.
     """
     seen, waiting = {op}, [op]
     while waiting:

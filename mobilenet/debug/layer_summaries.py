@@ -1,6 +1,8 @@
-"""TensorBoard summaries of layers, made of a step's arrays: norms, and histograms as TensorFlow makes them.
+"""TensorBoard summaries of layers, made of a step's arrays: norms, and histograms as TensorFlow
+makes them.
 
-In numpy rather than as summary ops, so that a run that is not looked at has not one op more in its graph.
+In numpy rather than as summary ops, so that a run that is not looked at has not one op more in its
+graph.
 """
 
 import numpy as np
@@ -13,9 +15,10 @@ def norms(weights, gradients):
     """tf.Summary of Euclidean norms, as scalars.
 
     weights, gradients: {short name, such as 'Conv2d_0/weights': array}, of any shapes.
-    Tags: weight_norm/NAME, gradient_norm/NAME, and gradient_to_weight/NAME = gradient norm / weight norm for names in
-    both, but for weights that are all 0 (beta at the start), which have no such ratio. A norm is NaN or inf where an
-    element is, and inf above float32's range, which a summary has.
+    Tags: weight_norm/NAME, gradient_norm/NAME, and gradient_to_weight/NAME = gradient norm / weight
+    norm for names in both, but for weights that are all 0 (beta at the start), which have no such
+    ratio. A norm is NaN or inf where an element is, and inf above float32's range, which a summary
+    has.
     """
     summary = tf.Summary()
     weight_norms = {name: statistics.norm(array) for name, array in weights.items()}
@@ -33,9 +36,9 @@ def norms(weights, gradients):
 def histograms(values):
     """tf.Summary of histograms.
 
-    values: {tag, such as 'activations/Conv2d_0' or 'gradients/Conv2d_0/weights': array}, of any shapes.
-    NaN and infinities are left out and counted in a scalar non_finite/TAG, which is there only where there are any. An
-    array without a finite element has no histogram.
+    values: {tag, such as 'activations/Conv2d_0' or 'gradients/Conv2d_0/weights': array}, of any
+    shapes. NaN and infinities are left out and counted in a scalar non_finite/TAG, which is there
+    only where there are any. An array without a finite element has no histogram.
     """
     summary = tf.Summary()
     for tag, array in values.items():
@@ -53,9 +56,11 @@ def _float32(value):
 
 
 def _bucket_limits():
-    """Upper ends of TensorFlow's buckets: ±1e-12 * 1.1^n up to 1e20, 0, and the largest of float64 at both ends.
+    """Upper ends of TensorFlow's buckets: ±1e-12 * 1.1^n up to 1e20, 0, and the largest of float64
+    at both ends.
 
-    Source: tensorflow/core/lib/histogram/histogram.cc. Multiplied step by step as there, for the same last bits.
+    Source: tensorflow/core/lib/histogram/histogram.cc. Multiplied step by step as there, for the
+    same last bits.
     """
     positive = [1e-12]
     while positive[-1] * 1.1 < 1e20:
@@ -68,7 +73,9 @@ LIMITS = _bucket_limits()
 
 
 def _histogram(array):
-    """(tf.HistogramProto of the finite values, number of the others). Bucket i: limit i - 1 <= value < limit i."""
+    """(tf.HistogramProto of the finite values, number of the others). Bucket i: limit i - 1 <=
+    value < limit i.
+    """
     counts = np.zeros(len(LIMITS), np.int64)
     low, high, total, squares = np.inf, -np.inf, 0.0, 0.0
     for (piece,) in statistics.pieces(array):

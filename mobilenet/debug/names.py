@@ -7,8 +7,8 @@
     loss total_loss images labels       of the step
     MobilenetV1/Conv2d_0/Conv2D:0       any tensor of the graph
 
-A layer stands for all that is in it (`grad:Conv2d_0`: three gradients); `*` and `?` match as in file names; `BatchNorm/` may
-be left out.
+A layer stands for all that is in it (`grad:Conv2d_0`: three gradients); `*` and `?` match as in
+file names; `BatchNorm/` may be left out.
 """
 
 import collections

@@ -8,7 +8,9 @@ EDGE = 3
 
 
 def tensor(name, array, described):
-    """A name, its shape and type, some values, and the figures of statistics.describe: two lines, or one for a scalar."""
+    """A name, its shape and type, some values, and the figures of statistics.describe: two lines,
+    or one for a scalar.
+    """
     array = np.asarray(array)
     if array.ndim == 0:
         return f'{name} = {_number(array)}  {array.dtype}'
@@ -21,7 +23,8 @@ def tensor(name, array, described):
         shown.insert(EDGE, '…')
     text = '{} {} {} = {}'.format(name, list(array.shape), array.dtype, ' '.join(shown))
     return text + (
-        '\n    mean {mean:.6g}  std {std:.6g}  min {min:.6g}  max {max:.6g}  zeros {zeros:.2%}  non-finite {non_finite:.2%}  '
+        '\n    mean {mean:.6g}  std {std:.6g}  min {min:.6g}  max {max:.6g}  zeros {zeros:.2%}  '
+        'non-finite {non_finite:.2%}  '
         'float16: underflow {fp16_underflow:.2%} overflow {fp16_overflow:.2%}'
     ).format(**described)
 
@@ -31,9 +34,11 @@ def _number(value):
 
 
 def top(values, weights, count):
-    """The `count` largest and smallest of {name: array} by norm, those with non-finite elements before all.
+    """The `count` largest and smallest of {name: array} by norm, those with non-finite elements
+    before all.
 
-    weights: {the same names: weights} for gradients, which are then shown relative to them too; or None.
+    weights: {the same names: weights} for gradients, which are then shown relative to them too; or
+    None.
     """
     rows = []
     for name, array in values.items():

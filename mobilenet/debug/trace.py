@@ -1,13 +1,15 @@
-"""Where a step's time and memory go on a host: a Chrome trace (for chrome://tracing) and a table of op types.
+"""Where a step's time and memory go on a host: a Chrome trace (for chrome://tracing) and a table of
+op types.
 
 What TensorFlow 1.15's own Timeline gets wrong of such step stats, and what is done here instead:
-  - TensorFlow lists most ops twice: under their device, and as seen by a thread under '/host:CPU', where Timeline calls
-    them 'unknown'. Only the first are taken; of the second only the stages of the input pipeline, that are nowhere
-    else.
-  - Timeline lays ops into rows as if they came sorted by time, which with several threads they do not: they are sorted.
-  - Its memory counters know tensors by name: of an op in a loop only the last run counts, a buffer that is passed on
-    (Identity, Reshape, in-place ops) counts again, and a tensor lives until its last reader ends. TensorFlow records
-    each allocation and its end: the counter is made of those.
+  - TensorFlow lists most ops twice: under their device, and as seen by a thread under '/host:CPU',
+    where Timeline calls them 'unknown'. Only the first are taken; of the second only the stages of
+    the input pipeline, that are nowhere else.
+  - Timeline lays ops into rows as if they came sorted by time, which with several threads they do
+    not: they are sorted.
+  - Its memory counters know tensors by name: of an op in a loop only the last run counts, a buffer
+    that is passed on (Identity, Reshape, in-place ops) counts again, and a tensor lives until its
+    last reader ends. TensorFlow records each allocation and its end: the counter is made of those.
 """
 
 import collections
@@ -27,9 +29,10 @@ _LABEL = re.compile(
 )  # '[mklcpu 3.8MB 3.8MB] Conv2d_0/Conv2D = _MklConv2D(a, b)'
 _BOUNDS = ('_SOURCE', '_SINK')  # of the executor: no ops
 
-# One run of an op. start, time: microseconds; time: of its computation, for an op that waits (IteratorGetNext, a
-# collective) with the waiting. output: bytes of its outputs, whoever allocated them; allocated: bytes that it
-# allocated, for outputs and temporaries; peak: most of those at once.
+# One run of an op. start, time: microseconds; time: of its computation, for an op that waits
+# (IteratorGetNext, a collective) with the waiting. output: bytes of its outputs, whoever allocated
+# them; allocated: bytes that it allocated, for outputs and temporaries; peak: most of those at
+# once.
 Run = collections.namedtuple(
     'Run', ['name', 'type', 'start', 'time', 'output', 'allocated', 'peak']
 )
@@ -41,7 +44,8 @@ def run_options():
 
 
 def write(folder, step, run_metadata):
-    """Writes timeline_step_000010.json and ops_step_000010.txt into folder, which is made if need be; gives the table.
+    """Writes timeline_step_000010.json and ops_step_000010.txt into folder, which is made if need
+    be; gives the table.
 
     run_metadata: of a session.run with run_options(). Raises UsageError where it has no ops in it.
     """
@@ -58,7 +62,7 @@ def write(folder, step, run_metadata):
 
 
 def _nodes(step_stats):
-    """The NodeExecStats of ops, each run once: not the threads' and streams' view of the same runs."""
+    """The NodeExecStats of ops, each run once: not the threads' and streams' view of the same."""
     return [
         node
         for device in step_stats.dev_stats
@@ -113,7 +117,9 @@ def _wall_micros(step_stats):
 
 
 def _memory(step_stats):
-    """[(microseconds, bytes)]: what the step's own allocations take, at each change; it begins and may end above 0."""
+    """[(microseconds, bytes)]: what the step's own allocations take, at each change; it begins and
+    may end above 0.
+    """
     records = sorted(
         (record.alloc_micros, -record.alloc_bytes)
         for node in _nodes(step_stats)
@@ -131,11 +137,12 @@ def _memory(step_stats):
 
 
 def table(run_metadata):
-    """Text: wall time; op types by time; the TOP single ops by time (an op in a loop with all its runs).
+    """Text: wall time; op types by time; the TOP single ops by time (an op in a loop with all its
+    runs).
 
-    output MB: of all outputs; allocated MB: what the ops allocated themselves, for outputs and temporaries (not so an
-    in-place op); peak MB: the most that one run held of that. What MKL keeps within itself is in none of them.
-    Raises UsageError where no op was recorded.
+    output MB: of all outputs; allocated MB: what the ops allocated themselves, for outputs and
+    temporaries (not so an in-place op); peak MB: the most that one run held of that. What MKL keeps
+    within itself is in none of them. Raises UsageError where no op was recorded.
     """
     found = runs(run_metadata)
     total = _sum(found)
@@ -143,7 +150,8 @@ def table(run_metadata):
     peak = max([size for _, size in _memory(run_metadata.step_stats)], default=0)
     types, names = _groups(found, 'type'), _groups(found, 'name')
     lines = [
-        f'wall time {wall / 1e3:.3f} ms, {total.count} ops run, {total.time / max(wall, 1):.2f} at a time; tensors that the step allocated: {peak / MEGABYTE:.3f} MB at the most',
+        f'wall time {wall / 1e3:.3f} ms, {total.count} ops run, {total.time / max(wall, 1):.2f} at '
+        f'a time; tensors that the step allocated: {peak / MEGABYTE:.3f} MB at the most',
         '',
     ]
     lines += _rows('op type', types, total) + [_row('total', total, total), '']
@@ -187,14 +195,20 @@ def _rows(title, groups, total):
 
 def _row(name, s, total):
     """Names come last, as those of ops are long."""
-    return f'{s.count:6d}  {s.time / 1e3:10.3f}  {s.time / max(total.time, 1e-9):6.1%}  {s.time / s.count:10.1f}  {s.output / MEGABYTE:10.3f}  {s.allocated / MEGABYTE:12.3f}  {s.peak / MEGABYTE:10.3f}  {name}'
+    return (
+        f'{s.count:6d}  {s.time / 1e3:10.3f}  {s.time / max(total.time, 1e-9):6.1%}  '
+        f'{s.time / s.count:10.1f}  {s.output / MEGABYTE:10.3f}  '
+        f'{s.allocated / MEGABYTE:12.3f}  {s.peak / MEGABYTE:10.3f}  {name}'
+    )
 
 
 # ---- the trace
 
 
 def chrome_trace(run_metadata):
-    """{'traceEvents': […]}: ops of each device, stages of the input pipeline, and the step's memory in bytes."""
+    """{'traceEvents': […]}: ops of each device, stages of the input pipeline, and the step's memory
+    in bytes.
+    """
     stats = tf.RunMetadata().step_stats
     types = _types(run_metadata)
     for device in run_metadata.step_stats.dev_stats:
@@ -227,7 +241,9 @@ def chrome_trace(run_metadata):
 
 
 def _shown(device, types):
-    """Copies of a device's NodeExecStats for the trace, by start, with labels that Timeline can read."""
+    """Copies of a device's NodeExecStats for the trace, by start, with labels that Timeline can
+    read.
+    """
     chosen = []
     for node in device.node_stats:
         stage = node.node_name.startswith('Iterator::')

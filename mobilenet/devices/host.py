@@ -14,6 +14,7 @@ class HostDevice:
     """One process on a CPU. Several ranks talk over TensorFlow's own gRPC servers."""
 
     name = 'host'
+    when_all_finite = ''
     fetchable_step = (
         False  # unless it is sunk `to_inspect`: tensors inside the loop cannot be fetched
     )
@@ -127,9 +128,11 @@ class Loop:
         op, values = self._sunk
         return sess.run([values, op], {self._count: n})[0]
 
-    def run_step(self, sess, fetches, options=None, run_metadata=None):
+    def run_step(self, sess, fetches, feeds=None, options=None, run_metadata=None):
         """One step of a loop built `to_inspect`: (values after it, `fetches`, tensors of the step,
         as it computed them).
+
+        feeds: in place of the input's next batch, which then stays where it is.
         """
         op, values = self._single
-        return sess.run([values, fetches, op], None, options, run_metadata)[:2]
+        return sess.run([values, fetches, op], feeds, options, run_metadata)[:2]

@@ -72,6 +72,11 @@ class NpuDevice:
     """One Ascend device. `options` is the `NpuOptions` of `mobilenet.devices.npu_options`."""
 
     name = 'npu'
+    # For a person who looks for a NaN and finds none.
+    when_all_finite = (
+        ' (a device that saturates turns NaN into 0: --npu_enable_dump_debug=true '
+        '--npu_dump_debug_mode=all --npu_dump_path=DIR dumps the ops that overflow)'
+    )
     fetchable_step = True  # a sunk step's tensors can be fetched beside IterationOp
 
     def __init__(self, options):
@@ -212,18 +217,22 @@ class Loop:
             raise ValueError(f'a loop of {n} steps in a session configured for 1 to {longest}')
         return self._run(sess, n, longest, [])[0]
 
-    def run_step(self, sess, fetches, options=None, run_metadata=None):
-        """One step: (values after it, `fetches`, tensors of the step, as it computed them)."""
-        return self._run(sess, 1, self._device.longest_loop, fetches, options, run_metadata)
+    def run_step(self, sess, fetches, feeds=None, options=None, run_metadata=None):
+        """One step: (values after it, `fetches`, tensors of the step, as it computed them).
 
-    def _run(self, sess, n, longest, fetches, options=None, run_metadata=None):
+        feeds: in place of the input's next batch, which then stays where it is.
+        """
+        longest = self._device.longest_loop
+        return self._run(sess, 1, longest, fetches, feeds, options, run_metadata)
+
+    def _run(self, sess, n, longest, fetches, feeds=None, options=None, run_metadata=None):
         op = self.op
-        if longest == 1:
-            # As the adapter's own set_iteration_per_loop does: nothing to sink, no IterationOp.
+        if longest == 1 or feeds:
+            # Nothing to sink, no IterationOp: as the adapter's own set_iteration_per_loop does.
             op = self._step
         else:
             self._load(sess, n, longest)
-        return sess.run([self.values, fetches, op], None, options, run_metadata)[:2]
+        return sess.run([self.values, fetches, op], feeds, options, run_metadata)[:2]
 
     def _load(self, sess, n, longest):
         if self._session is not sess:
