@@ -1,5 +1,6 @@
 """Patterns of names as file names have them: `*`, `?`, `[abc]`, `[!a-z]`."""
 
+import functools
 import re
 
 _PARTS = re.compile(r'\*+|\?|\[(?:!.|[^!])[^\]]*\]|.', re.DOTALL)
@@ -10,7 +11,9 @@ def matches(text, pattern):
 
     That one makes a regular expression, which never ends on some patterns of many stars.
     """
-    parts = _PARTS.findall(pattern)
+    parts, least = _parts(pattern)
+    if len(text) < least:
+        return False
     at = part = 0
     retry = None  # where to go on when the last star takes one character more: (at, part)
     while at < len(text):
@@ -24,6 +27,13 @@ def matches(text, pattern):
         else:
             return False
     return all(left.startswith('*') for left in parts[part:])
+
+
+@functools.lru_cache(maxsize=64)
+def _parts(pattern):
+    """(the parts of a pattern, how many characters it stands for at least)."""
+    parts = _PARTS.findall(pattern)
+    return parts, sum(not part.startswith('*') for part in parts)
 
 
 def _fits(character, part):

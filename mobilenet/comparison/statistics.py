@@ -114,6 +114,25 @@ def compare(a, b):
       - for bools it gives only CosineSimilarity and RelativeEuclideanDistance; here all, of zeros
         and ones.
     """
+    sums, max_absolute, max_relative = _sums(a, b)
+    count, norm_b = max(sums['count'], 1), math.sqrt(sums['bb'])
+    values = (
+        _cosine(sums['ab'], sums['aa'], sums['bb']),
+        max_absolute,
+        sums['relative'],
+        math.sqrt(sums['square']) / norm_b if norm_b > EPSILON else 0.0,
+        sums['error'] / count,
+        math.sqrt(sums['square'] / count),
+        max_relative,
+        sums['relative'] / count,
+    )
+    found = collections.OrderedDict((name, float(value)) for name, value in zip(NAMES, values))
+    found.update(NonFiniteA=int(sums['bad_a']), NonFiniteB=int(sums['bad_b']))
+    return found
+
+
+def _sums(a, b):
+    """(Counter of sums over the elements, largest |a - b|, largest |a - b| / |b|)."""
     sums = collections.Counter()
     max_absolute = max_relative = 0.0
     for x, y in pieces(a, b):
@@ -140,20 +159,7 @@ def compare(a, b):
             ('relative', relative.sum()),
         ):
             sums[name] += value
-    count, norm_b = max(sums['count'], 1), math.sqrt(sums['bb'])
-    values = (
-        _cosine(sums['ab'], sums['aa'], sums['bb']),
-        max_absolute,
-        sums['relative'],
-        math.sqrt(sums['square']) / norm_b if norm_b > EPSILON else 0.0,
-        sums['error'] / count,
-        math.sqrt(sums['square'] / count),
-        max_relative,
-        sums['relative'] / count,
-    )
-    found = collections.OrderedDict((name, float(value)) for name, value in zip(NAMES, values))
-    found.update(NonFiniteA=int(sums['bad_a']), NonFiniteB=int(sums['bad_b']))
-    return found
+    return sums, max_absolute, max_relative
 
 
 def _cosine(dot, square_a, square_b):

@@ -78,7 +78,7 @@ class Debug(Hook):
         options = next((o.options for o in looking if o.options), None)
         metadata = config_pb2.RunMetadata() if options else None
         variables = {i.name: i.source for o in looking for i in o.variables}
-        before = run.sess.run(variables)
+        before = run.sess.run(variables) if variables else {}
         items = [i for o in looking for i in o.items]
         items += self._stepper.items() if self._stepper else []
         values = self._replay.run(run.batch, n, proceed, items, options, metadata)

@@ -83,13 +83,17 @@ class Replay:
         self._graph.state.begin_loop(self._sess)
 
     def _feed(self, first, n, items, before_last=lambda: None, options=None, metadata=None):
-        """Steps that are fed their batches; `items`, options and metadata are of the last."""
+        """Steps that are fed their batches; `items`, options and metadata are of the last.
+
+        The gradients are fetched of all, whoever wants them: one graph less to optimize.
+        """
+        gradients = self._names.all('grad')
         for number, batch in enumerate(self._read_batches(first, n), 1):
             if number < n:
-                self._step([], batch)
+                self._step(gradients, batch)
                 continue
             before_last()
-            return self._step(items, batch, options, metadata)
+            return self._step(items or gradients, batch, options, metadata)
 
     def fetch(self, items):
         """{name: array} of the last step: activations, gradients and tensors as it computed them,

@@ -164,21 +164,22 @@ def test_norms_and_histograms_are_those_of_the_dump(looked_at):
         for event in tf.compat.v1.train.summary_iterator(str(path)):
             for value in event.summary.value:
                 seen[event.step, value.tag] = value
-    for step in (0, 2):
+    for step in (0, 2):  # at the global_step that they lead to, as the metrics are
         for name in ('Conv2d_0/weights', 'Conv2d_9_pointwise/BatchNorm/gamma'):
-            assert seen[step, 'gradient_norm/' + name].simple_value == pytest.approx(
+            assert seen[step + 1, 'gradient_norm/' + name].simple_value == pytest.approx(
                 np.linalg.norm(d[step]['grad:' + name]), rel=1e-5
             )
-            assert seen[step, 'weight_norm/' + name].simple_value == pytest.approx(
+            assert seen[step + 1, 'weight_norm/' + name].simple_value == pytest.approx(
                 np.linalg.norm(d[step]['weight:' + name]), rel=1e-5
             )
-    assert (1, 'gradient_norm/Conv2d_0/weights') not in seen
-    histogram = seen[3, 'activations/Conv2d_5_pointwise'].histo
+    assert (2, 'gradient_norm/Conv2d_0/weights') not in seen
+    assert (3, 'loss') in seen
+    histogram = seen[4, 'activations/Conv2d_5_pointwise'].histo
     assert (
         histogram.num == d[3]['act:Conv2d_5_pointwise'].size
         and histogram.max == d[3]['act:Conv2d_5_pointwise'].max()
     )
-    assert seen[0, 'gradients/Conv2d_0/weights'].histo.num == d[0]['grad:Conv2d_0/weights'].size
+    assert seen[1, 'gradients/Conv2d_0/weights'].histo.num == d[0]['grad:Conv2d_0/weights'].size
 
 
 def test_a_profile_of_a_step(looked_at):

@@ -3,18 +3,15 @@ command shows against numpy.
 """
 
 import os
-import pty
 import re
-import select
-import signal
 import subprocess
-import time
 
 import numpy as np
 import pytest
 
 from tests.helpers import runs
 
+PLAIN = runs.environment(**runs.PLAIN_KERNELS)
 SCRIPT = """\
 # A NaN halts a loop of three; put right, the same batches come again.
 set weight:Logits/Conv2d_1c_1x1/biases nan
@@ -38,36 +35,6 @@ save
 next 2
 continue
 """
-# {command: a part of its one line}, before the first step and after it.
-WRONG_BEFORE = {
-    'nonsense': 'no command nonsense',
-    'print act:Conv2d_99': 'is it act:Conv2d_9',
-    'print act:Conv2d_0': 'no step to look at yet',
-    'repeat': 'no step to look at yet',
-    'compare nowhere': 'no step to look at yet',
-    'next 0': '0 is no number of 1 or more',
-    'next \u00b2': 'is no number of 1 or more',
-    'loop 99999999999999999999': 'is no number',
-    'until loss >': 'something is missing',
-    'until ' + '(' * 300 + 'loss' + ')' * 300: 'nested too deeply',
-    'until nothing > 3': 'nothing is named nothing',
-    "watch __import__('os')": 'cannot read the expression',
-    'names ' + '*a' * 200 + 'b': 'nothing is named',
-    'batch nowhere/batch.png': 'No such file',
-}
-WRONG_AFTER = {
-    'set loss_scale -1': 'must be above 0',
-    'set loss_scale nan': 'must be above 0',
-    'set learning_rate inf': 'must be finite',
-    'set act:Conv2d_0 0': 'is computed',
-    'set weight:Conv2d_0/gamma missing.npy': 'no such file',
-    'set weight:Conv2d_0/gamma strings.npy': 'not numbers',
-    'set weight:Conv2d_0/gamma objects.npy': 'Object arrays',
-    'set weight:Conv2d_*/gamma eight.npy': 'shape [8]',
-    'set weight:Conv2d_0/gamma cut.npy': 'cut.npy: ',
-    'compare nowhere': 'no such folder',
-    'dump': 'at least one name',
-}
 
 
 def step(folder, script, *arguments, env=None, status=0):
@@ -83,7 +50,7 @@ def step(folder, script, *arguments, env=None, status=0):
             '--step_script=commands.txt',
             *(arguments if any('steps' in a for a in arguments) else ('--max_train_steps=12',)),
         ),
-        env=env or runs.environment(),
+        env=env or PLAIN,
         cwd=str(folder),
         capture_output=True,
         text=True,
@@ -104,9 +71,9 @@ def test_stepping_on_the_host_and_on_the_simulated_npu(tmp_path):
         SCRIPT,
         '--device=npu',
         '--precision_mode=must_keep_origin_dtype',
-        env=runs.environment(PYTHONPATH=runs.NPU_SIM),
+        env=dict(PLAIN, PYTHONPATH=runs.NPU_SIM),
     )
-    runs.train(folders[2], '--max_train_steps=12', '--iterations_per_loop=12')
+    runs.train(folders[2], '--max_train_steps=12', '--iterations_per_loop=12', env=PLAIN)
     unstepped = runs.weights(folders[2], 12)
     runs.assert_same_bits(runs.weights(folders[0] / 'run', 12), unstepped)
     runs.assert_same_bits(runs.weights(folders[1] / 'run', 12), unstepped)
@@ -175,7 +142,7 @@ def a_halted_loop_is_said(text, folder):
 def test_a_wrong_command_of_a_script_ends_the_run(tmp_path):
     """Status 2, the line named; what follows is not run, and nothing is saved."""
     script = '# comment\n\nnext 2\nset loss_scale 0\nnext\nsave\n'
-    done = step(tmp_path, script, env=runs.environment(**runs.PLAIN_KERNELS), status=2)
+    done = step(tmp_path, script, status=2)
     last = done.stderr.strip().splitlines()[-1]
     assert last == 'train_loop.py: commands.txt, line 4: loss_scale must be above 0, and finite'
     assert done.stdout.splitlines()[-2:] == ['set loss_scale 0', f'error: {last.split(": ", 2)[2]}']
@@ -205,7 +172,6 @@ def test_set(tmp_path):
             ]
         )
         + '\n',
-        env=runs.environment(**runs.PLAIN_KERNELS),
     )
     text = done.stdout
     before, after = re.findall(r'^weight:Conv2d_0/weights .*\n.* std (\S+)', text, re.M)
@@ -224,87 +190,3 @@ def test_set(tmp_path):
 def until_runs_single_steps(text, folder):
     assert re.search(r'until global_step == 10\nbatch 9  global_step 10 ', text)
     assert [m['step'] for m in runs.metrics(folder / 'run')][3:7] == [7, 8, 9, 10]
-
-
-class Terminal:
-    """train_loop.py --step, with a person at a terminal of its own."""
-
-    def __init__(self, folder, *arguments):
-        self._master, slave = pty.openpty()
-        environment = runs.environment(
-            TERM='dumb', XDG_CACHE_HOME=os.path.join(str(folder), 'cache'), LC_ALL='C.UTF-8'
-        )
-        self.process = subprocess.Popen(
-            runs.command('train_loop.py', *runs.SMALL, '--train_dir=run', '--step', *arguments),
-            env=environment,
-            cwd=str(folder),
-            stdin=slave,
-            stdout=slave,
-            stderr=subprocess.DEVNULL,
-            close_fds=True,
-        )
-        os.close(slave)
-        self._seen = ''
-
-    def expect(self, pattern, seconds=300):
-        """What is printed until the pattern is."""
-        end = time.time() + seconds
-        while not re.search(pattern, self._seen):
-            assert time.time() < end and self.process.poll() is None, self._seen
-            if select.select([self._master], [], [], 0.5)[0]:
-                self._seen += os.read(self._master, 4096).decode('utf-8', 'replace')
-        found, self._seen = self._seen, ''
-        return found.replace('\r\n', '\n')
-
-    def send(self, text):
-        os.write(self._master, text.encode())
-
-    def command(self, text):
-        """What a command prints."""
-        self.send(text + '\n')
-        return self.expect(r'\n\(step\) $')
-
-    def close(self):
-        os.close(self._master)
-
-
-def test_a_terminal_has_completion_errors_and_comes_back_at_ctrl_c(tmp_path):
-    """A wrong command is one line, and leaves the run as it was: the next loss is that of one in
-    which nothing was wrong.
-    """
-    eight = np.ones(8, np.float32)
-    np.save(str(tmp_path / 'eight.npy'), eight)
-    np.save(str(tmp_path / 'strings.npy'), np.array(['1.5'] * 8))
-    np.save(str(tmp_path / 'objects.npy'), np.array([1.5] * 8, object), allow_pickle=True)
-    (tmp_path / 'cut.npy').write_bytes((tmp_path / 'eight.npy').read_bytes()[:90])
-    terminal = Terminal(tmp_path, '--max_train_steps=4000', '--iterations_per_loop=5')
-    terminal.expect(r'\(step\) $')
-    for wrong in (WRONG_BEFORE, WRONG_AFTER):
-        for command, said in wrong.items():
-            printed = terminal.command(command)
-            errors = re.findall(r'^error: (.*)$', printed, re.M)
-            assert len(errors) == 1 and said in errors[0], (command, printed)
-        if wrong is WRONG_BEFORE:
-            first = re.findall(r'loss (\S+)', terminal.command('next'))
-    second = re.findall(r'loss (\S+)', terminal.command('next'))
-
-    completed = terminal.command('print weight:Conv2d_13_pointwise/w\t')
-    assert 'weight:Conv2d_13_pointwise/weights [1, 1, 256, 256] float32' in completed
-    terminal.send('continue\n')
-    metrics = tmp_path / 'run' / 'metrics.jsonl'
-    end = time.time() + 300
-    while len(runs.metrics(tmp_path / 'run')) < 4:
-        assert time.time() < end and terminal.process.poll() is None
-        time.sleep(0.05)
-    terminal.process.send_signal(signal.SIGINT)
-    assert 'interrupted' in terminal.expect(r'batch \d+[^$]*\(step\) ')
-    terminal.process.send_signal(signal.SIGTERM)
-    assert 'terminated; saved' in terminal.expect(r'saved \S+ckpt-\d+')
-    assert terminal.process.wait(60) == 0
-    terminal.close()
-
-    undisturbed = tmp_path / 'undisturbed'
-    undisturbed.mkdir()
-    done = step(undisturbed, 'next\nnext\nquit\n', '--max_train_steps=4000')
-    assert re.findall(r'^batch.*  loss (\S+)', done.stdout, re.M) == [first[0], second[0]]
-    assert metrics.exists()
