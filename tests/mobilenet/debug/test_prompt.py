@@ -16,7 +16,7 @@ from tests.mobilenet.debug.test_stepper import step
 # {command: a part of its one line}, before the first step and after it.
 WRONG_BEFORE = {
     'nonsense': 'no command nonsense',
-    'print act:Conv2d_99': 'is it act:Conv2d_9',
+    'print act:Conv2d_99': 'or act:Conv2d_9_pointwise',
     'print act:Conv2d_0': 'no step to look at yet',
     'repeat': 'no step to look at yet',
     'compare nowhere': 'no step to look at yet',
