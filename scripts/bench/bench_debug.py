@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Times the training loop against an older commit of this project, and with the debugger's flags against without.
+"""Times the training loop against an older commit of this project, and with the debugger's flags
+against without.
 
     python scripts/bench/bench_debug.py --before 67d8c36        the last commit without a debugger
 
-Whole runs of train_loop.py on synthetic images (MobileNetV1 0.25 at 32x32, batch 8: little work, so that the loop shows), which
-take turns; a run's figure is the median of its metrics.jsonl's images_per_sec without the first loops. Last lines:
-`ratio NAME VALUE`, medians over the turns: loop_over_before, norms_over_loop (--norms_every_steps 100), stepping_over_loop
-(each step alone, its variables kept).
+Whole runs of train_loop.py on synthetic images (MobileNetV1 0.25 at 32x32, batch 8: little work, so
+that the loop shows), which take turns; a run's figure is the median of its metrics.jsonl's
+images_per_sec without the first loops. Last lines: `ratio NAME VALUE`, medians over the turns:
+loop_over_before, norms_over_loop (--norms_every_steps 100), stepping_over_loop (each step alone,
+its variables kept).
 """
 
 import argparse

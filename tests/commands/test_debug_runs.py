@@ -1,4 +1,6 @@
-"""Whole runs with the debugging flags: what is in the files against numpy; a NaN; and nothing where no flag is given."""
+"""Whole runs with the debugging flags: what is in the files against numpy; and nothing where
+no flag is given.
+"""
 
 import json
 import os
@@ -12,7 +14,8 @@ from mobilenet.comparison import dump_reader
 from tests.helpers import runs
 
 PLAIN = runs.environment(**runs.PLAIN_KERNELS)
-# Counted at 67d8c36, the last commit without a debugger, for runs.SMALL by tests/helpers/graph_size.py.
+# Counted at 67d8c36, the last commit without a debugger, for runs.SMALL by
+# tests/helpers/graph_size.py.
 OPS_WITHOUT_A_DEBUGGER = {'loop': 4016, 'top': 3251}
 
 
@@ -42,7 +45,9 @@ def batch_norm(x, gamma, beta):
 
 
 def test_a_dump_holds_what_the_step_computed(looked_at):
-    """The first layer by numpy from the dumped images and weights; the last layer's gradient from the dumped logits."""
+    """The first layer by numpy from the dumped images and weights; the last layer's gradient from
+    the dumped logits.
+    """
     for step in (0, 2, 3):
         d = looked_at[1][step]
         images = d['images'].astype(np.float64)
@@ -99,7 +104,9 @@ def test_weights_of_a_dump_are_from_before_the_step(looked_at):
 
 
 def test_names_and_index_of_a_dump(looked_at):
-    """Golden names; the index in order of computation: weights before their activation, activations by depth, then gradients from the end."""
+    """Golden names; the index in order of computation: weights before their activation, activations
+    by depth, then gradients from the end.
+    """
     folder = looked_at[0] / 'dumps' / 'step_000002'
     lines = [json.loads(line) for line in open(str(folder / 'index.jsonl'))]
     assert [line['position'] for line in lines] == list(range(len(lines)))
@@ -140,7 +147,9 @@ def test_names_and_index_of_a_dump(looked_at):
 
 
 def test_a_pinned_run_takes_the_files_in_order(looked_at):
-    """--deterministic: no shuffling, no augmentation: batch k has the records 8k to 8k + 7, as an evaluation sees them."""
+    """--deterministic: no shuffling, no augmentation: batch k has the records 8k to 8k + 7, as an
+    evaluation sees them.
+    """
     import data
     from data import peek
 
@@ -199,83 +208,6 @@ def test_a_profile_of_a_step(looked_at):
 def test_looking_changes_nothing(looked_at, tmp_path):
     runs.train(tmp_path, '--max_train_steps=4', '--deterministic', '--seed=7', env=PLAIN)
     runs.assert_same_bits(runs.weights(looked_at[0], 4), runs.weights(tmp_path, 4))
-
-
-def nan_run(folder, record, *arguments, env):
-    return subprocess.run(
-        [sys.executable, os.path.join(runs.ROOT, 'tests', 'helpers', 'nan_run.py')]
-        + runs.SMALL
-        + [f'--train_dir={folder}', '--max_train_steps=30', '--deterministic']
-        + list(arguments),
-        env=dict(
-            env,
-            NAN_RECORD=str(record),
-            PYTHONPATH=os.pathsep.join([runs.ROOT, env.get('PYTHONPATH', '')]),
-        ),
-        capture_output=True,
-        text=True,
-        timeout=500,
-    )
-
-
-@pytest.mark.parametrize('device', ['host', 'npu'])
-def test_a_nan_in_one_image_stops_the_run_and_names_its_record(tmp_path, device):
-    """Record 100 is image 4 of batch 12 in a pinned run; a sunk loop of 10 is under way when it comes."""
-    env = dict(PLAIN, PYTHONPATH=runs.NPU_SIM) if device == 'npu' else PLAIN
-    done = nan_run(
-        tmp_path / 'run',
-        100,
-        '--device=' + device,
-        '--precision_mode=must_keep_origin_dtype',
-        '--iterations_per_loop=10',
-        env=env,
-    )
-    assert done.returncode == 1
-    line = done.stderr.strip().splitlines()[-1]
-    assert 'batch 12: image 4' in line and 'train-00000-of-00002, record 100' in line
-    folder = tmp_path / 'run' / 'nan_step_000012'
-    assert str(folder) in line and {
-        'batch.png',
-        'images.npy',
-        'labels.npy',
-        'records.jsonl',
-        'index.jsonl',
-    } <= set(os.listdir(str(folder)))
-    images = np.load(str(folder / 'images.npy'))
-    assert np.argwhere(np.isnan(images)).tolist() == [[4, 3, 4, 1]]
-    records = [json.loads(text) for text in open(str(folder / 'records.jsonl'))]
-    assert [r['finite'] for r in records] == [True] * 4 + [False] + [True] * 3 and records[4][
-        'record'
-    ].endswith('record 100')
-    (dumped,) = dump_reader.read(str(folder)).values()
-    assert 'images' in {e.name for e in dumped} and all(
-        not np.isfinite(e.load()).all() for e in dumped
-    )
-    assert runs.weights(tmp_path / 'run', 12)['global_step'] == 12
-
-
-def test_a_nan_of_one_of_two_ranks_is_named_by_that_rank(tmp_path):
-    """Record 108 is in the second rank's half of batch 6; the first rank looks too, and lets the other speak."""
-    done = nan_run(
-        tmp_path / 'run', 108, '--rank_table=hccl_2p.json', '--iterations_per_loop=10', env=PLAIN
-    )
-    assert done.returncode == 1
-    line = done.stderr.strip().splitlines()[-1]
-    assert (
-        line.startswith('rank 1 failed')
-        and 'batch 6: image 4' in line
-        and 'train-00000-of-00002, record 108' in line
-    )
-    assert [n for n in os.listdir(str(tmp_path / 'run')) if n.startswith('nan_')] == [
-        'nan_step_000006_rank_1'
-    ]
-
-
-def test_a_nan_is_skipped_when_told_to(tmp_path):
-    done = nan_run(tmp_path / 'run', 100, '--nan_policy=skip', env=PLAIN)
-    assert done.returncode == 0
-    line = runs.metrics(tmp_path / 'run')[-1]
-    assert (line['step'], line['skipped_steps']) == (29, 1)
 
 
 def graph_size(*flags):

@@ -11,7 +11,7 @@ TIME = 1600000000000000
 
 
 def plain_figures(a, b):
-    """The eight figures by one loop over Python's floats, from the formulas in the vendor's manual."""
+    """The eight figures by one loop over floats, from the formulas in the vendor's manual."""
     pairs = [
         (float(x), float(y))
         for x, y in zip(a.ravel().tolist(), b.ravel().tolist())
@@ -19,7 +19,10 @@ def plain_figures(a, b):
     ]
     errors = [abs(x - y) for x, y in pairs]
     relative = [abs(x - y) / abs(y) for x, y in pairs if y != 0]
-    root = lambda values: math.sqrt(math.fsum(v * v for v in values))
+
+    def root(values):
+        return math.sqrt(math.fsum(v * v for v in values))
+
     size_a, size_b = root([x for x, _ in pairs]), root([y for _, y in pairs])
     return [
         math.fsum(x * y for x, y in pairs) / size_a / size_b,
@@ -53,7 +56,9 @@ def tensor(name, position, value, op=None, output=0, layer=''):
 
 
 def network(scale=None, layers=4, seed=0):
-    """A step: images, of each layer a weight and an activation, gradients backwards. scale: {tensor name: factor}."""
+    """A step: images, of each layer a weight and an activation, gradients backwards. scale: {tensor
+    name: factor}.
+    """
     random = np.random.RandomState(seed)
     names = (
         ['images']

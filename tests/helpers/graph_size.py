@@ -1,4 +1,5 @@
-"""Prints, as JSON, what train_loop.py builds with some flags: the number of ops in the sunk loop and at the top level but for the
+"""Prints, as JSON, what train_loop.py builds with some flags: the number of ops in the sunk loop
+and at the top level but for the
 input's, and whether the debugger was imported."""
 
 import json

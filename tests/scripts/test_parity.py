@@ -1,4 +1,6 @@
-"""parity.py and plant_faults.py by real runs: two devices that agree, a fault that is found, and wrong use."""
+"""parity.py and plant_faults.py by real runs: two devices that agree, a fault that is found, and
+wrong use.
+"""
 
 import os
 import re

@@ -1,4 +1,6 @@
-"""Figures of tensors against plain loops and hand numbers; dumps under both kinds of names, whole and damaged."""
+"""Figures of tensors against plain loops and hand numbers; dumps under both kinds of names, whole
+and damaged.
+"""
 
 import json
 import math
@@ -23,7 +25,8 @@ def test_figures_are_those_of_a_plain_loop(dtype, monkeypatch):
         b[4, 6, 8] = 0
     found = statistics.compare(a, b)
     assert ' '.join(found) == (
-        'CosineSimilarity MaxAbsoluteError AccumulatedRelativeError RelativeEuclideanDistance MeanAbsoluteError '
+        'CosineSimilarity MaxAbsoluteError AccumulatedRelativeError RelativeEuclideanDistance '
+        'MeanAbsoluteError '
         'RootMeanSquareError MaxRelativeError MeanRelativeError NonFiniteA NonFiniteB'
     )
     np.testing.assert_allclose(list(found.values())[:8], plain_figures(a, b), rtol=1e-12)

@@ -1,4 +1,6 @@
-"""Histograms from numpy against TensorFlow's own summary op, bucket by bucket; norms against numpy's."""
+"""Histograms from numpy against TensorFlow's own summary op, bucket by bucket; norms against
+numpy's.
+"""
 
 import collections
 

@@ -1,4 +1,6 @@
-"""Profiles of a step: a real graph, with the runs of each op counted by hand, and step stats whose memory is known."""
+"""Profiles of a step: a real graph, with the runs of each op counted by hand, and step stats whose
+memory is known.
+"""
 
 import collections
 import json
@@ -14,7 +16,9 @@ LOOPS = 5
 
 
 def run_graph():
-    """RunMetadata of a convolution, 3 matrix products, and 1 in a loop of 5 turns; fed, so that nothing is folded."""
+    """RunMetadata of a convolution, 3 matrix products, and 1 in a loop of 5 turns; fed, so that
+    nothing is folded.
+    """
     with tf.Graph().as_default():
         images, square = (
             tf.placeholder(tf.float32, [2, 8, 8, 3]),
@@ -113,7 +117,7 @@ def test_times_are_those_of_the_step_stats(metadata, written):
     assert {
         name: figures[1] for name, figures in types.items() if name != 'total'
     } == pytest.approx(by_type, abs=1e-3)
-    for name, (count, millis, share, mean, _, _, _) in types.items():
+    for name, (count, _, share, mean, _, _, _) in types.items():
         assert mean == pytest.approx(by_type.get(name, total) * 1e3 / count, abs=0.06)
         assert share == pytest.approx(100 * by_type.get(name, total) / total, abs=0.06)
     shown = [figures[1] for name, figures in types.items() if name != 'total']
@@ -185,7 +189,9 @@ def node(name, start, label='', memory=()):
 
 
 def test_known_step_stats():
-    """Two ops out of order: b, whose label does not tell its type; a, which a thread's view lists once more."""
+    """Two ops out of order: b, whose label does not tell its type; a, which a thread's view lists
+    once more.
+    """
     metadata = tf.RunMetadata()
     metadata.partition_graphs.add().node.add(name='b', op='Type_B')
     device = metadata.step_stats.dev_stats.add(
@@ -215,7 +221,8 @@ def test_known_step_stats():
         (40, 3000),
     ]
     assert trace.table(metadata).startswith(
-        'wall time 0.032 ms, 2 ops run, 0.62 at a time; tensors that the step allocated: 0.009 MB at the most'
+        'wall time 0.032 ms, 2 ops run, 0.62 at a time; tensors that the step allocated: 0.009 MB '
+        'at the most'
     )
 
 
