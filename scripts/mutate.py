@@ -52,8 +52,10 @@ MODULES = {
     'mobilenet/checkpoints/store.py': ['tests/mobilenet/checkpoints/test_store.py'],
     'mobilenet/same_run.py': ['tests/mobilenet/test_same_run.py'],
     'mobilenet/comparison/compare.py': ['tests/mobilenet/comparison/test_comparison.py'],
-    'mobilenet/comparison/statistics.py': ['tests/mobilenet/comparison/test_comparison.py'],
+    'mobilenet/comparison/statistics.py': ['tests/mobilenet/comparison/test_dump_files.py'],
     'mobilenet/debug/expressions.py': ['tests/mobilenet/debug/test_expressions.py'],
+    'mobilenet/debug/evaluation.py': ['tests/mobilenet/debug/test_expressions.py'],
+    'mobilenet/patterns.py': ['tests/mobilenet/test_patterns.py'],
 }
 
 Mutant = collections.namedtuple('Mutant', 'path line old new source')
