@@ -1,4 +1,4 @@
-"""After a step whose loss or gradient was not finite: which image, which tensor, files to look at."""
+"""After a step whose loss or gradient is not finite: which image, which tensor; and files."""
 
 import json
 import os
