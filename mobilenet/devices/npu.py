@@ -72,11 +72,6 @@ class NpuDevice:
     """One Ascend device. `options` is the `NpuOptions` of `mobilenet.devices.npu_options`."""
 
     name = 'npu'
-    # For a person who looks for a NaN and finds none.
-    when_all_finite = (
-        ' (a device that saturates turns NaN into 0: --npu_enable_dump_debug=true '
-        '--npu_dump_debug_mode=all --npu_dump_path=DIR dumps the ops that overflow)'
-    )
     fetchable_step = True  # a sunk step's tensors can be fetched beside IterationOp
 
     def __init__(self, options):
@@ -144,6 +139,16 @@ class NpuDevice:
         """Lines to tell of the built step. Raises UsageError where an op of it would not sink."""
         fetched = [self._loop.op] + [t.op for t in tf.nest.flatten(self._loop.values)]
         return npu_op_list.check(fetched, self.options.allow_host_ops)
+
+    @property
+    def when_all_finite(self):
+        """What a person should know who looks for a NaN and finds none."""
+        if float_status.is_saturating() is False:
+            return ''
+        return (
+            ' (a device that saturates turns NaN into 0: --npu_enable_dump_debug=true '
+            '--npu_dump_debug_mode=all --npu_dump_path=DIR dumps the ops that overflow)'
+        )
 
     def overflow_check(self, collectives):
         """A `FloatStatus`; `collectives` may be None where there is one rank."""

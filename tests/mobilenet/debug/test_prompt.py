@@ -33,7 +33,7 @@ WRONG_BEFORE = {
 WRONG_AFTER = {
     'set loss_scale -1': 'must be above 0',
     'set loss_scale nan': 'must be above 0',
-    'set learning_rate inf': 'must be finite',
+    'set learning_rate inf': 'must be 0 or more',
     'set act:Conv2d_0 0': 'is computed',
     'set weight:Conv2d_0/gamma missing.npy': 'no such file',
     'set weight:Conv2d_0/gamma strings.npy': 'not numbers',
