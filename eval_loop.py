@@ -251,7 +251,7 @@ def run(config):
         config.dataset_name, config.dataset_dir, config.split, config.on_bad_record
     )
     check_classes(config, dataset)
-    devices.import_tensorflow()
+    devices.import_tensorflow(config)
     from mobilenet import log
 
     command.make_folder(config.eval_dir, '--eval_dir')

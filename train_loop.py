@@ -33,7 +33,7 @@ def train(config, rank, world_size, addresses):
     )
     config = configuration.for_training(config, dataset, world_size)
     command.make_folder(config.train_dir, '--train_dir')
-    devices.import_tensorflow()
+    devices.import_tensorflow(config)
     from hccl import collectives
     from mobilenet import fine_tuning
     from mobilenet.run import TrainingRun

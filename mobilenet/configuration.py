@@ -4,7 +4,8 @@ import math
 import os
 import types
 
-from mobilenet import cores, devices, flags, recipe_flags
+from mobilenet import command, cores, devices, flags, recipe_flags
+from mobilenet.devices import threads
 from mobilenet.errors import UsageError
 from mobilenet.flag_types import DYNAMIC_START, Parser
 
@@ -68,6 +69,7 @@ def _fill_in(values):
     rules = devices.rules(values['device'])
     values['precision_mode'] = rules.precision_mode(values['precision_mode'])
     values['data_threads'] = values['data_threads'] or cores.count()
+    values['kernels'] = _kernels(values)  # beside an NPU, those of the ops that stay on its host
     if 'train_dir' not in values:
         if values['checkpoint_path'] is None:
             raise UsageError('--checkpoint_path is missing: give a checkpoint, or a folder of them')
@@ -83,6 +85,20 @@ def _fill_in(values):
         values['max_epoch'] = (
             recipe_flags.FINE_TUNING_EPOCHS if fine_tuning else recipe_flags.DEFAULT_EPOCHS
         )
+
+
+def _kernels(values):
+    """What TF_DISABLE_MKL says, else the flag, else as in the run that is resumed (they change
+    bits), else by the work of a step.
+    """
+    if threads.kernels_of_environment():
+        return threads.kernels_of_environment()
+    if values['kernels'] != 'auto':
+        return values['kernels']
+    before = command.read_config(values['train_dir']) if 'train_dir' in values else {}
+    if before:  # runs of before this flag had oneDNN's
+        return 'plain' if before.get('kernels') == 'plain' else 'onednn'
+    return threads.kernels(values['model_name'], values['image_size'], values['batch_size'])
 
 
 def _check(config):

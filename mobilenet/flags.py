@@ -3,6 +3,7 @@ stays instant.
 """
 
 from mobilenet import devices, recipe_flags
+from mobilenet.devices import threads
 from mobilenet.flag_types import (
     add_group,
     boolean,
@@ -68,7 +69,15 @@ DEVICE = [
         'auto: npu where npu_bridge imports, else host',
         'auto',
         choices=('auto',) + devices.NAMES,
-    )
+    ),
+    flag(
+        'kernels',
+        "onednn, or plain: TensorFlow's own, faster for small steps; auto: by the work of a step, "
+        'and as before in a resumed run; TF_DISABLE_MKL in the environment wins',
+        'auto',
+        choices=threads.KERNELS,
+        device='host',
+    ),
 ]
 
 RANKS = [

@@ -29,12 +29,26 @@ def l2(variables, weight_decay):
     """weight_decay * sum(w^2) / 2 over convolution and fully connected weights; float32 scalar.
 
     Depthwise weights, biases and batch norm are not decayed (Howard et al. 2017, section 3.2, and
-    TF-slim).
+    TF-slim). For the report alone: decay_gradients gives its gradient.
     """
     decayed = [v for v in variables if layers.is_decayed(v.op.name)]
     if not weight_decay or not decayed:
         return tf.constant(0.0)
-    return weight_decay * tf.add_n([tf.nn.l2_loss(v) for v in decayed])
+    # Not add_n, which leaks memory in the oneDNN build.
+    return weight_decay * tf.reduce_sum(tf.stack([tf.nn.l2_loss(v) for v in decayed]))
+
+
+def decay_gradients(gradients, variables, weight_decay):
+    """gradient + weight_decay * w for each decayed variable: the gradient with l2 in the loss.
+
+    Not left to tf.gradients, which sums with AddN: that leaks memory in the oneDNN build.
+    """
+    if not weight_decay:
+        return list(gradients)
+    return [
+        tf.add(g, weight_decay * v) if layers.is_decayed(v.op.name) else g
+        for g, v in zip(gradients, variables)
+    ]
 
 
 def count_right(logits, labels):

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from mobilenet import elementwise
+
 EMA_SUFFIX = '/ExponentialMovingAverage'
 
 
@@ -16,11 +18,16 @@ def effective_decay(decay, step):
     return tf.minimum(decay, (1.0 + step) / (10.0 + step))
 
 
-def move(average, value, decay):
-    """average -= (1 - decay) * (average - value); gives the op. `average` is a resource variable."""
-    return tf.raw_ops.AssignSubVariableOp(
-        resource=average.handle, value=(1.0 - decay) * (average.read_value() - value)
-    )
+def move(averages, values, decay):
+    """average -= (1 - decay) * (average - value) for each; gives the ops.
+
+    averages: resource variables; values: tensors of their shapes, or variables.
+    """
+    rate = 1.0 - decay
+    return [
+        tf.raw_ops.ResourceApplyGradientDescent(var=average.handle, alpha=rate, delta=distance)
+        for average, distance in zip(averages, elementwise.apply(tf.subtract, averages, values))
+    ]
 
 
 def create_ema(variables):

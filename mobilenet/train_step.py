@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from mobilenet import (
     dropout,
+    elementwise,
     loss_scale,
     losses,
     moving_averages,
@@ -72,14 +73,16 @@ def build(images, labels, hp, state, device, collectives):
             dropout_mask=dropout_mask(hp, before, device, collectives) if hp.dropout else None,
             compute_dtype=tf.float16 if hp.float16 else tf.float32,
             is_frozen=lambda name: not is_trained(name, hp),
+            stock_relu6_gradient=device.stock_relu6_gradient,
         )
         loss = losses.smoothed_cross_entropy(network.logits, labels, hp.label_smoothing)
         total_loss = loss + losses.l2(tf.trainable_variables(), hp.weight_decay)
         variables = trained_variables(hp)
 
-        local = gradients_of(total_loss, variables, before.loss_scale)
+        local = gradients_of(loss, variables, before.loss_scale)
         with device.keep_dtype():
-            local = unscaled(local, variables, before.loss_scale)
+            local = unscaled(local, before.loss_scale)
+            local = losses.decay_gradients(local, variables, hp.weight_decay)
             gradients = collectives.allreduce_mean(local)
             right = losses.count_right(network.logits, labels) / float(labels.shape[0].value)
             report = mean_over_ranks([loss, total_loss, right], state, collectives)
@@ -126,13 +129,18 @@ def trained_variables(hp):
     return [v for v in variables if is_trained(v.op.name, hp)]
 
 
-def gradients_of(total_loss, variables, scale):
-    """d (total_loss * scale) / d variables: the loss is scaled up on the way back."""
-    return tf.gradients(total_loss * scale, variables)
+def gradients_of(loss, variables, scale):
+    """d (loss * scale) / d variables: the loss is scaled up on the way back.
+
+    Without weight decay, which needs no scale: it comes from float32 weights, whatever the
+    convolutions are computed in.
+    """
+    return tf.gradients(loss * scale, variables)
 
 
-def unscaled(gradients, variables, scale):
-    return [tf.realdiv(g, scale, 'unscaled/' + v.op.name) for g, v in zip(gradients, variables)]
+def unscaled(gradients, scale):
+    with tf.name_scope('unscaled'):
+        return elementwise.apply(lambda g: tf.realdiv(g, scale), gradients)
 
 
 def mean_over_ranks(values, state, collectives):
@@ -182,10 +190,9 @@ def apply_all(variables, gradients, network, before, state, hp):
         decay = moving_averages.effective_decay(
             nets.default_batch_norm_decay(hp.model_name), step + hp.trusted_updates
         )
-        updates += [
-            moving_averages.move(moving, value, decay)
-            for moving, value in network.batch_norm_statistics
-        ]
+        moving = [average for average, _ in network.batch_norm_statistics]
+        values = [value for _, value in network.batch_norm_statistics]
+        updates += moving_averages.move(moving, values, decay)
     # Through one op: else each of the EMA's hundreds of ops would wait for each of hundreds of
     # updates.
     with tf.control_dependencies([tf.group(*updates)]):
@@ -209,15 +216,15 @@ def update_ema(variables, moving, step, hp):
     averages = moving_averages.create_ema(variables)
     moving = {v.op.name for v in moving}
     with tf.name_scope('ema'):
-        decays = {
-            is_new: moving_averages.effective_decay(hp.moving_average_decay, step + trusted)
-            for is_new, trusted in ((True, 0.0), (False, hp.trusted_updates))
-        }
-        moved = [
-            moving_averages.move(average, v.read_value(), decays[nets.is_last_layer(v.op.name)])
-            for average, v in zip(averages, variables)
-            if v.op.name in moving
-        ]
+        moved = []
+        for is_new, trusted in ((True, 0.0), (False, hp.trusted_updates)):
+            pairs = [
+                (average, v)
+                for average, v in zip(averages, variables)
+                if v.op.name in moving and nets.is_last_layer(v.op.name) == is_new
+            ]
+            decay = moving_averages.effective_decay(hp.moving_average_decay, step + trusted)
+            moved += moving_averages.move([a for a, _ in pairs], [v for _, v in pairs], decay)
     with tf.control_dependencies(moved):
         return tf.constant(True)
 

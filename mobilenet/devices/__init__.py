@@ -10,6 +10,7 @@ import importlib.util
 import os
 
 from mobilenet import cores
+from mobilenet.devices import threads
 from mobilenet.errors import UsageError
 
 NAMES = ('host', 'npu')
@@ -68,15 +69,23 @@ def create(config, addresses=None, rank=0):
         return npu.NpuDevice(npu_options.from_flags(config))
     from mobilenet.devices import host
 
-    return host.HostDevice(addresses, rank)
+    return host.HostDevice(addresses, rank, inter_op=_threads(config).inter_op)
 
 
-def import_tensorflow():
-    """TensorFlow 1.15 without its start-up warnings, the oneDNN build with a thread a core. What
-    the caller has set stays.
+def _threads(config):
+    return threads.choose(
+        config.model_name, config.image_size, config.batch_size, config.kernels, cores.count()
+    )
+
+
+def import_tensorflow(config=None):
+    """TensorFlow 1.15 without its start-up warnings, with the threads and kernels that suit the
+    config's work (without one a thread a core). What is set in the environment stays.
     """
     import warnings
 
+    if config is not None:
+        threads.set_environment(_threads(config))
     os.environ.setdefault('OMP_NUM_THREADS', str(cores.count()))
     os.environ.setdefault('KMP_BLOCKTIME', '0')
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')

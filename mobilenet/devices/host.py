@@ -5,8 +5,10 @@ not finite.
 import contextlib
 
 import tensorflow as tf
+from tensorflow.python import pywrap_tensorflow
 
-from mobilenet import cores, text
+from mobilenet import cores, elementwise, text
+from mobilenet.devices import threads
 from mobilenet.errors import Failure
 
 
@@ -19,8 +21,11 @@ class HostDevice:
         False  # unless it is sunk `to_inspect`: tensors inside the loop cannot be fetched
     )
 
-    def __init__(self, addresses=None, rank=0):
-        self._addresses, self._rank = addresses, rank
+    def __init__(self, addresses=None, rank=0, inter_op=None):
+        """inter_op: ops at once, see threads.py."""
+        self._addresses, self._rank, self._inter_op = addresses, rank, inter_op
+        # oneDNN's kernel Relu6Grad is slow, Eigen's is the fastest.
+        self.stock_relu6_gradient = not onednn_kernels()
 
     @contextlib.contextmanager
     def session(self, longest_loop, world_size):
@@ -28,7 +33,7 @@ class HostDevice:
         which it works on.
         """
         del longest_loop
-        config = session_config()
+        config = session_config(self._inter_op)
         if world_size == 1:
             with tf.Session(config=config) as sess:
                 yield sess
@@ -88,13 +93,18 @@ class HostDevice:
         return Loop(after(done.op, read_values), count, single)
 
 
-def session_config():
-    """tf.ConfigProto of one process on a CPU."""
+def session_config(inter_op=None):
+    """tf.ConfigProto of one process on a CPU. inter_op: ops at once."""
     return tf.ConfigProto(
         allow_soft_placement=True,
         intra_op_parallelism_threads=cores.count(),
-        inter_op_parallelism_threads=min(2, cores.count()),
+        inter_op_parallelism_threads=inter_op or min(2, cores.count()),
     )
+
+
+def onednn_kernels():
+    """Whether this TensorFlow has oneDNN's kernels and uses them."""
+    return pywrap_tensorflow.IsMklEnabled() and threads.kernels_of_environment() != 'plain'
 
 
 class FiniteGradients:
@@ -107,7 +117,10 @@ class FiniteGradients:
     def all_finite(self, mean_gradients, after):
         """Scalar bool. after: what else has to be computed before a device is asked."""
         del after
-        return tf.reduce_all(tf.stack([tf.reduce_all(tf.is_finite(g)) for g in mean_gradients]))
+        # A sum is finite only if every element is: one op a tensor, where is_finite takes two. (A
+        # sum of finite elements that overflows is past 1e32 an element: broken as well.)
+        sums = [tf.reduce_sum(g) for g in elementwise.pack(mean_gradients)]
+        return tf.reduce_all(tf.is_finite(tf.stack(sums)))
 
 
 def after(op, read_values):

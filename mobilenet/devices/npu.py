@@ -72,6 +72,7 @@ class NpuDevice:
     """One Ascend device. `options` is the `NpuOptions` of `mobilenet.devices.npu_options`."""
 
     name = 'npu'
+    stock_relu6_gradient = True  # one fused kernel
     fetchable_step = True  # a sunk step's tensors can be fetched beside IterationOp
 
     def __init__(self, options):

@@ -10,6 +10,8 @@ import zlib
 
 import tensorflow as tf
 
+from mobilenet.nets import onednn
+
 WEIGHTS_STDDEV = 0.09
 BATCH_NORM_EPSILON = 0.001
 
@@ -109,12 +111,17 @@ def depthwise_conv2d(inputs, mode, kernel_size=3, stride=1):
         # images meet it (V1 at 32x32: 2x2 inputs from layer 7 on). Given the zeros, it is sound.
         inputs = tf.pad(inputs, [(0, 0), (top, bottom), columns, (0, 0)])
         padding = 'VALID'
-    return _convolve(
-        inputs,
-        weights,
-        mode,
-        lambda x, w: tf.nn.depthwise_conv2d(x, w, strides=[1, stride, stride, 1], padding=padding),
-    )
+    slow = kernel_size > 3 and not mode.stock_relu6_gradient and mode.compute_dtype == tf.float32
+    override = {'DepthwiseConv2dNative': onednn.DEPTHWISE} if slow else {}
+    with tf.get_default_graph().gradient_override_map(override):
+        return _convolve(
+            inputs,
+            weights,
+            mode,
+            lambda x, w: tf.nn.depthwise_conv2d(
+                x, w, strides=[1, stride, stride, 1], padding=padding
+            ),
+        )
 
 
 def _same_padding(size, kernel_size, stride):
@@ -167,22 +174,16 @@ def batch_norm(inputs, mode, depthwise=False):
         return outputs
 
 
-@tf.RegisterGradient('MobilenetRelu6')
-def _relu6_gradient(op, grad):
-    outputs = op.outputs[0]
-    return grad * tf.cast(tf.logical_and(outputs > 0, outputs < 6), grad.dtype)
-
-
 def relu6(inputs, mode):
-    """min(max(x, 0), 6), with a gradient that is bit for bit Relu6Grad's and faster on a CPU.
+    """min(max(x, 0), 6), with a gradient that is bit for bit Relu6Grad's and faster with oneDNN.
 
-    oneDNN's Relu6Grad kernel takes 40 % of a training step of MobileNetV1; an NPU's is one fused
-    kernel (mode.stock_relu6_gradient). The forward op is a plain Relu6 in both cases, so that
-    devices and converters know it. Measured by scripts/bench/bench_relu6.py.
+    oneDNN's Relu6Grad kernel takes 40 % of a training step of MobileNetV1; other kernels of that
+    name are the fastest (mode.stock_relu6_gradient). The forward op is a plain Relu6 in both cases,
+    so that devices and converters know it. Measured by scripts/bench/bench_relu6.py.
     """
-    if mode.stock_relu6_gradient:
+    if mode.stock_relu6_gradient or inputs.shape.ndims != 4:
         return tf.nn.relu6(inputs)
-    with tf.get_default_graph().gradient_override_map({'Relu6': 'MobilenetRelu6'}):
+    with tf.get_default_graph().gradient_override_map({'Relu6': onednn.RELU6}):
         return tf.nn.relu6(inputs)
 
 

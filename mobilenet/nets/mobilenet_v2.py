@@ -5,7 +5,7 @@ import collections
 
 import tensorflow as tf
 
-from mobilenet.nets import layers
+from mobilenet.nets import branches, layers
 
 # (expansion factor, output channels, repetitions, stride of the first repetition).
 _STAGES = (
@@ -54,9 +54,10 @@ def mobilenet_v2(images, mode, depth_multiplier):
 def _inverted_residual(inputs, mode, scope, expansion, filters, stride, end_points):
     """1x1 expansion, 3x3 depthwise, 1x1 linear projection (section 3.3), added to the input where
     shapes allow it. With an expansion factor of 1 there is no expansion convolution."""
-    net = inputs
     channels = inputs.shape[-1].value
     with tf.variable_scope(scope):
+        adds_back = stride == 1 and channels == filters
+        inputs = net = branches.split(inputs, mode) if adds_back else inputs
         if expansion > 1:
             net = layers.conv_block(
                 net, mode, 'expand', layers.make_divisible(channels * expansion)
@@ -66,7 +67,7 @@ def _inverted_residual(inputs, mode, scope, expansion, filters, stride, end_poin
         end_points[scope + '/depthwise'] = net
         net = layers.conv_block(net, mode, 'project', filters, activation=layers.linear)
         end_points[scope + '/project'] = net
-        if stride == 1 and channels == filters:
-            net = tf.add(net, inputs, name='output')
+        if adds_back:
+            net = branches.add_back(net, inputs, mode)
             end_points[scope + '/output'] = net
     return net

@@ -5,7 +5,7 @@ import collections
 
 import tensorflow as tf
 
-from mobilenet.nets import layers
+from mobilenet.nets import branches, layers, onednn
 
 _SQUEEZE_FACTOR = 4
 
@@ -105,7 +105,38 @@ def mobilenet_v3(images, mode, variant):
 def hard_swish(inputs, mode):
     """x * relu6(x + 3) / 6 (section 5.2)."""
     with tf.name_scope('hard_swish'):
-        return inputs * layers.relu6(inputs + 3.0, mode) * (1.0 / 6.0)
+        if mode.stock_relu6_gradient or not mode.training:
+            gate = layers.relu6(inputs + 3.0, mode) * (1.0 / 6.0)
+            gradient = 'MobilenetHardSwish'
+        else:
+            shifted = onednn.affine(inputs, 1.0, 3.0)
+            gate = onednn.affine(layers.relu6(shifted, mode), 1.0 / 6.0, 0.0)
+            gradient = 'MobilenetHardSwishOneDnn'
+        with tf.get_default_graph().gradient_override_map({'Mul': gradient}):
+            return tf.multiply(inputs, gate)
+
+
+@tf.RegisterGradient('MobilenetHardSwish')
+def _hard_swish_gradient(op, grad):
+    """dy * (h + (h - 0.5 where 0 < h < 1)) with h = relu6(x + 3) / 6.
+
+    There x is 6 * h - 3, so that h + x / 6 is 2 * h - 0.5. It is the whole gradient: none goes
+    through h, or the two would be summed.
+    """
+    gate = op.inputs[1]
+    inside = tf.cast(tf.logical_and(gate > 0, gate < 1), gate.dtype)
+    return grad * (gate + (gate - 0.5) * inside), None
+
+
+@tf.RegisterGradient('MobilenetHardSwishOneDnn')
+def _hard_swish_gradient_in_layout(op, grad):
+    """The same numbers by ops that stay in oneDNN's layout, as in layers.relu6's gradient."""
+    gate = op.inputs[1]
+    inside = onednn.affine(gate, 1.0, -0.5, after=grad)
+    inside = tf.raw_ops.ReluGrad(gradients=inside, features=gate)
+    below_one = onednn.affine(gate, -1.0, 1.0, after=grad)
+    inside = tf.raw_ops.ReluGrad(gradients=inside, features=below_one)
+    return tf.multiply(grad, tf.add(gate, inside)), None
 
 
 def relu(inputs, mode):
@@ -124,23 +155,24 @@ def squeeze_excite(inputs, mode):
     """
     channels = inputs.shape[-1].value
     with tf.variable_scope('squeeze_excite'):
-        gate = layers.global_pool(inputs)
+        gate = branches.pool(inputs)
         with tf.variable_scope('Conv'):
             squeezed = layers.make_divisible(channels / _SQUEEZE_FACTOR)
             gate = tf.nn.relu(layers.add_biases(layers.conv2d(gate, mode, squeezed)))
         with tf.variable_scope('Conv_1'):
             gate = layers.add_biases(layers.conv2d(gate, mode, channels))
             gate = layers.relu6(gate + 3.0, mode) * 0.16667
-        return tf.multiply(inputs, gate, name='output')
+        return branches.scale(inputs, gate)
 
 
 def _bottleneck(inputs, mode, scope, block, end_points):
     """Inverted residual of V2 with block's kernel size and activation, and squeeze-and-excite
     between the depthwise convolution and the projection."""
     activation = _ACTIVATIONS[block.activation]
-    net = inputs
     channels = inputs.shape[-1].value
     with tf.variable_scope(scope):
+        adds_back = block.stride == 1 and channels == block.filters
+        inputs = net = branches.split(inputs, mode) if adds_back else inputs
         if block.expanded > channels:
             net = layers.conv_block(net, mode, 'expand', block.expanded, activation=activation)
             end_points[scope + '/expand'] = net
@@ -150,6 +182,6 @@ def _bottleneck(inputs, mode, scope, block, end_points):
             net = end_points[scope + '/squeeze_excite'] = squeeze_excite(net, mode)
         net = layers.conv_block(net, mode, 'project', block.filters, activation=layers.linear)
         end_points[scope + '/project'] = net
-        if block.stride == 1 and channels == block.filters:
-            net = end_points[scope + '/output'] = tf.add(net, inputs, name='output')
+        if adds_back:
+            net = end_points[scope + '/output'] = branches.add_back(net, inputs, mode)
     return net

@@ -35,6 +35,8 @@ def main(device_name, output):
     npu_options.add_flags(parser)
     args = parser.parse_args([])
     args.device, args.precision_mode = device_name, 'must_keep_origin_dtype'
+    args.model_name, args.image_size, args.batch_size = 'mobilenet_v1_025', 32, 4
+    args.kernels = 'onednn'
     rank, size, addresses = launcher.rank_of(os.environ)
     device = devices.create(args, addresses, rank)
     together = collectives.create(device_name, rank, size, addresses)

@@ -15,7 +15,8 @@ def test_averages_move_as_those_of_tensorflows_own_class(decay):
         value, step = tf.placeholder(tf.float32, [3]), tf.placeholder(tf.float32, [])
         variable = tf.get_variable('v', initializer=[1.0, -2.0, 3.0], use_resource=True)
         average = tf.get_variable('a', initializer=[1.0, -2.0, 3.0], use_resource=True)
-        move = moving_averages.move(average, value, moving_averages.effective_decay(decay, step))
+        decay_now = moving_averages.effective_decay(decay, step)
+        move = moving_averages.move([average], [value], decay_now)
         theirs = tf.train.ExponentialMovingAverage(decay, num_updates=step)
         with tf.control_dependencies([variable.assign(value)]):
             reference = theirs.apply([variable])

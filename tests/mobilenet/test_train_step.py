@@ -159,3 +159,13 @@ def test_averages_that_are_trusted_start_slowly():
         average = name + '/ExponentialMovingAverage'
         wanted = decay * before[average] + (1 - decay) * after[name]
         np.testing.assert_allclose(after[average], wanted, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    'model_name', ['mobilenet_v1_025', 'mobilenet_v2_035', 'mobilenet_v3_small']
+)
+def test_the_step_has_no_add_n_of_tensors(model_name):
+    """tf.add_n leaks memory in the oneDNN build."""
+    with tf.Graph().as_default() as graph:
+        StepRun(settings(model_name=model_name))
+        assert not [op.name for op in graph.get_operations() if op.type == 'AddN']

@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+"""What train_loop.py's loop costs: a tiny network against contrib.slim, sunk against not, and the
+whole command against the bare step.
+
+    python scripts/bench/bench_loop.py --peers slim
+
+The tiny network (mobilenet_v1_025 at 32, batch 8) is nearly all calls of ops. `full` is the whole
+step, sunk; `single` the same, a session.run a step; slim makes the step of TF-slim's training
+script, with its EMA. At 224 `command` is the step with all of train_loop.py's hooks (bar,
+metrics.jsonl, TensorBoard, checkpoints), `bare` is forward, backward, momentum. The sides take
+turns; figures are medians. The last lines are `ratio NAME VALUE`; tiny_over_slim and
+sunk_over_single in steps/s, full_over_bare in seconds.
+"""
+
+import argparse
+import sys
+
+import environments
+import turns
+
+TINY = ['--model_name', 'mobilenet_v1_025', '--image_size', 32, '--batch_size', 8]
+
+
+def parse():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--turns', type=int, default=5, help='turns of each side, default 5')
+    parser.add_argument(
+        '--batch_size', type=int, default=32, help='of the steps at 224, default 32'
+    )
+    parser.add_argument(
+        '--peers',
+        type=lambda text: text.split(',') if text else [],
+        default=[],
+        help='slim, slim_stock, with a comma; default none',
+    )
+    args = parser.parse_args()
+    for peer in args.peers:
+        if peer not in ('slim', 'slim_stock'):
+            parser.error(f'--peers: {peer} is neither slim nor slim_stock')
+    return args
+
+
+def report(sides, unit, scale):
+    for side in sides:
+        print(f'{side.name:<12} {scale / side.median:8.2f} {unit}', flush=True)
+
+
+def main():
+    args = parse()
+    interpreters = {peer: environments.python(peer) for peer in args.peers}
+    tiny = [turns.Side(mode, sys.executable, 'ours.py', mode, *TINY) for mode in ('full', 'single')]
+    for peer in args.peers:
+        tiny.append(turns.Side(peer, interpreters[peer], 'contrib_slim.py', 'train', *TINY))
+    turns.take_turns(tiny, args.turns, 50)
+    sizes = ['--batch_size', args.batch_size]
+    large = [
+        turns.Side(mode, sys.executable, 'ours.py', mode, *sizes) for mode in ('command', 'bare')
+    ]
+    turns.take_turns(large, args.turns, 10)
+    report(tiny, 'steps/s', 1)
+    report(large, 'images/s', args.batch_size)
+    full, single, *slims = tiny
+    command, bare = large
+    turns.ratio('sunk_over_single', single.median / full.median)
+    for side in slims:
+        turns.ratio(f'tiny_over_{side.name}', side.median / full.median)
+    turns.ratio('full_over_bare', command.median / bare.median)
+
+
+if __name__ == '__main__':
+    main()

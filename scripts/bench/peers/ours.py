@@ -1,0 +1,134 @@
+"""A training step of this project, whole, bare or at the limit; or a forward pass.
+
+Modes: full (train_loop.py's step and loop, with all it has on by default, over one batch); single
+(the same, a session.run a step); command (full, with train_loop.py's hooks); bare (forward,
+backward, momentum); relu (bare, with plain relu's gradient in relu6's place); forward.
+"""
+
+import contextlib
+import os
+import sys
+import tempfile
+
+import serving
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), *[os.pardir] * 3))
+
+import numpy as np
+
+import data
+from hccl import collectives
+from mobilenet import configuration, devices
+import train_loop
+
+
+class OneBatch:
+    """An input pipeline that gives one batch of noise again and again."""
+
+    def __init__(self, batch_size, image_size):
+        rng = np.random.RandomState(0)
+        images = rng.uniform(-1, 1, [batch_size, image_size, image_size, 3]).astype(np.float32)
+        self._batch = images, np.arange(batch_size, dtype=np.int32)
+        self.bad_records = {}
+
+    def dataset(self, start_batch):
+        import tensorflow as tf
+
+        del start_batch
+        return tf.data.Dataset.from_tensors(self._batch).repeat()
+
+    def normalize(self, images):
+        return images
+
+
+def configure(args, train_dir):
+    flags = {
+        'device': 'host',
+        'dataset_name': 'synthetic',
+        'model_name': args.model_name,
+        'image_size': args.image_size,
+        'batch_size': args.batch_size,
+        'train_dir': train_dir,
+        'loss_scale': 'dynamic:1024',
+        'iterations_per_loop': 10,
+    }
+    config = train_loop.parse([f'--{name}={value}' for name, value in flags.items()])
+    dataset = data.open_dataset('synthetic', None, 'train')
+    return configuration.for_training(config, dataset, 1), dataset
+
+
+def open_run(args, stack):
+    """An open TrainingRun and its session."""
+    folder = stack.enter_context(tempfile.TemporaryDirectory())
+    config, dataset = configure(args, folder)
+    devices.import_tensorflow(config)
+    from mobilenet.run import TrainingRun
+
+    run = TrainingRun(
+        config,
+        dataset,
+        OneBatch(args.batch_size, args.image_size),
+        devices.create(config),
+        collectives.create('host', 0, 1, None),
+        train_loop.make_hooks(config) if args.mode == 'command' else [],
+    )
+    return run, stack.enter_context(run.open())
+
+
+def serve_run(args):
+    with contextlib.ExitStack() as stack:
+        run, sess = open_run(args, stack)
+
+        def loops(n):
+            for _ in range(n // 10):
+                values = run.around_loop(10, lambda n: run.graph.loop.run(sess, n))
+                run.advance(10, values, 1.0)
+
+        serving.serve(
+            {
+                'full': lambda n: run.graph.loop.run(sess, n),
+                'single': lambda n: [run.graph.loop.run(sess, 1) for _ in range(n)],
+                'command': loops,
+            }[args.mode]
+        )
+
+
+def serve_network(args):
+    with tempfile.TemporaryDirectory() as folder:
+        config, _ = configure(args, folder)
+    tf = devices.import_tensorflow(config)
+    from mobilenet import nets
+    from mobilenet.devices import host
+
+    @tf.RegisterGradient('PlainRelu')
+    def _plain_relu(op, grad):
+        return tf.raw_ops.ReluGrad(gradients=grad, features=op.outputs[0])
+
+    shape = [args.batch_size, args.image_size, args.image_size, 3]
+    images = tf.Variable(tf.random.stateless_uniform(shape, [1, 2], -1, 1), trainable=False)
+    plain = args.mode == 'relu'
+    override = {'Relu6': 'PlainRelu'} if plain else {}
+    with tf.get_default_graph().gradient_override_map(override):
+        network = nets.build(
+            args.model_name,
+            images,
+            1000,
+            training=args.mode != 'forward',
+            stock_relu6_gradient=plain or not host.onednn_kernels(),
+        )
+    step = network.logits.op
+    if args.mode != 'forward':
+        labels = tf.range(args.batch_size) % 1000
+        loss = tf.losses.sparse_softmax_cross_entropy(labels, network.logits)
+        step = tf.train.MomentumOptimizer(0.01, 0.9).minimize(loss)
+    with devices.create(config).session(1, 1) as sess:
+        sess.run(tf.global_variables_initializer())
+        serving.serve(lambda n: [sess.run(step) for _ in range(n)])
+
+
+def main():
+    args = serving.arguments('full', 'single', 'command', 'bare', 'relu', 'forward')
+    (serve_run if args.mode in ('full', 'single', 'command') else serve_network)(args)
+
+
+main()

@@ -1,0 +1,34 @@
+"""What each side of a benchmark answers: seconds for a number of steps, or its peak memory.
+
+Runs in every environment: standard library only.
+"""
+
+import argparse
+import os
+import re
+import sys
+import time
+
+
+def arguments(*choices_of_mode):
+    parser = argparse.ArgumentParser()
+    parser.add_argument('mode', choices=choices_of_mode)
+    parser.add_argument('--model_name', default='mobilenet_v1')
+    parser.add_argument('--batch_size', type=int, default=32)
+    parser.add_argument('--image_size', type=int, default=224)
+    return parser.parse_args()
+
+
+def serve(run_steps):
+    """For each line on stdin: a number of steps, which are run and timed, or `peak`, in MiB."""
+    for line in sys.stdin:
+        if line.strip() == 'peak':
+            with open('/proc/self/status') as f:
+                answer = int(re.search(r'VmHWM:\s*(\d+)', f.read()).group(1)) / 1024
+        else:
+            start = time.perf_counter()
+            run_steps(int(line))
+            answer = time.perf_counter() - start
+        print(f'answer {answer}', flush=True)
+    sys.stdout.flush()
+    os._exit(0)  # threads of TensorFlow do not end by themselves in every state

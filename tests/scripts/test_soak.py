@@ -1,0 +1,27 @@
+"""A short soak: memory stays flat on the kernels that once leaked."""
+
+import os
+import re
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def test_memory_grows_by_less_than_a_kilobyte_a_step(tmp_path):
+    """tf.add_n alone made it 39 kB a step."""
+    out = subprocess.run(
+        [sys.executable, 'scripts/soak.py', '--steps=1600', f'--out={tmp_path / "soak"}'],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        universal_newlines=True,
+        env=dict(os.environ, OMP_NUM_THREADS='1'),
+        timeout=400,
+    )
+    slopes = {name: float(value) for name, value in re.findall(r'slope (\w+) (\S+)', out.stdout)}
+    assert out.returncode == 0, out.stdout
+    assert slopes['memory_bytes'] < 1024
+    assert slopes['open_files'] == slopes['threads'] == 0
+    assert 0 < slopes['log_bytes'] < 200
+    assert (tmp_path / 'soak' / 'soak.png').stat().st_size > 1000
