@@ -19,6 +19,8 @@ def values_for(config, weights):
     excluded = config.checkpoint_exclude_scopes
     scopes.check('checkpoint_exclude_scopes', excluded, wanted, network_scope)
     wanted = {n: s for n, s in wanted.items() if not scopes.within(n, excluded, network_scope)}
+    if not wanted:
+        raise UsageError('--checkpoint_exclude_scopes leaves nothing to take: give fewer scopes')
     scope, prefix = networks.scope_of(weights.shapes)
     shapes = networks.variables_in(weights.shapes, prefix, scope) if scope else {}
     if shapes and networks.is_folded(shapes):
@@ -30,7 +32,7 @@ def values_for(config, weights):
     missing = [name for name in wanted if name not in shapes]
     other = [name for name in wanted if name in shapes and shapes[name] != wanted[name]]
     if other or missing and not config.ignore_missing_vars or len(missing) == len(wanted):
-        raise _refusal(weights, model_name, wanted, missing)
+        raise _refusal(weights, model_name, missing)
     if missing:
         lines.append(f'{len(missing)} variables are not in {weights.path} and start anew')
     sources = {name: prefix + name for name in wanted if name in shapes}
@@ -42,20 +44,17 @@ def _leave_out_other_classes(wanted, shapes, scope, num_classes):
     """Takes the last layer out of `wanted` where the weights' is of other classes; gives lines."""
     last = [f'{scope}/{name}' for name in networks.LAST_LAYER]
     there = networks.classes_of(shapes, scope)
-    if there in (None, num_classes) or not any(name in wanted for name in last):
+    if not shapes or there == num_classes or not any(name in wanted for name in last):
         return []
     for name in last:
         wanted.pop(name, None)
-    return [f'the last layer starts anew: {there} classes there, {num_classes} here']
+    why = f'{there} classes there, {num_classes} here' if there else 'the weights have none'
+    return [f'the last layer starts anew: {why}']
 
 
-def _refusal(weights, model_name, wanted, missing):
-    if len(missing) == len(wanted):
-        return UsageError(
-            f'{weights.path}: nothing of {model_name} is in it: it is of another network'
-        )
+def _refusal(weights, model_name, missing):
     refusal = matching.refuse(weights, model_name)
-    if 'holds a' in str(refusal) or not missing:
+    if ' holds ' in str(refusal) or not missing:
         return refusal
     more = f' and {len(missing) - 1} more' if missing[1:] else ''
     return UsageError(
