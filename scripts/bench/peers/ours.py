@@ -114,6 +114,7 @@ def serve_network(args):
             images,
             1000,
             training=args.mode != 'forward',
+            fold='convolutions' if args.mode == 'forward' else None,  # as eval_loop.py
             stock_relu6_gradient=plain or not host.onednn_kernels(),
         )
     step = network.logits.op
