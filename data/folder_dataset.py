@@ -2,14 +2,12 @@
 
 import os
 
-from data import digest, example_proto, folders
+from data import digest, example_proto, folders, images
 from data.tfrecord import BadRecord
 from mobilenet import text
 from mobilenet.errors import UsageError
 
 HELD_OUT_EVERY = 5
-# No image of an allowed number of pixels needs more, in whatever format.
-MAX_FILE_BYTES = 512 << 20
 # Of more files, only a sample's sizes are in the fingerprint: it must not take minutes.
 SIZES_TAKEN = 20000
 
@@ -62,8 +60,10 @@ class FolderDataset:
         """The Record. Raises BadRecord where the file cannot be read or is empty."""
         path, label = self._files[record]
         try:
-            encoded = text.read_bytes(path, MAX_FILE_BYTES)
-        except text.Unreadable as error:
+            encoded = text.read_bytes(path, images.MAX_FILE_BYTES)
+            if self.apply_exif and images.is_turned(encoded):
+                encoded = images.made_png(encoded, True).encoded
+        except (text.Unreadable, images.NotAnImage) as error:
             raise BadRecord(path, None, str(error))
         if not encoded:
             raise BadRecord(path, None, 'the file is empty')

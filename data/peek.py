@@ -6,7 +6,9 @@ from data import contact_sheet, preprocess
 
 
 def read_batch(pipeline, batch):
-    """(images float32 [B, S, S, 3] in -1..1, labels int32 [B]) of a batch, by its number: the same bits as in training."""
+    """(images float32 [B, S, S, 3] in -1..1, labels int32 [B]) of a batch, by its number: the same
+    bits as in training.
+    """
     with tf.Graph().as_default(), tf.device('/cpu:0'):
         iterator = tf.data.make_initializable_iterator(pipeline.dataset(batch).take(1))
         images, labels = iterator.get_next()

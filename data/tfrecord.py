@@ -63,14 +63,6 @@ class BadRecord(Exception):
         super().__init__(text.printable(f'{self.place}: {reason}'))
 
 
-def bad_record_message(place, reason):
-    """The line a person gets of a record that ended a command."""
-    return (
-        f'{place}: {reason} (--on_bad_record=skip goes on without it; scripts/check_dataset.py '
-        'finds all)'
-    )
-
-
 def masked_crc32c(data):
     """CRC-32C of bytes in TFRecord's rotated form (tensorflow/core/lib/hash/crc32c.h)."""
     crc = google_crc32c.value(data)
