@@ -97,6 +97,8 @@ class Pipeline:
         """(images, labels, weights) of a batch as arrays, read here and now, one by one: the same
         bits as in the stream. progress: called after each image. Raises BadRecord.
         """
+        if isinstance(self.source, SyntheticDataset):
+            return self._noise(self._pool(), batch)
         rows = []
         for position in self.positions(batch):
             rows.append(self.groups.show(position, self.on_bad_record == 'skip'))
@@ -120,19 +122,24 @@ class Pipeline:
         options.experimental_threading.max_intra_op_parallelism = 1
         return batches.prefetch(PREFETCHED_BATCHES).with_options(options)
 
-    def _synthetic(self, number):
-        """Batch number -> (images, labels, weights) of noise."""
+    def _pool(self):
         pool = self.source.images(self.image_size)
         if self.image_type == tf.float32:
             pool = pool.astype(np.float32) * np.float32(2 / 255.0) - np.float32(1)
+        return pool
 
-        def batch(number):
-            positions, records = self.positions(int(number)), self.records(int(number))
-            counted = self.training | (positions < self.source.num_examples)
-            return pool[records % len(pool)], self.source.label(records), counted.astype(np.float32)
+    def _noise(self, pool, batch):
+        positions, records = self.positions(int(batch)), self.records(int(batch))
+        counted = self.training | (positions < self.source.num_examples)
+        return pool[records % len(pool)], self.source.label(records), counted.astype(np.float32)
 
+    def _synthetic(self, number):
+        """Batch number -> (images, labels, weights) of noise."""
+        pool = self._pool()
         images, labels, weights = tf.numpy_function(
-            batch, [number], [tf.as_dtype(pool.dtype), tf.int32, tf.float32]
+            lambda number: self._noise(pool, number),
+            [number],
+            [tf.as_dtype(pool.dtype), tf.int32, tf.float32],
         )
         images.set_shape([self.batch_size] + list(pool.shape[1:]))
         labels.set_shape([self.batch_size])

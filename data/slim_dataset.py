@@ -127,6 +127,10 @@ class TFRecordDataset:
         ]
         return {'files': len(rows), 'digest': digest.of_rows(rows)}
 
+    def changed_ns(self):
+        """When the last of its files was changed."""
+        return max(map(digest.changed_ns, self.files.paths))
+
     def _check_labels(self):
         """Labels that do not fit labels.txt show in a sample already, before any graph is built."""
         step = max(1, self.num_examples // LABELS_CHECKED)
