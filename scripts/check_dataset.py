@@ -120,8 +120,8 @@ def print_summary(split, dataset, checked):
     print(f'  sizes: {spread(widths)} wide, {spread(heights)} high, {spread(sizes)} bytes')
     present = np.flatnonzero(counts)
     print(
-        f'  labels: {present[0]} to {present[-1]}, {len(present)} of {dataset.num_classes} classes; '
-        f'images a class: {spread(counts[present])}'
+        f'  labels: {present[0]} to {present[-1]}, {len(present)} of {dataset.num_classes} '
+        f'classes; images a class: {spread(counts[present])}'
     )
     if dataset.num_classes <= CLASSES_LISTED:
         for label, count in enumerate(counts):

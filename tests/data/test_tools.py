@@ -382,7 +382,7 @@ def test_a_check_that_was_stopped_goes_on(tmp_path, monkeypatch):
         except KeyboardInterrupt:
             return counter, None
 
-    first, _ = check(stop_at=70)
+    first, _ = check(stop_at=60)
     second, result = check(stop_at=1000)
     assert (first.known, second.known) == (0, 63) and second.read == 17  # the bad one once more
     whole, expected = check(stop_at=1000)
