@@ -1,11 +1,12 @@
 """What the debugging flags ask for, attached to a run."""
 
+import io
 import os
 import sys
 
 from tensorflow.core.protobuf import config_pb2
 
-from mobilenet import checkpoints, metrics, nets
+from mobilenet import checkpoints, metrics, nets, text
 from mobilenet.debug import dumps, observers
 from mobilenet.debug.names import Names
 from mobilenet.debug.replay import Replay
@@ -115,7 +116,11 @@ def open_script(path):
     """The text file that the commands come from, or None: the terminal, or what is piped in."""
     if path is None:
         return None if sys.stdin.isatty() else sys.stdin
-    return sys.stdin if path == '-' else open(path)
+    if path == '-':
+        return sys.stdin
+    if not os.path.isfile(path):  # a pipe of the shell's, <(…)
+        return open(path, encoding='utf-8', errors='surrogateescape')
+    return io.StringIO(text.read_text(path), newline=None)
 
 
 def steps_of_process(ranges, train_dir):
