@@ -8,6 +8,7 @@ processes of its own: one that crashes, hangs or raises anything else is caught,
 """
 
 import collections
+import functools
 import os
 import signal
 import sys
@@ -136,7 +137,7 @@ def _decode_file(content, index):
     except UsageError:
         return True
     refused = [
-        _check(lambda: dataset.read(record), index + record)
+        _check(functools.partial(dataset.read, record), index + record)
         for record in range(dataset.num_examples)
     ]
     return any(refused) or bool(dataset.errors)
