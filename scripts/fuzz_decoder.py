@@ -182,9 +182,8 @@ def save_failures(folder, seed, failures):
     os.makedirs(folder, exist_ok=True)
     for index, what in failures:
         fuzz_input = fuzz_inputs.make_input(corpus, seed, index)
-        path = os.path.join(
-            folder, 'seed%d-input%d%s' % (seed, index, fuzz_inputs.suffix(fuzz_input.kind))
-        )
+        suffix = fuzz_inputs.suffix(fuzz_input.kind)
+        path = os.path.join(folder, f'seed{seed}-input{index}{suffix}')
         with open(path, 'wb') as file:
             file.write(fuzz_input.data)
         yield f'{path}: {what}'
@@ -195,20 +194,9 @@ def summary_line(seed, count, outcomes):
 
     kinds = collections.Counter(map(fuzz_inputs.kind_of, range(count)))
     return (
-        '%d inputs (%d JPEG, %d PNG, %d TFRecord files; seed %d): %d decoded, %d refused, '
-        '%d crashes, %d hangs, %d exceptions'
-        % (
-            count,
-            kinds['jpeg'],
-            kinds['png'],
-            kinds['record'],
-            seed,
-            outcomes['decoded'],
-            outcomes['refused'],
-            outcomes['crash'],
-            outcomes['hang'],
-            outcomes['exception'],
-        )
+        f'{count} inputs ({kinds["jpeg"]} JPEG, {kinds["png"]} PNG, {kinds["record"]} TFRecord '
+        f'files; seed {seed}): {outcomes["decoded"]} decoded, {outcomes["refused"]} refused, '
+        f'{outcomes["crash"]} crashes, {outcomes["hang"]} hangs, {outcomes["exception"]} exceptions'
     )
 
 
