@@ -1,4 +1,4 @@
-"""What a path is that is no checkpoint: words for the ways in which downloads and copies go wrong."""
+"""What a path is that is no checkpoint: words for what goes wrong in downloads and copies."""
 
 import os
 import re
