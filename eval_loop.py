@@ -24,6 +24,7 @@ FROM_TRAINING = (
     'image_size',
     'preprocessing_name',
     'label_offset',
+    'apply_exif',
 )
 
 
@@ -248,7 +249,11 @@ def tell(error, logger):
 
 def run(config):
     dataset = data.open_dataset(
-        config.dataset_name, config.dataset_dir, config.split, config.on_bad_record
+        config.dataset_name,
+        config.dataset_dir,
+        config.split,
+        config.on_bad_record,
+        config.apply_exif,
     )
     check_classes(config, dataset)
     devices.import_tensorflow(config)

@@ -29,7 +29,7 @@ def parse(argv):
 def train(config, rank, world_size, addresses):
     """One rank's training, from the flags to the last checkpoint. Gives the exit status."""
     dataset = data.open_dataset(
-        config.dataset_name, config.dataset_dir, 'train', config.on_bad_record
+        config.dataset_name, config.dataset_dir, 'train', config.on_bad_record, config.apply_exif
     )
     config = configuration.for_training(config, dataset, world_size)
     command.make_folder(config.train_dir, '--train_dir')

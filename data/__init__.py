@@ -4,7 +4,6 @@ Importing this package, its names and `open_dataset` needs no TensorFlow; the pi
 """
 
 from data.datasets import DATASET_NAMES, fingerprint, open_dataset
-from data.tfrecord import bad_record_message
 
 __all__ = (
     'AUGMENTATIONS',
@@ -12,7 +11,6 @@ __all__ = (
     'EvalPipeline',
     'PREPROCESSING_NAMES',
     'TrainPipeline',
-    'bad_record_message',
     'fingerprint',
     'open_dataset',
 )

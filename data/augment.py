@@ -178,8 +178,8 @@ def plan(preprocessing_name, image_size, key, height, width, boxes, training, au
     """What is to be done with an image: (window int32 [4], flip bool, colour float32 [3]).
 
     key: uint64 from key_of; boxes: float32 [m, 4]. Without `training` nothing is random: no flip,
-    colour 0 (not used). augmentation: one of data.AUGMENTATIONS; with 'flip' and 'none' the window is
-    the evaluation's.
+    colour 0 (not used). augmentation: one of data.AUGMENTATIONS; with 'flip' and 'none' the window
+    is the evaluation's.
     """
     key = u64(key)  # compiled code hands it out as a Python int, and takes that for a signed one
     kind = resolve(augmentation, preprocessing_name) if training else 'none'

@@ -7,6 +7,8 @@ import os
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from mobilenet.text import printable
+
 MIN_SIDE = 96  # smaller images are enlarged by a whole factor, so that their pixels stay pixels
 GAP = 6
 FONT_SIZE = 12
@@ -31,7 +33,7 @@ def sheet(images, captions, title='', columns=None):
     pixels = to_uint8(np.asarray(images))
     count, height, width, _ = pixels.shape
     if len(captions) != count:
-        raise ValueError('%d captions for %d images' % (len(captions), count))
+        raise ValueError(f'{len(captions)} captions for {count} images')
     scale = max(1, -(-MIN_SIDE // max(min(height, width), 1)))
     height, width = height * scale, width * scale
     columns = columns or max(1, math.ceil(math.sqrt(count * (height + LINE) / width)))
@@ -81,7 +83,7 @@ def _font():
 
 def _fitted(draw, text, font, width):
     """The text, cut to a width in pixels. Pillow's own font is Latin-1 only."""
-    more = '…'
+    more, text = '…', printable(text)
     if not isinstance(font, ImageFont.FreeTypeFont):
         text, more = text.encode('latin-1', 'replace').decode('latin-1'), '..'
     if draw.textlength(text, font) <= width:

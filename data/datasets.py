@@ -21,9 +21,11 @@ IMAGENET_TRAIN_EXAMPLES = 1281167
 IMAGENET_VALIDATION_EXAMPLES = 50000
 
 
-def open_dataset(name, dataset_dir=None, split='train', on_bad_record='stop'):
+def open_dataset(name, dataset_dir=None, split='train', on_bad_record='stop', apply_exif=False):
     """Opens a data set: 'imagenet' and any TFRecords in slim's layout, 'digits', 'synthetic' or
     'folder'.
+
+    apply_exif: turn and mirror the images of a folder as their EXIF data says.
 
     Raises UsageError where it is not there, is empty, is damaged (with 'stop') or its labels are
     out of range.
@@ -34,6 +36,8 @@ def open_dataset(name, dataset_dir=None, split='train', on_bad_record='stop'):
         )
     if split not in SPLITS:
         raise UsageError(f'no split is named {split!r}: use train or validation')
+    if apply_exif and name != 'folder':
+        raise UsageError('--apply_exif is for --dataset_name=folder; records are turned when made')
     if name == 'synthetic':
         return SyntheticDataset(split)
     if name == 'digits':
@@ -46,7 +50,7 @@ def open_dataset(name, dataset_dir=None, split='train', on_bad_record='stop'):
         hint = text.spelling_hint(dataset_dir)
         raise UsageError(f'no such folder: {dataset_dir} (--dataset_dir){hint}')
     if name == 'folder':
-        return FolderDataset(dataset_dir, split)
+        return FolderDataset(dataset_dir, split, apply_exif)
     return TFRecordDataset(dataset_dir, split, on_bad_record)
 
 

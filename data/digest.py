@@ -19,3 +19,11 @@ def size_of(path):
         return os.path.getsize(path)
     except OSError:
         return -1
+
+
+def changed_ns(path):
+    """When a file was last written, in ns; 0 where it is gone."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0

@@ -2,14 +2,12 @@
 
 import os
 
-from data import digest, example_proto, folders
+from data import digest, example_proto, folders, images
 from data.tfrecord import BadRecord
 from mobilenet import text
 from mobilenet.errors import UsageError
 
 HELD_OUT_EVERY = 5
-# No image of an allowed number of pixels needs more, in whatever format.
-MAX_FILE_BYTES = 512 << 20
 # Of more files, only a sample's sizes are in the fingerprint: it must not take minutes.
 SIZES_TAKEN = 20000
 
@@ -62,8 +60,10 @@ class FolderDataset:
         """The Record. Raises BadRecord where the file cannot be read or is empty."""
         path, label = self._files[record]
         try:
-            encoded = text.read_bytes(path, MAX_FILE_BYTES)
-        except text.Unreadable as error:
+            encoded = text.read_bytes(path, images.MAX_FILE_BYTES)
+            if self.apply_exif and images.is_turned(encoded):
+                encoded = images.made_png(encoded, True).encoded
+        except (text.Unreadable, images.NotAnImage) as error:
             raise BadRecord(path, None, str(error))
         if not encoded:
             raise BadRecord(path, None, 'the file is empty')
@@ -71,6 +71,11 @@ class FolderDataset:
 
     def will_read(self, record):
         """Opening the file ahead would cost as much as it saves."""
+
+    def changed_ns(self):
+        """When the last of (a sample of) its files was changed."""
+        step = -(-self.num_examples // SIZES_TAKEN)
+        return max(digest.changed_ns(path) for path, _ in self._files[::step])
 
     def fingerprint(self):
         """See data.datasets.fingerprint."""

@@ -31,12 +31,12 @@ def read_header(encoded):
         return None
     if header.height == 0 or header.width == 0:
         raise ValueError(
-            'a %s image without pixels (%d x %d)' % (header.format, header.width, header.height)
+            f'a {header.format} image without pixels ({header.width} x {header.height})'
         )
     if header.height * header.width > MAX_PIXELS:
         raise ValueError(
-            'a %s header that asks for %d x %d pixels, more than %d million'
-            % (header.format, header.width, header.height, MAX_PIXELS // 1000000)
+            f'a {header.format} header that asks for {header.width} x {header.height} pixels, more '
+            f'than {MAX_PIXELS // 1000000} million'
         )
     return header
 

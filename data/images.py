@@ -7,6 +7,7 @@ import io
 import warnings
 
 from data.image_header import MAX_PIXELS, PNG_SIGNATURE, read_header
+from data.memory import budget
 from mobilenet import text
 
 EncodedImage = collections.namedtuple('EncodedImage', 'encoded format height width channels')
@@ -16,6 +17,8 @@ JPEG_START = b'\xff\xd8\xff'
 # No image of MAX_PIXELS needs more, in whatever format.
 MAX_FILE_BYTES = 512 << 20
 EXIF_ORIENTATION = 0x0112
+# Of an image that becomes a PNG: as Pillow decodes it, as it is turned, and the PNG.
+BYTES_A_PIXEL = 9
 
 
 class NotAnImage(Exception):
@@ -73,17 +76,20 @@ def _decoded(data, kind, apply_exif):
     return EncodedImage(data, kind, height, width, {2: 1}.get(channels, channels))
 
 
-def pixels_of(data):
-    """How many pixels an image of a kind that only Pillow reads has. Raises NotAnImage."""
+def made_png(data, apply_exif=False):
+    """As `encoded_image`, of what only Pillow reads, or what it has to turn: within the memory that
+    all threads share. Raises NotAnImage.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             width, height = _open(data).size
-            return width * height
-    except NotAnImage:
+    except (NotAnImage, MemoryError):
         raise
     except Exception as error:
         raise NotAnImage(_reason(error))
+    with budget.hold(BYTES_A_PIXEL * width * height):
+        return encoded_image(data, apply_exif)
 
 
 def is_turned(data):

@@ -21,8 +21,9 @@ MAX_REPLACEMENTS = 100
 READ_AHEAD = 64
 
 # encoded: bytes, JPEG or PNG; window: int32 [4] as y, x, height, width; flip: bool; colour: float32
-# [3] (see augment.plan); label: int; weight: 0 for what must not count, else 1.
-Example = collections.namedtuple('Example', 'encoded window flip colour label weight')
+# [3] (see augment.plan); label: int; weight: 0 for what must not count, else 1; pixels: how many
+# the whole image has.
+Example = collections.namedtuple('Example', 'encoded window flip colour label weight pixels')
 Loaded = collections.namedtuple('Loaded', 'encoded height width label boxes')
 
 
@@ -32,7 +33,7 @@ def load(dataset, record):
     try:
         header = read_header(encoded)
         if header is None:
-            header = images.encoded_image(encoded)
+            header = images.made_png(encoded)
             encoded = header.encoded
     except (ValueError, images.NotAnImage) as error:
         raise BadRecord(*dataset.locate(record), reason=str(error))
@@ -117,7 +118,7 @@ class Reader:
             self.note(error)
         raise BadRecord(
             *self.dataset.locate(self.order(candidate)[1]),
-            reason=('the last of %d records in a row that cannot be used' % MAX_REPLACEMENTS),
+            reason=f'the last of {MAX_REPLACEMENTS} records in a row that cannot be used',
         )
 
     def undecodable(self, position, error):
@@ -142,4 +143,5 @@ class Reader:
             self.augmented,
             self.augmentation,
         )
-        return Example(loaded.encoded, window, flip, colour, loaded.label, weight)
+        pixels = loaded.height * loaded.width
+        return Example(loaded.encoded, window, flip, colour, loaded.label, weight, pixels)

@@ -6,7 +6,7 @@ import re
 from data import digest, example_proto
 from data.tfrecord import BadRecord, RecordFiles
 from mobilenet import text
-from mobilenet.errors import UsageError
+from mobilenet.errors import UsageError, bad_record
 
 IMAGENET_CLASSES = 1001  # 0 is the background
 # Labels of so many records are looked at when a data set is opened: all of a small one.
@@ -91,10 +91,7 @@ class TFRecordDataset:
         self.files = RecordFiles(shard_paths(dataset_dir, split))
         self.errors = self.files.errors
         if self.errors and on_bad_record == 'stop':
-            raise UsageError(
-                f'{self.errors[0]}; mend or convert that file again, or leave it out with '
-                '--on_bad_record=skip'
-            )
+            raise bad_record(self.errors[0].place, self.errors[0].reason)
         self.num_examples = len(self.files)
         if not self.num_examples:
             first = f': {self.errors[0]}' if self.errors else ''
@@ -130,6 +127,10 @@ class TFRecordDataset:
         ]
         return {'files': len(rows), 'digest': digest.of_rows(rows)}
 
+    def changed_ns(self):
+        """When the last of its files was changed."""
+        return max(map(digest.changed_ns, self.files.paths))
+
     def _check_labels(self):
         """Labels that do not fit labels.txt show in a sample already, before any graph is built."""
         step = max(1, self.num_examples // LABELS_CHECKED)
@@ -137,7 +138,7 @@ class TFRecordDataset:
             try:
                 self.read(record)
             except BadRecord as error:
-                raise UsageError(f'{error}; mend the data set, or give --on_bad_record=skip')
+                raise bad_record(error.place, error.reason)
 
 
 def _other_split(dataset_dir, split):

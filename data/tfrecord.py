@@ -14,13 +14,12 @@ import collections
 import concurrent.futures
 import os
 import struct
-import tempfile
 import threading
 
 import google_crc32c
 import numpy as np
 
-from data import digest
+from data import array_cache, digest
 from mobilenet import text
 
 HEADER = struct.Struct('<QI')
@@ -61,14 +60,6 @@ class BadRecord(Exception):
         self.reason = reason
         # TensorFlow takes the message on to C++, as UTF-8.
         super().__init__(text.printable(f'{self.place}: {reason}'))
-
-
-def bad_record_message(place, reason):
-    """The line a person gets of a record that ended a command."""
-    return (
-        f'{place}: {reason} (--on_bad_record=skip goes on without it; scripts/check_dataset.py '
-        'finds all)'
-    )
 
 
 def masked_crc32c(data):
@@ -175,13 +166,13 @@ def build_index(paths):
     Returns (file_numbers int32 [N], offsets int64 [N], lengths int64 [N], errors: list of
     BadRecord). What was found with errors is not cached: such files are about to be replaced.
     """
-    rows = [(os.path.abspath(path), digest.size_of(path), _changed_ns(path)) for path in paths]
-    cache = os.path.join(text.cache_dir('index'), digest.of_rows(rows) + '.npz')
-    try:
-        with np.load(cache) as saved:
-            return saved['file_numbers'], saved['offsets'], saved['lengths'], []
-    except Exception:  # not there, or left damaged by a full disk: np.load raises five kinds
-        pass
+    rows = [
+        (os.path.abspath(path), digest.size_of(path), digest.changed_ns(path)) for path in paths
+    ]
+    cache = array_cache.path('index', digest.of_rows(rows))
+    saved = array_cache.load(cache)
+    if saved is not None:
+        return saved['file_numbers'], saved['offsets'], saved['lengths'], []
     with concurrent.futures.ThreadPoolExecutor(SCAN_THREADS) as pool:
         found = list(pool.map(scan, paths))
     file_numbers = np.repeat(np.arange(len(paths), dtype=np.int32), [len(f[0]) for f in found])
@@ -189,32 +180,8 @@ def build_index(paths):
     lengths = np.concatenate([f[1] for f in found])
     errors = [f[2] for f in found if f[2] is not None]
     if not errors:
-        _save_cache(cache, file_numbers=file_numbers, offsets=offsets, lengths=lengths)
+        array_cache.save(cache, file_numbers=file_numbers, offsets=offsets, lengths=lengths)
     return file_numbers, offsets, lengths, errors
-
-
-def _changed_ns(path):
-    try:
-        return os.stat(path).st_mtime_ns
-    except OSError:  # a link to nowhere; the scan says so
-        return 0
-
-
-def _save_cache(path, **arrays):
-    """Saved aside and renamed, so that ranks that start together never read a half.
-
-    A folder that cannot be written to is no reason to fail: the scan is done again next time.
-    """
-    partial = None
-    try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=os.path.dirname(path))
-        with os.fdopen(handle, 'wb') as out:
-            np.savez(out, **arrays)
-        os.replace(partial, path)
-    except OSError:
-        if partial and os.path.exists(partial):
-            os.remove(partial)
 
 
 class _OpenFile:

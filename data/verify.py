@@ -7,13 +7,15 @@ here does not stop a run.
 
 import collections
 import hashlib
+import time
 
 import numpy as np
 
-from data import quiet, workers
+from data import array_cache, digest, quiet, workers
 
 RECORDS_A_TASK = 512
 RECORDS_A_REPORT = 32
+SAVE_SECONDS = 60
 DECODED_SIZE = 8  # pixels a side after the resize: the smallest there is
 
 Finding = collections.namedtuple('Finding', 'place reason')
@@ -26,24 +28,77 @@ _Task = collections.namedtuple('_Task', 'name dataset_dir split start stop')
 _opened = {}
 
 
-def check_splits(name, dataset_dir, datasets, num_processes, progress):
+def check_splits(name, dataset_dir, datasets, num_processes, progress, restart=False):
     """Checks all records of {split: dataset}, opened by that name with on_bad_record='skip'.
     Returns {split: Checked}.
+
+    What a check that was stopped had found good is not looked at again, unless `restart`.
     """
     findings = {split: {} for split in datasets}
     columns = {split: _empty_columns(dataset.num_examples) for split, dataset in datasets.items()}
+    kept = _Kept(datasets, columns)
+    if not restart:
+        progress.jump(kept.load())
     tasks = [
-        _Task(name, dataset_dir, split, start, min(start + RECORDS_A_TASK, dataset.num_examples))
-        for split, dataset in datasets.items()
-        for start in range(0, dataset.num_examples, RECORDS_A_TASK)
+        _Task(name, dataset_dir, split, start, stop)
+        for split, values in columns.items()
+        for start, stop in _unseen(values.labels)
     ]
-    while tasks:
-        tasks = _run(tasks, datasets, findings, columns, num_processes, progress)
+    try:
+        while tasks:
+            tasks = _run(tasks, datasets, findings, columns, num_processes, progress, kept)
+    except BaseException:
+        kept.save()
+        raise
+    kept.remove()
     for split, dataset in datasets.items():
         found = [Finding(error.place, error.reason) for error in dataset.errors]
         found += [findings[split][record] for record in sorted(findings[split])]
         columns[split] = columns[split]._replace(findings=found)
     return columns
+
+
+def _unseen(labels):
+    """(start, stop) of the runs of records that are not known to be good, at most a task long."""
+    unseen = np.flatnonzero(labels < 0)
+    runs = np.split(unseen, np.flatnonzero(np.diff(unseen) > 1) + 1) if len(unseen) else []
+    for run in runs:
+        for start in range(run[0], run[-1] + 1, RECORDS_A_TASK):
+            yield start, min(start + RECORDS_A_TASK, int(run[-1]) + 1)
+
+
+class _Kept:
+    """The columns of good records in the user's cache folder, saved now and then."""
+
+    def __init__(self, datasets, columns):
+        rows = [(s, d.fingerprint()['digest'], d.changed_ns()) for s, d in datasets.items()]
+        self.path = array_cache.path('check', digest.of_rows(rows))
+        self.columns, self._next = columns, time.time() + SAVE_SECONDS
+
+    def load(self):
+        """Fills the columns from the last time; the number of records known to be good."""
+        saved = array_cache.load(self.path)
+        if saved is None:
+            return 0
+        for name, column in self._named():
+            column[:] = saved[name]
+        return sum(int((values.labels >= 0).sum()) for values in self.columns.values())
+
+    def save(self):
+        array_cache.save(self.path, **dict(self._named()))
+
+    def save_now_and_then(self):
+        if time.time() >= self._next:
+            self.save()
+            self._next = time.time() + SAVE_SECONDS
+
+    def remove(self):
+        array_cache.remove(self.path)
+
+    def _named(self):
+        for split, values in self.columns.items():
+            for name, column in zip(Checked._fields[1:], values[1:]):
+                yield f'{split}_{name}', column
 
 
 def _empty_columns(total):
@@ -83,7 +138,7 @@ def duplicates(hashes_of_splits):
     return sorted(groups)
 
 
-def _run(tasks, datasets, findings, columns, num_processes, progress):
+def _run(tasks, datasets, findings, columns, num_processes, progress, kept):
     """One round. Returns what is left of tasks within which the decoder took its process down."""
     left = []
     for event in workers.run(check_records, tasks, min(num_processes, len(tasks))):
@@ -104,6 +159,7 @@ def _run(tasks, datasets, findings, columns, num_processes, progress):
             for column, values in zip(columns[split][1:], arrays):
                 column[start:stop] = values
             progress.update(stop - start)
+            kept.save_now_and_then()
     return [task for task in left if task.start < task.stop]
 
 

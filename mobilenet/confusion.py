@@ -2,8 +2,11 @@
 
 import csv
 import os
+import warnings
 
 import numpy as np
+
+from mobilenet import text
 
 TICKS = 40  # more classes than this have no names beside the picture
 
@@ -17,19 +20,19 @@ def matrix(labels, answers, num_classes):
 
 def write(folder, step, labels, answers, class_names, num_classes):
     """Writes per_class-STEP.csv, confusion-STEP.csv and confusion-STEP.png; gives their paths."""
-    names = list(class_names or [str(i) for i in range(num_classes)])
+    names = [text.printable(n) for n in class_names or map(str, range(num_classes))]
     counts = matrix(labels, answers, num_classes)
     paths = [
         os.path.join(folder, name.format(step))
         for name in ('per_class-{}.csv', 'confusion-{}.csv', 'confusion-{}.png')
     ]
-    with open(paths[0], 'w', newline='') as f:
+    with text.open_text(paths[0], newline='') as f:
         rows = csv.writer(f)
         rows.writerow(['label', 'name', 'images', 'right', 'accuracy'])
         for i, name in enumerate(names):
             total, right = counts[i].sum(), counts[i, i]
             rows.writerow([i, name, total, right, f'{right / total:.6f}' if total else ''])
-    with open(paths[1], 'w', newline='') as f:
+    with text.open_text(paths[1], newline='') as f:
         rows = csv.writer(f)
         rows.writerow(['label \\ answer'] + names)
         rows.writerows([[name] + list(row) for name, row in zip(names, counts)])
@@ -48,6 +51,7 @@ def draw(path, counts, names, step):
     figure, axes = pyplot.subplots(figsize=(side, side))
     image = axes.imshow(shares, cmap='Blues', vmin=0, vmax=1)
     if len(names) <= TICKS:
+        names = [name.replace('$', r'\$') for name in names]  # no formulas
         axes.set_xticks(range(len(names)))
         axes.set_xticklabels(names, rotation=90)
         axes.set_yticks(range(len(names)))
@@ -69,6 +73,8 @@ def draw(path, counts, names, step):
         title=f'step {step}: {np.trace(counts)} of {counts.sum()} right',
     )
     figure.colorbar(image, fraction=0.046, label="share of the label's images")
-    figure.tight_layout()
-    figure.savefig(path, dpi=100)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of characters that its font lacks, one by one
+        figure.tight_layout()
+        figure.savefig(path, dpi=100)
     pyplot.close(figure)

@@ -23,5 +23,15 @@ class UsageError(CommandError):
     status, kind = 2, 'usage'
 
 
+def bad_record(place, reason):
+    """The UsageError that names a record which cannot be read or decoded."""
+    return UsageError(
+        f'{place}: {reason} (--on_bad_record=skip goes on without it; scripts/check_dataset.py '
+        'finds all)',
+        kind='record',
+        record=place,
+    )
+
+
 class Failure(CommandError):
     """What went wrong in a run that was rightly begun: what failed and where; exit status 1."""

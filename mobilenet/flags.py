@@ -43,6 +43,13 @@ def data_flags(dataset_names, preprocessing_names):
             choices=('host', 'device'),
         ),
         flag(
+            'apply_exif',
+            'with --dataset_name=folder: turn and mirror images as their EXIF data says (TF-slim '
+            'does not)',
+            False,
+            boolean,
+        ),
+        flag(
             'on_bad_record',
             'stop with status 2 at a record that cannot be read, or skip and count it',
             'stop',

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from mobilenet.errors import UsageError
+from mobilenet import errors
 from mobilenet.hooks import Hook
 
 READ_AHEAD = 2  # batches that the pipeline may be ahead of the step
@@ -23,12 +23,4 @@ def explained(error, pipeline, first_batch, num_batches):
     if 'GetNext' not in error.message:
         return error
     bad = pipeline.find_bad_record(first_batch, num_batches)
-    if bad is None:
-        return error
-    place, reason = bad
-    return UsageError(
-        f'{place}: {reason} (--on_bad_record=skip goes on without it; '
-        'scripts/check_dataset.py finds all)',
-        kind='record',
-        record=place,
-    )
+    return error if bad is None else errors.bad_record(*bad)

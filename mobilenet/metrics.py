@@ -34,7 +34,8 @@ class Metrics(Hook):
             drop_lines_after(path, run.batch)
             self._file = Appender(path)
             run.events = EventWriter(config.train_dir, first_step=run.step + 1)
-        run.say(first_line(run))
+        for text in (run.dataset.summary, *run.dataset.notes, first_line(run)):
+            run.say(text)
         self._bar = tqdm(
             total=run.total_steps,
             initial=run.batch,

@@ -18,7 +18,7 @@ import numpy as np
 import data
 from data import convert, folders, verify
 from data.progress import Progress
-from mobilenet import flag_types
+from mobilenet import flag_types, text
 from mobilenet.errors import UsageError
 from scripts import tool
 
@@ -44,6 +44,11 @@ def make_parser():
     parser.add_argument(
         '--counts_csv', metavar='FILE', help='write the images of each class and split to FILE'
     )
+    parser.add_argument(
+        '--restart',
+        action='store_true',
+        help='look at every record, also at those that a check which was stopped found good',
+    )
     tool.add_process_flag(parser)
     return parser
 
@@ -56,7 +61,7 @@ def splits_there(args):
     if not os.path.isdir(args.dataset_dir):
         raise UsageError(f'{args.dataset_dir} is no folder')
     if args.dataset_name == 'folder':
-        there = folders.list_splits(args.dataset_dir)
+        there = folders.list_splits(args.dataset_dir).splits
         return list(SPLITS) if None in there else list(there)
     return [split for split in SPLITS if convert.shards_in(args.dataset_dir, split)] or ['train']
 
@@ -66,7 +71,12 @@ def check(args, datasets):
     total = sum(dataset.num_examples for dataset in datasets.values())
     with Progress(total, 'check', 'record') as progress:
         checked = verify.check_splits(
-            args.dataset_name, args.dataset_dir, datasets, args.num_processes, progress
+            args.dataset_name,
+            args.dataset_dir,
+            datasets,
+            args.num_processes,
+            progress,
+            args.restart,
         )
     for result in checked.values():
         for finding in result.findings:
@@ -75,32 +85,24 @@ def check(args, datasets):
 
 
 def print_duplicates(datasets, checked):
-    """Names the images that occur more than once, within and across splits. Returns their number."""
+    """Names the images that occur more than once, within and across splits. Gives their number."""
     groups = verify.duplicates({split: result.hashes for split, result in checked.items()})
     for group in groups:
-        first, labels = group[0], {checked[split].labels[record] for split, record in group}
-        notes = (
-            [', in {}'.format(' and '.join(sorted({split for split, _ in group})))]
-            if len({split for split, _ in group}) > 1
-            else []
-        )
+        (first_split, first_record), note = group[0], ''
+        labels = {checked[split].labels[record] for split, record in group}
+        splits = {split for split, _ in group}
+        if len(splits) > 1:
+            note += f', in {" and ".join(sorted(splits))}'
         if len(labels) > 1:
-            notes.append(
-                ', with the labels {}'.format(' and '.join(str(label) for label in sorted(labels)))
-            )
+            note += f', with the labels {" and ".join(map(str, sorted(labels)))}'
+        first = datasets[first_split].describe(first_record)
         for split, record in group[1:]:
-            print(
-                '{}: the same image as {}{}'.format(
-                    datasets[split].describe(record),
-                    datasets[first[0]].describe(first[1]),
-                    ''.join(notes),
-                )
-            )
+            print(f'{datasets[split].describe(record)}: the same image as {first}{note}')
     return sum(len(group) - 1 for group in groups)
 
 
 def class_name(dataset, label):
-    return '%d %s' % (label, dataset.class_names[label]) if dataset.class_names else str(label)
+    return f'{label} {dataset.class_names[label]}' if dataset.class_names else str(label)
 
 
 def class_counts(dataset, checked):
@@ -110,66 +112,60 @@ def class_counts(dataset, checked):
 def print_summary(split, dataset, checked):
     good = checked.labels >= 0
     counts = class_counts(dataset, checked)
-    print(
-        '%s: %d records, %d good, %.1f MB of images'
-        % (split, len(good), good.sum(), checked.sizes.sum() / 1e6)
-    )
+    megabytes = checked.sizes.sum() / 1e6
+    print(f'{split}: {len(good)} records, {good.sum()} good, {megabytes:.1f} MB of images')
     if not good.any():
         return
-    heights, widths = checked.heights[good], checked.widths[good]
-    print(
-        '  sizes: %d to %d wide (median %d), %d to %d high (median %d), %d to %d bytes (median %d)'
-        % (
-            widths.min(),
-            widths.max(),
-            np.median(widths),
-            heights.min(),
-            heights.max(),
-            np.median(heights),
-            checked.sizes[good].min(),
-            checked.sizes[good].max(),
-            np.median(checked.sizes[good]),
-        )
-    )
+    heights, widths, sizes = checked.heights[good], checked.widths[good], checked.sizes[good]
+    print(f'  sizes: {spread(widths)} wide, {spread(heights)} high, {spread(sizes)} bytes')
     present = np.flatnonzero(counts)
     print(
-        '  labels: %d to %d, %d of %d classes; images a class: %d to %d (median %d)'
-        % (
-            present[0],
-            present[-1],
-            len(present),
-            dataset.num_classes,
-            counts[present].min(),
-            counts[present].max(),
-            np.median(counts[present]),
-        )
+        f'  labels: {present[0]} to {present[-1]}, {len(present)} of {dataset.num_classes} '
+        f'classes; images a class: {spread(counts[present])}'
     )
     if dataset.num_classes <= CLASSES_LISTED:
         for label, count in enumerate(counts):
-            print('  %7d  %s' % (count, class_name(dataset, label)))
+            print(f'  {count:7d}  {class_name(dataset, label)}')
         return
     empty = np.flatnonzero(counts == 0)
     if len(empty):
-        print(
-            '  no images: {}{}'.format(
-                ', '.join(class_name(dataset, label) for label in empty[:5]),
-                ' and %d more' % (len(empty) - 5) if len(empty) > 5 else '',
-            )
-        )
+        more = f' and {len(empty) - 5} more' if len(empty) > 5 else ''
+        names = ', '.join(class_name(dataset, label) for label in empty[:5])
+        print(f'  no images: {names}{more}')
+
+
+def spread(values):
+    return f'{values.min()} to {values.max()} (median {np.median(values):.0f})'
 
 
 def write_counts(path, datasets, checked):
     counts = {split: class_counts(datasets[split], checked[split]) for split in checked}
     dataset = next(iter(datasets.values()))
     try:
-        with open(path, 'w', encoding='utf-8') as file:
+        with text.open_text(path) as file:
             file.write('label,class,{}\n'.format(','.join(counts)))
             for label in range(max(map(len, counts.values()))):
                 name = dataset.class_names[label] if dataset.class_names else ''
                 numbers = ','.join(str(column[label]) for column in counts.values())
-                file.write('%d,"%s",%s\n' % (label, name.replace('"', '""'), numbers))
+                name = name.replace('"', '""')
+                file.write(f'{label},"{name}",{numbers}\n')
     except OSError as error:
         raise UsageError(f'cannot write {path}: {error.strerror} (--counts_csv)')
+
+
+def advice(args, findings, num_duplicates):
+    """Lines that say what to do about what was found."""
+    if findings:
+        how = 'convert those images again' if args.dataset_name == 'imagenet' else 'replace them'
+        yield (
+            f'  the records above stop a training: {how}, or train with --on_bad_record=skip, '
+            'which puts others in their place'
+        )
+    if num_duplicates and not args.allow_duplicates:
+        yield (
+            '  images that occur twice count twice, and within both splits they make an evaluation '
+            'look better than it is: remove them, or accept them with --allow_duplicates'
+        )
 
 
 def main():
@@ -178,6 +174,9 @@ def main():
         split: data.open_dataset(args.dataset_name, args.dataset_dir, split, 'skip')
         for split in splits_there(args)
     }
+    for dataset in datasets.values():
+        print(dataset.summary, file=sys.stderr)
+        tool.print_notes(dataset.notes)
     checked = check(args, datasets)
     num_duplicates = print_duplicates(datasets, checked)
     for split, dataset in datasets.items():
@@ -186,11 +185,13 @@ def main():
         write_counts(args.counts_csv, datasets, checked)
     findings = sum(len(result.findings) for result in checked.values())
     total = sum(dataset.num_examples for dataset in datasets.values())
-    verdict = '%d finding%s' % (findings, 's' * (findings != 1)) if findings else 'all good'
+    verdict = f'{findings} finding{"s" * (findings != 1)}' if findings else 'all good'
     print(
-        '%s: %d records, %s, %d duplicate%s'
-        % (args.dataset_dir, total, verdict, num_duplicates, 's' * (num_duplicates != 1))
+        f'{args.dataset_dir}: {total} records, {verdict}, {num_duplicates} '
+        f'duplicate{"s" * (num_duplicates != 1)}'
     )
+    for line in advice(args, findings, num_duplicates):
+        print(line)
     return 1 if findings or (num_duplicates and not args.allow_duplicates) else 0
 
 

@@ -8,6 +8,7 @@ processes of its own: one that crashes, hangs or raises anything else is caught,
 """
 
 import collections
+import functools
 import os
 import signal
 import sys
@@ -136,7 +137,7 @@ def _decode_file(content, index):
     except UsageError:
         return True
     refused = [
-        _check(lambda: dataset.read(record), index + record)
+        _check(functools.partial(dataset.read, record), index + record)
         for record in range(dataset.num_examples)
     ]
     return any(refused) or bool(dataset.errors)
@@ -181,9 +182,8 @@ def save_failures(folder, seed, failures):
     os.makedirs(folder, exist_ok=True)
     for index, what in failures:
         fuzz_input = fuzz_inputs.make_input(corpus, seed, index)
-        path = os.path.join(
-            folder, 'seed%d-input%d%s' % (seed, index, fuzz_inputs.suffix(fuzz_input.kind))
-        )
+        suffix = fuzz_inputs.suffix(fuzz_input.kind)
+        path = os.path.join(folder, f'seed{seed}-input{index}{suffix}')
         with open(path, 'wb') as file:
             file.write(fuzz_input.data)
         yield f'{path}: {what}'
@@ -194,20 +194,9 @@ def summary_line(seed, count, outcomes):
 
     kinds = collections.Counter(map(fuzz_inputs.kind_of, range(count)))
     return (
-        '%d inputs (%d JPEG, %d PNG, %d TFRecord files; seed %d): %d decoded, %d refused, '
-        '%d crashes, %d hangs, %d exceptions'
-        % (
-            count,
-            kinds['jpeg'],
-            kinds['png'],
-            kinds['record'],
-            seed,
-            outcomes['decoded'],
-            outcomes['refused'],
-            outcomes['crash'],
-            outcomes['hang'],
-            outcomes['exception'],
-        )
+        f'{count} inputs ({kinds["jpeg"]} JPEG, {kinds["png"]} PNG, {kinds["record"]} TFRecord '
+        f'files; seed {seed}): {outcomes["decoded"]} decoded, {outcomes["refused"]} refused, '
+        f'{outcomes["crash"]} crashes, {outcomes["hang"]} hangs, {outcomes["exception"]} exceptions'
     )
 
 

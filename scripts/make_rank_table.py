@@ -9,6 +9,7 @@ make_rank_table.py merge server_a.json server_b.json -o cluster.json
 """
 
 import argparse
+import difflib
 import ipaddress
 import os
 import re
@@ -17,6 +18,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from hccl import rank_table
+from mobilenet import text
 from mobilenet.errors import UsageError
 
 HCCN_CONF = '/etc/hccn.conf'
@@ -29,47 +31,45 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f'{message}; see {os.path.basename(sys.argv[0])} --help')
 
 
-def parse_devices(text):
+def parse_devices(devices_flag):
     """'0-7', '0,1,2,3', '4' or '[0,8)' (as for hccl_tools.py) -> device ids. Raises UsageError."""
-    half_open = re.match(r'\[\s*(\d+)\s*,\s*(\d+)\s*\)\Z', text)
+    half_open = re.match(r'\[\s*(\d+)\s*,\s*(\d+)\s*\)\Z', devices_flag)
     if half_open:
         devices = list(range(int(half_open.group(1)), int(half_open.group(2))))
     else:
         devices = []
-        for part in text.split(','):
+        for part in devices_flag.split(','):
             match = re.match(r'\s*(\d+)\s*(?:-\s*(\d+)\s*)?\Z', part)
             if not match:
                 raise UsageError(
-                    f'--devices {text}: "{part}" is no device; write 0-7, 0,1,2,3 or "[0,8)"'
+                    f'--devices {devices_flag}: "{part}" is no device; write 0-7, 0,1,2,3 or '
+                    '"[0,8)"'
                 )
             first = int(match.group(1))
             devices.extend(range(first, int(match.group(2) or first) + 1))
     if not devices or len(devices) > 64:
         raise UsageError(
-            f'--devices {text} names {len(devices)} devices; write 0-7, 0,1,2,3 or "[0,8)"'
+            f'--devices {devices_flag} names {len(devices)} devices; write 0-7, 0,1,2,3 or "[0,8)"'
         )
     return devices
 
 
 def read_hccn_conf(path):
-    """{device id: address} from the lines address_I=A.B.C.D. Raises UsageError."""
-    try:
-        with open(path, encoding='utf-8', errors='replace') as f:
-            lines = f.read().splitlines()
-    except OSError as e:
-        raise UsageError(
-            f'{path}: {e.strerror}; give the file with --hccn_conf, or count addresses up from '
-            '--ip_base'
-        )
+    """{device id: address} from the lines address_I=A.B.C.D. Other settings of hccn_tool
+    (netmask_0=…) and comments are passed over; what is neither raises UsageError.
+    """
+    hint = '; give the file with --hccn_conf, or count addresses up from --ip_base'
     addresses = {}
-    for number, line in enumerate(lines, 1):
-        match = re.match(r'\s*address_(\d+)\s*=\s*(\S*)\s*\Z', line)
-        if not match:
+    for number, line in text.read_lines(path, hint):
+        where = f'{path}, line {number}'
+        match = re.match(r'address_([0-9]{1,3})\s*=\s*(\S*)\Z', line)
+        if match is None:
+            check_other_setting(line, where)
             continue
         device_id = int(match.group(1))
         if device_id in addresses:
-            raise UsageError(f'{path}, line {number}: a second address_{device_id}; remove one')
-        addresses[device_id] = parse_ip(match.group(2), f'{path}, line {number}')
+            raise UsageError(f'{where}: a second address_{device_id}; remove one')
+        addresses[device_id] = parse_ip(match.group(2), where)
     if not addresses:
         raise UsageError(
             f'{path} has no line address_I=A.B.C.D; set the addresses (hccn_tool -i I -ip '
@@ -78,11 +78,24 @@ def read_hccn_conf(path):
     return addresses
 
 
-def parse_ip(text, where):
+def check_other_setting(line, where):
+    """Raises UsageError where a line is no setting, or seems to be meant for an address."""
+    if line[0] in '#;':
+        return
+    key, equals, _ = line.partition('=')
+    name = re.sub('[^a-z]', '', key.lower())
+    meant = difflib.get_close_matches(name, ['address'], 1, 0.75)
+    if equals and name and (not meant or name.startswith('ipv')):  # IPv6address_0=…
+        return
+    found = text.printable(line[:60])
+    raise UsageError(f'{where}: "{found}" is not understood; write address_I=A.B.C.D')
+
+
+def parse_ip(word, where):
     try:
-        return str(ipaddress.ip_address(text))
+        return str(ipaddress.ip_address(word))
     except ValueError:
-        raise UsageError(f'{where}: "{text}" is not an IP address; write it as A.B.C.D')
+        raise UsageError(f'{where}: "{word}" is not an IP address; write it as A.B.C.D')
 
 
 def make_from_hccn_conf(path, devices):

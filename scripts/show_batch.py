@@ -15,8 +15,10 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import data
 from data import contact_sheet, quiet
-from mobilenet import cores, flag_types
-from mobilenet.errors import UsageError
+from data.progress import Progress
+from data.tfrecord import BadRecord
+from mobilenet import flag_types
+from mobilenet.errors import UsageError, bad_record
 from scripts import tool
 
 
@@ -51,6 +53,11 @@ def make_parser():
         help='which batch, default 0',
     )
     parser.add_argument('--on_bad_record', default='stop', choices=('stop', 'skip'))
+    parser.add_argument(
+        '--apply_exif',
+        action='store_true',
+        help='with --dataset_name=folder: turn and mirror images as their EXIF data says',
+    )
     parser.add_argument('--output', default='batch.png', help='default batch.png')
     return parser
 
@@ -59,41 +66,42 @@ def read_batch(args, dataset):
     """(images, labels, record numbers) of the batch as numpy arrays, without the filling of a last
     batch.
     """
-    tf = quiet.import_tensorflow()
+    quiet.import_tensorflow()
     common = {
         'batch_size': args.batch_size,
         'image_size': args.image_size,
         'preprocessing_name': args.preprocessing_name,
-        'num_threads': cores.count(),
         'on_bad_record': args.on_bad_record,
     }
     if args.split == 'train':
         pipeline = data.TrainPipeline(dataset, seed=args.seed, **common)
-        batches = pipeline.dataset(args.start_batch)
     else:
         pipeline = data.EvalPipeline(dataset, **common)
         if args.start_batch >= pipeline.num_batches:
             raise UsageError(
-                '--start_batch %d: the split has %d batches of %d, the first is 0'
-                % (args.start_batch, pipeline.num_batches, args.batch_size)
+                f'--start_batch {args.start_batch}: the split has {pipeline.num_batches} batches '
+                f'of {args.batch_size}, the first is 0'
             )
-        batches = pipeline.dataset().skip(args.start_batch)
-    batch = tf.data.make_initializable_iterator(batches)
-    following = batch.get_next()
-    with tf.Session() as session:
-        session.run(batch.initializer)
+    with Progress(args.batch_size, 'read', 'image') as progress:
         try:
-            images, labels, *weights = session.run(following)
-        except tf.errors.OpError:
-            first = 0 if args.split == 'validation' else args.start_batch
-            bad = pipeline.find_bad_record(first, args.start_batch + 1 - first)
-            if bad is None:
-                raise
-            raise UsageError('{}: {}; mend it, or use --on_bad_record=skip'.format(*bad))
+            images, labels, weights = pipeline.show(args.start_batch, lambda: progress.update(1))
+        except BadRecord as error:
+            raise bad_record(error.place, error.reason)
     for place, reason in pipeline.bad_records.items():
         print(f'skipped {place}: {reason}', file=sys.stderr)
-    kept = weights[0] > 0 if weights else slice(None)
+    kept = weights > 0
     return images[kept], labels[kept], pipeline.records(args.start_batch)[kept]
+
+
+def title(args):
+    name = args.dataset_name
+    if args.dataset_dir:
+        name = os.path.basename(os.path.abspath(args.dataset_dir))
+    seed = f', seed {args.seed}' if args.split == 'train' else ''
+    return (
+        f'{name} {args.split}, batch {args.start_batch}, {args.preprocessing_name}, '
+        f'{args.image_size}x{args.image_size}{seed}'
+    )
 
 
 def main():
@@ -101,34 +109,18 @@ def main():
     folder = os.path.dirname(os.path.abspath(args.output))
     if not os.path.isdir(folder):
         raise UsageError(f'no such folder: {folder} (--output)')
-    dataset = data.open_dataset(args.dataset_name, args.dataset_dir, args.split, args.on_bad_record)
+    dataset = data.open_dataset(
+        args.dataset_name, args.dataset_dir, args.split, args.on_bad_record, args.apply_exif
+    )
+    print(dataset.summary, file=sys.stderr)
+    tool.print_notes(dataset.notes)
     images, labels, records = read_batch(args, dataset)
-    title = '%s %s, batch %d, %s, %dx%d%s' % (
-        os.path.basename(os.path.abspath(args.dataset_dir))
-        if args.dataset_dir
-        else args.dataset_name,
-        args.split,
-        args.start_batch,
-        args.preprocessing_name,
-        args.image_size,
-        args.image_size,
-        ', seed %d' % args.seed if args.split == 'train' else '',
-    )
-    contact_sheet.write(
-        args.output, images, [contact_sheet.caption(dataset, label) for label in labels], title
-    )
+    captions = [contact_sheet.caption(dataset, label) for label in labels]
+    contact_sheet.write(args.output, images, captions, title(args))
     print(
-        '%s: %d images, labels %d to %d, pixels %.3f to %.3f, mean %.3f; first record: %s'
-        % (
-            args.output,
-            len(images),
-            labels.min(),
-            labels.max(),
-            images.min(),
-            images.max(),
-            images.mean(),
-            dataset.describe(records[0]),
-        )
+        f'{args.output}: {len(images)} images, labels {labels.min()} to {labels.max()}, pixels '
+        f'{images.min():.3f} to {images.max():.3f}, mean {images.mean():.3f}; first record: '
+        f'{dataset.describe(records[0])}'
     )
 
 

@@ -17,6 +17,7 @@ import os
 import re
 
 from mobilenet import text
+from mobilenet.checkpoints import missing
 from mobilenet.errors import UsageError
 
 NAME = 'model.ckpt'
@@ -122,11 +123,11 @@ def resolve(path, flag='--checkpoint_path'):
     if os.path.isdir(path):
         found = to_resume(path)[0] or in_folder(path)[::-1]
         if not found:
-            raise UsageError(f'{flag}={path}: no checkpoint in this folder')
+            raise UsageError(f'{flag}={missing.words(path)}')
         return found[0]
     prefix = _SUFFIX.sub('', path)
     if not is_whole(prefix):
-        raise UsageError(f'{flag}={path}: no such checkpoint or folder')
+        raise UsageError(f'{flag}={missing.words(prefix)}')
     return prefix
 
 

@@ -71,7 +71,7 @@ def test_same_bits_for_any_number_of_threads(folder, on_bad_record):
 
 
 def test_the_stream_is_the_same_for_any_batch_size(folder):
-    images, labels = train(folder, 7, batch_size=12)  # read in groups of 4, 3 and 1
+    images, labels = train(folder, 7, batch_size=12)
     for batch_size in (6, 7):
         others, other_labels = train(folder, 84 // batch_size, batch_size=batch_size)
         assert (others == images).all() and (other_labels == labels).all()

@@ -353,3 +353,40 @@ def test_help_imports_no_tensorflow(tmp_path, name):
         name, '--help', environment={'PYTHONPATH': str(tmp_path)}
     )
     assert status == 0 and stdout.startswith('usage: ' + name), stderr
+
+
+def test_a_check_that_was_stopped_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    shards = [[example(encoded(i), i % 3) for i in range(40)] for _ in range(2)]
+    shards[1][20] = example(b'no image', 1)
+    write(tmp_path / 'set', 'train', shards)
+    datasets = {'train': data.open_dataset('imagenet', str(tmp_path / 'set'), on_bad_record='skip')}
+
+    class Counter:
+        def __init__(self, stop_at):
+            self.stop_at, self.read, self.known = stop_at, 0, 0
+
+        def update(self, count):
+            self.read += count
+            if self.read >= self.stop_at:
+                raise KeyboardInterrupt
+
+        def jump(self, count):
+            self.known = count
+
+    def check(stop_at, **options):
+        counter = Counter(stop_at)
+        place = ('imagenet', str(tmp_path / 'set'), datasets)
+        try:
+            return counter, verify.check_splits(*place, 1, counter, **options)['train']
+        except KeyboardInterrupt:
+            return counter, None
+
+    first, _ = check(stop_at=60)
+    second, result = check(stop_at=1000)
+    assert (first.known, second.known) == (0, 63) and second.read == 17  # the bad one once more
+    whole, expected = check(stop_at=1000)
+    assert (whole.known, whole.read) == (0, 80)  # nothing is left of a check that came to its end
+    assert [f.place for f in result.findings] == [f'{tmp_path}/set/train-00001-of-00002, record 20']
+    for column, values in zip(result, expected):
+        assert (np.array(column) == np.array(values)).all()

@@ -339,7 +339,7 @@ def test_no_such_table_lists_the_ready_ones(tmp_path):
         rank_table.load('hccl_9p.json')
     with pytest.raises(UsageError, match='no such file'):
         rank_table.load(str(tmp_path / 'hccl_8p.json'))  # a path is not looked up elsewhere
-    with pytest.raises(UsageError, match='directory'):
+    with pytest.raises(UsageError, match='a folder'):
         rank_table.load(str(tmp_path))
 
 

@@ -4,9 +4,13 @@ import os
 import subprocess
 import sys
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 import pytest
 
 from hccl import rank_table
+from mobilenet.errors import UsageError
+from scripts import make_rank_table
 from tests.helpers import ROOT
 
 SCRIPT = os.path.join(ROOT, 'scripts', 'make_rank_table.py')
@@ -134,3 +138,60 @@ def test_what_an_ascend_910_does_not_take_is_said(run, devices, word):
     done = run('--ip_base', '10.1.0.1', '--devices', devices)
     assert done[0] == 0
     assert word in done[2] if word else done[2] == ''
+
+
+def hccn(tmp_path, content):
+    path = tmp_path / 'hccn-of-a-kind.conf'
+    path.write_bytes(content)
+    return make_rank_table.read_hccn_conf(str(path))
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        b'\xef\xbb\xbfaddress_0=10.0.0.1\r\naddress_1=10.0.0.2\r\n',  # Notepad
+        'address_0=10.0.0.1\naddress_1=10.0.0.2'.encode('utf-16'),
+        b'address_0=10.0.0.1\raddress_1=10.0.0.2\r',
+        b'; hccn\n\taddress_0 = 10.0.0.1 \nnetmask_0=255.0.0.0\nIPv6address=\naddress_1=10.0.0.2',
+    ],
+)
+def test_hccn_conf_in_all_line_ends(tmp_path, content):
+    assert hccn(tmp_path, content) == {0: '10.0.0.1', 1: '10.0.0.2'}
+
+
+@pytest.mark.parametrize(
+    'line',
+    [
+        b'adress_1=10.0.0.2',
+        b'Address_1=10.0.0.2',
+        b'address1=10.0.0.2',
+        b'address_x=10.0.0.2',
+        b'address_1:10.0.0.2',
+        b'address_1 10.0.0.2',
+        'address_²=10.0.0.2'.encode(),
+        b'address_1=10.0.0',
+        b'address_0=10.0.0.2',
+        b'10.0.0.2',
+        b'caf\xe9',
+    ],
+)
+def test_no_line_of_hccn_conf_is_passed_over(tmp_path, line):
+    with pytest.raises(UsageError, match='line 2'):
+        hccn(tmp_path, b'address_0=10.0.0.1\n' + line + b'\n')
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.lists(st.from_regex(r'(address)?_?[0-9²]{0,2} ?=?[0-9.]{0,9}', fullmatch=True)))
+def test_any_hccn_conf_is_read_or_refused(tmp_path_factory, lines):
+    try:
+        hccn(tmp_path_factory.getbasetemp(), '\n'.join(lines).encode())
+    except UsageError as error:
+        assert 'hccn-of-a-kind.conf' in str(error)
+
+
+@pytest.mark.parametrize('path', ['/dev/zero', 'fifo'])
+def test_a_rank_table_that_is_no_file(tmp_path, path, monkeypatch):
+    monkeypatch.chdir(str(tmp_path))
+    os.mkfifo('fifo')
+    with pytest.raises(UsageError, match='not a file|no such file'):
+        rank_table.load(path)

@@ -1,0 +1,62 @@
+"""What is said of a path that is no checkpoint."""
+
+import os
+
+import pytest
+import tensorflow as tf
+
+from mobilenet import checkpoints
+from mobilenet.errors import UsageError
+
+
+def save(folder, name, version):
+    """A checkpoint by TensorFlow itself, in format V1 or V2."""
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        tf.compat.v1.get_variable('x', [3])
+        session.run(tf.compat.v1.global_variables_initializer())
+        path = os.path.join(str(folder), name)
+        tf.compat.v1.train.Saver(write_version=version).save(session, path)
+    return path
+
+
+def refusal(path):
+    with pytest.raises(UsageError) as error:
+        checkpoints.resolve(str(path))
+    return str(error.value)
+
+
+def test_the_old_format(tmp_path):
+    path = save(tmp_path, 'mobilenet.ckpt', tf.compat.v1.train.SaverDef.V1)
+    assert "TensorFlow's old format V1" in refusal(path)
+
+
+def test_files_that_were_not_copied(tmp_path):
+    path = save(tmp_path, 'mobilenet.ckpt', tf.compat.v1.train.SaverDef.V2)
+    assert checkpoints.resolve(path) == path
+    os.rename(path + '.index', str(tmp_path / 'kept'))
+    assert 'mobilenet.ckpt.index is not: copy it, too' in refusal(path)
+    assert 'mobilenet.ckpt.index is not: copy it, too' in refusal(tmp_path)
+    assert 'mobilenet.ckpt.index is not' in refusal(path + '.data-00000-of-00001')
+    os.rename(str(tmp_path / 'kept'), path + '.index')
+    os.remove(path + '.data-00000-of-00001')
+    assert 'not all of mobilenet.ckpt.data-*: copy them, too' in refusal(path)
+
+
+@pytest.mark.parametrize(
+    'name,words',
+    [
+        ('mobilenet_v1_1.0_224.tgz', 'is an archive: unpack it first'),
+        ('model.h5', 'Keras'),
+        ('model.pth', 'PyTorch'),
+        ('model.tflite', 'TensorFlow Lite'),
+        ('notes', 'is no checkpoint'),
+    ],
+)
+def test_other_files(tmp_path, name, words):
+    (tmp_path / name).write_bytes(b'something')
+    assert words in refusal(tmp_path / name)
+
+
+def test_nothing(tmp_path):
+    assert 'no checkpoint in this folder' in refusal(tmp_path)
+    assert 'no such checkpoint or folder' in refusal(tmp_path / 'model.ckpt-1')

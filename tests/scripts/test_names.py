@@ -1,0 +1,92 @@
+"""Folders, files and classes named in any bytes, under LC_ALL=C and under an ASCII terminal: the
+data commands take them, and print and write them.
+"""
+
+import csv
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.helpers import ROOT
+from tests.helpers.data_files import jpeg, noise
+
+CLASSES = (b'caf\xe9', '你好 кот'.encode(), b"it's [1] $a$")
+PLACE = b"a [1] it's \xe4\xbd\xa0 caf\xe9"
+
+
+def run(script, *arguments, encoding='', **environment):
+    """(stdout, stderr) of a command that has to end with 0 and without a word of Python's."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(('LC_', 'LANG', 'PYTHON'))}
+    env.update(LC_ALL='C', TF_CPP_MIN_LOG_LEVEL='2', PYTHONIOENCODING=encoding, **environment)
+    done = subprocess.run(
+        [sys.executable, os.path.join(ROOT, script), *arguments], env=env, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    for word in (b'Traceback', b'Logging error', b'UnicodeEncodeError'):
+        assert word not in done.stderr, done.stderr
+    return done.stdout, done.stderr
+
+
+@pytest.fixture(scope='module')
+def images(tmp_path_factory):
+    """A folder of a bad name with classes and files of bad names, one of them no image."""
+    place = os.path.join(os.fsencode(str(tmp_path_factory.mktemp('names'))), PLACE)
+    for number, name in enumerate(CLASSES):
+        os.makedirs(os.path.join(place, name))
+        for i in range(6):
+            with open(os.path.join(place, name, name + b'%d.jpg' % i), 'wb') as file:
+                file.write(jpeg(noise(20, 20, 10 * number + i)))
+    with open(os.path.join(place, CLASSES[0], b'bad\xff.jpg'), 'wb') as file:
+        file.write(b'no image')
+    return place
+
+
+@pytest.mark.parametrize('encoding', ['', 'ascii', 'utf-8'])
+def test_check_and_convert(images, tmp_path, encoding):
+    out = os.path.join(os.fsencode(str(tmp_path)), PLACE)
+    cache = {'encoding': encoding, 'XDG_CACHE_HOME': str(tmp_path / 'cache')}
+    _, stderr = run('scripts/convert_folder.py', images, out, **cache)
+    assert b'skipped ' in stderr and b'bad' in stderr
+    with open(os.path.join(out, b'labels.txt'), 'rb') as file:
+        labels = file.read().decode('utf-8').splitlines()
+    assert labels == ['0:caf\\xe9', "1:it's [1] $a$", '2:你好 кот']
+    counts = os.path.join(out, b'counts\xe9.csv')
+    stdout, _ = run('scripts/check_dataset.py', out, b'--counts_csv=' + counts, **cache)
+    assert b'all good' in stdout
+    with open(counts, encoding='utf-8', newline='') as file:
+        names = [row[1] for row in csv.reader(file)]
+    assert names == ['class', 'caf\\xe9', "it's [1] $a$", '你好 кот']
+
+
+def test_findings_in_a_folder_of_images(images, tmp_path):
+    env = dict(os.environ, LC_ALL='C', PYTHONIOENCODING='ascii', XDG_CACHE_HOME=str(tmp_path))
+    command = [sys.executable, os.path.join(ROOT, 'scripts/check_dataset.py'), images]
+    done = subprocess.run(command + ['--dataset_name=folder'], env=env, capture_output=True)
+    assert done.returncode == 1 and b'bad\\xff.jpg: not an image' in done.stdout, done.stderr
+    assert b'Traceback' not in done.stderr and b'on_bad_record=skip' in done.stdout
+
+
+def test_contact_sheet(images, tmp_path):
+    output = os.path.join(os.fsencode(str(tmp_path)), PLACE + b'.png')
+    folder = [b'--dataset_dir=' + images, '--dataset_name=folder', '--on_bad_record=skip']
+    sheet = ['--batch_size=8', '--image_size=32', b'--output=' + output]
+    run('scripts/show_batch.py', *folder, *sheet, encoding='ascii')
+    assert os.path.getsize(output) > 1000
+
+
+def test_training_and_evaluation(images, tmp_path):
+    folder = [b'--dataset_dir=' + images, '--dataset_name=folder', '--on_bad_record=skip']
+    small = ['--image_size=32', '--batch_size=4', '--preprocessing_name=none']
+    train_dir = os.path.join(os.fsencode(str(tmp_path)), PLACE)
+    options = {'encoding': 'ascii', 'TF_DISABLE_MKL': '1'}
+    for steps in (1, 2):  # the second one resumes
+        length = ['--model_name=mobilenet_v1_025', f'--max_train_steps={steps}']
+        length += ['--learning_rate_decay_type=fixed', b'--train_dir=' + train_dir]
+        _, stderr = run('train_loop.py', *folder, *small, *length, **options)
+    assert b'3 classes' in stderr.splitlines()[0] and b'every 5th image held out' in stderr
+    run('eval_loop.py', b'--checkpoint_path=' + train_dir, '--per_class', *folder, **options)
+    with open(os.path.join(train_dir, b'per_class-2.csv'), encoding='utf-8', newline='') as file:
+        assert [row[1] for row in csv.reader(file)][1:] == ['caf\\xe9', "it's [1] $a$", '你好 кот']
+    assert os.path.getsize(os.path.join(train_dir, b'confusion-2.png')) > 1000
