@@ -21,9 +21,7 @@ class NanStop(Hook):
         if error is not None or not run.halted or run.quitting:
             return
         text, mine = self._look(run)
-        hidden = '' if mine else run.device.hidden_overflow()
-        if hidden:
-            text, mine = f'{text}; {hidden}', True
+        mine = mine or bool(run.device.when_all_finite)  # it may be this rank's, and not be seen
         if run.world_size > 1:
             # Changes nothing in a halted run; waits for all ranks to have looked.
             run.graph.loop.run(run.sess, 1)

@@ -14,19 +14,10 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import data
-from mobilenet import configuration, devices, flags
+from mobilenet import configuration, devices, flag_types
 from mobilenet.devices import npu_op_list
-from mobilenet.flag_types import flag
 from scripts import tool
 import train_loop
-
-_FLAGS = [
-    flag(
-        'ops_list',
-        'a npu_supported_ops.json; by default the one under $ASCEND_OPP_PATH, if there is one',
-        metavar='FILE',
-    )
-]
 
 
 def step_ops(config):
@@ -35,7 +26,7 @@ def step_ops(config):
         config.dataset_name, config.dataset_dir, 'train', config.on_bad_record
     )
     config = configuration.for_training(config, dataset, 1)
-    tf = devices.import_tensorflow()
+    tf = devices.import_tensorflow(config)
     from hccl import collectives
     from mobilenet import training_graph
 
@@ -50,25 +41,37 @@ def step_ops(config):
         return npu_op_list.needed_ops([graph.step.train_op])
 
 
-def main(argv=None):
-    groups = flags.training(data.DATASET_NAMES, data.PREPROCESSING_NAMES)
-    config = configuration.resolve(
-        'npu_ops.py',
-        'Op types of a training step, and which of them an NPU has.',
-        groups + [('the list', _FLAGS)],
-        argv,
-        {'dataset_name': 'synthetic'},
+def parse(argv):
+    """(path of the list or None, the Config of a training)."""
+    parser = flag_types.Parser(
+        prog='npu_ops.py',
+        description=__doc__.split('\n')[0],
+        epilog='Any other flag is one of train_loop.py; the data set is synthetic by default.',
+        allow_abbrev=False,
     )
-    path = config.ops_list or npu_op_list.find_list()
+    parser.add_argument(
+        '--ops_list',
+        metavar='FILE',
+        help='a npu_supported_ops.json; default: the one under $ASCEND_OPP_PATH, if there is one',
+    )
+    args, rest = parser.parse_known_args(argv)
+    if not any(word.split('=')[0] == '--dataset_name' for word in rest):
+        rest.append('--dataset_name=synthetic')
+    return args.ops_list or npu_op_list.find_list(), train_loop.parse(rest)
+
+
+def main(argv=None):
+    path, config = parse(argv)
     supported = npu_op_list.read_list(path) if path else None
     ops = step_ops(config)
     absent = {m.type: m for m in npu_op_list.missing(ops, supported)} if path else {}
-    for kind, count in sorted(npu_op_list.count_types(ops).items()):
+    counts = npu_op_list.count_types(ops)
+    for kind, count in sorted(counts.items()):
         text = f'{count:6d} {kind}'
         if kind in absent:
             text += f': not on the list, such as {absent[kind].op}, {absent[kind].source}'
         print(text)
-    print(f'{len(ops)} ops of {len(npu_op_list.count_types(ops))} types', end='; ')
+    print(f'{len(ops)} ops of {len(counts)} types', end='; ')
     print(f'{len(absent)} types are not on {path}' if path else 'no list to compare them with')
     return 1 if absent else 0
 

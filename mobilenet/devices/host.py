@@ -56,10 +56,6 @@ class HostDevice:
         """Lines to tell of the built step: none."""
         return []
 
-    def hidden_overflow(self):
-        """What to tell where an overflow left no tensor that is not finite: nothing on a host."""
-        return ''
-
     def keep_dtype(self):
         """A scope in which the device may not lower the precision: nothing does on a host."""
         return contextlib.nullcontext()

@@ -72,7 +72,6 @@ class NpuDevice:
     """One Ascend device. `options` is the `NpuOptions` of `mobilenet.devices.npu_options`."""
 
     name = 'npu'
-    stock_relu6_gradient = True  # one fused kernel
     fetchable_step = True  # a sunk step's tensors can be fetched beside IterationOp
 
     def __init__(self, options):
@@ -82,6 +81,7 @@ class NpuDevice:
 
         ending.before_exit(npu_plugin.npu_close)
         self.options = options
+        self.stock_relu6_gradient = options.stock_relu6_gradient  # one fused kernel
         self.longest_loop = 1  # of the open session
 
     @contextlib.contextmanager
@@ -154,15 +154,6 @@ class NpuDevice:
     def overflow_check(self, collectives):
         """A `FloatStatus`; `collectives` may be None where there is one rank."""
         return float_status.FloatStatus(collectives)
-
-    def hidden_overflow(self):
-        """What to tell where an overflow left no tensor that is not finite."""
-        if float_status.is_saturating() is False:
-            return ''
-        return (
-            'an NPU that saturates shows no overflow in any tensor (NaN is 0 there): run it with '
-            '--npu_enable_dump_debug and --npu_dump_path=DIR, which dump the op that overflows'
-        )
 
     def keep_dtype(self):
         """A scope whose ops keep the types they have, whatever --precision_mode."""

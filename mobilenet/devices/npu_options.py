@@ -69,7 +69,12 @@ GradientSplit = collections.namedtuple('GradientSplit', 'by values')
 # `parameters` maps a key of the adapter's parameter_map to a bool, an int or a str: those that
 # were set, and no others, so that the adapter's own defaults hold. `gradient_split` is None or a
 # GradientSplit. `allow_host_ops`: ops that do not sink are reported, and not refused.
-NpuOptions = collections.namedtuple('NpuOptions', 'parameters gradient_split allow_host_ops')
+# `stock_relu6_gradient`: relu6's gradient is the device's own kernel.
+NpuOptions = collections.namedtuple(
+    'NpuOptions',
+    'parameters gradient_split allow_host_ops stock_relu6_gradient',
+    defaults=(False, True),
+)
 
 # Key of the configuration, kind, help. Kinds are names of the check functions below.
 _FLAGS = (
@@ -132,6 +137,14 @@ FLAGS = [
         device='npu',
     ),
     flag(
+        'relu6_gradient',
+        "stock: the device's own kernel; host: the ops that take its place on a host with oneDNN, "
+        'for comparisons',
+        'stock',
+        choices=('stock', 'host'),
+        device='npu',
+    ),
+    flag(
         'allow_host_ops',
         'train although some op is not on the list of $ASCEND_OPP_PATH, and runs on the host once '
         'a loop',
@@ -169,6 +182,7 @@ def from_flags(args):
         parameters,
         None if split is None else parse_gradient_split(split),
         bool(getattr(args, 'allow_host_ops', False)),
+        getattr(args, 'relu6_gradient', 'stock') == 'stock',
     )
 
 
