@@ -31,6 +31,8 @@ from drills import file_kinds, process_kinds  # noqa: F401 they register kinds
 from drills.kinds import KINDS
 from drills.training import STEPS, Training
 
+from mobilenet import text
+
 
 def undisturbed(scratch, ranks):
     """{file: sha256} of the weights that every drill has to reach."""
@@ -101,6 +103,7 @@ def kinds(text):
 
 
 def main():
+    text.never_raise()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
