@@ -81,6 +81,11 @@ def read(folder):
     return json_files.read_object(os.path.join(folder, NAME))
 
 
+def is_there(folder):
+    """Whether a run has left its record, whatever has become of it."""
+    return os.path.exists(os.path.join(folder, NAME))
+
+
 def write(folder, record):
     json_files.write_object(os.path.join(folder, NAME), record)
 

@@ -3,7 +3,7 @@
 import os
 
 from mobilenet import checkpoints, command, json_files, run_record
-from mobilenet.checkpoints import room
+from mobilenet.checkpoints import position, room
 from mobilenet.errors import UsageError
 from mobilenet.hooks import Hook
 
@@ -24,7 +24,7 @@ class SameRun(Hook):
         room.check_writable(config.train_dir)
         for name in room.remove_leftovers(config.train_dir):
             run.logger.info('removed %s, which a killed run had half written', name)
-        before = run_record.read(config.train_dir)
+        before = known_before(config.train_dir)
         self._record = run_record.make(before, run.world_size, self._fingerprint(run.dataset))
         run.run_id = self._record['run']
         check_names(config)
@@ -37,6 +37,16 @@ class SameRun(Hook):
             room.check_room(run.config.train_dir, run.checkpointer.bytes)
             command.write_config(run.config.train_dir, run.config)
             run_record.write(run.config.train_dir, self._record)
+
+
+def known_before(folder):
+    """run.json of the run in a folder. Where it is damaged, the run's name at least, by the
+    checkpoint it goes on from: else its older checkpoints would pass for another run's, and stay.
+    """
+    record, latest = run_record.read(folder), checkpoints.latest(folder)
+    if 'run' not in record and latest and run_record.is_there(folder):
+        return dict(record, run=position.read(latest).get('run'))
+    return record
 
 
 def check_names(config):

@@ -31,6 +31,8 @@ from drills import file_kinds, process_kinds  # noqa: F401 they register kinds
 from drills.kinds import KINDS
 from drills.training import STEPS, Training
 
+from mobilenet import text
+
 
 def undisturbed(scratch, ranks):
     """{file: sha256} of the weights that every drill has to reach."""
@@ -51,11 +53,11 @@ def plan(args):
     return list(zip(numbers, order))[args.first - 1 :]
 
 
-def run_one(scratch, number, name, seed, expected):
+def run_one(scratch, number, name, seed, expected, halves):
     """(number, kind, seconds, [what is wrong])."""
     folder = os.path.join(scratch, f'drill_{number}')
     started = time.monotonic()
-    drill = drills.Drill(folder, f'{seed}/{number}', expected, KINDS[name].ranks)
+    drill = drills.Drill(folder, f'{seed}/{number}', expected, KINDS[name].ranks, halves)
     try:
         KINDS[name](drill)
     except Exception as error:  # a fault of the drill itself is no survival
@@ -72,7 +74,8 @@ def run(args, scratch):
     survived, lost = collections.Counter(), collections.Counter()
     with futures.ThreadPoolExecutor(args.jobs) as pool:
         expected = dict(zip(bases, pool.map(lambda n: undisturbed(scratch, n), bases)))
-        jobs = [pool.submit(run_one, scratch, n, k, args.seed, expected) for n, k in planned]
+        rest = args.seed, expected, drills.Halves(scratch)
+        jobs = [pool.submit(run_one, scratch, n, k, *rest) for n, k in planned]
         for job in futures.as_completed(jobs):
             number, name, seconds, wrong = job.result()
             (lost if wrong else survived)[name] += 1
@@ -100,6 +103,7 @@ def kinds(text):
 
 
 def main():
+    text.never_raise()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

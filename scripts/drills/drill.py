@@ -4,6 +4,8 @@ import json
 import os
 import random
 import re
+import shutil
+import threading
 
 from drills.training import KEPT, STEPS, Training
 
@@ -21,6 +23,30 @@ def checksums(folder, step):
     return {name: value for value, name in pairs if '.data-' in name or name.endswith('.index')}
 
 
+class Halves:
+    """Trainings that were killed on the way, each made when it is first asked for."""
+
+    COUNT = 3
+
+    def __init__(self, scratch):
+        self._scratch, self._locks = scratch, [threading.Lock() for _ in range(self.COUNT)]
+
+    def copy(self, number, folder):
+        """Copies the files of one of them."""
+        place = os.path.join(self._scratch, f'half_{number}')
+        with self._locks[number]:
+            if not os.path.exists(place):
+                os.makedirs(place)
+                training = Training(place)
+                training.wait_for_step(12 + 14 * number)
+                training.end()
+        for name in os.listdir(place):
+            source = os.path.join(place, name)
+            (shutil.copytree if os.path.isdir(source) else shutil.copy2)(
+                source, os.path.join(folder, name)
+            )
+
+
 class Drill:
     """What a kind of drill (see kinds.py) works with.
 
@@ -28,10 +54,10 @@ class Drill:
     random numbers; wrong: [text], what went wrong; ranks; flags: more flags of the run.
     """
 
-    def __init__(self, scratch, seed, expected, ranks):
+    def __init__(self, scratch, seed, expected, ranks, halves):
         self.scratch, self.folder = scratch, os.path.join(scratch, 'run [1] *')
         self.dice, self.wrong, self._expected = random.Random(seed), [], expected
-        self.ranks, self.flags = ranks, []
+        self.ranks, self.flags, self._halves = ranks, [], halves
         os.makedirs(self.folder)
 
     def start(self, **options):
@@ -57,11 +83,9 @@ class Drill:
         self.check(not training.left_running, f'{training.left_running} processes left')
 
     def half(self):
-        """Trains for a while and kills it: a folder with checkpoints, and lines beyond them."""
-        training = self.start()
-        training.wait_for_step(8 + self.dice.randrange(30))
-        training.end()
-        self.check(self.newest() is not None, f'no checkpoint yet: {training.last_line()}')
+        """As after a kill half way: checkpoints, and lines of metrics.jsonl beyond the last."""
+        self._halves.copy(self.dice.randrange(Halves.COUNT), self.folder)
+        self.check(self.newest() is not None, 'no checkpoint yet')
 
     def steps(self):
         """Steps of the checkpoints that are there, in order."""

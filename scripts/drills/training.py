@@ -115,5 +115,4 @@ class Training:
         processes.kill_all(self.mark)
         self.process.wait()
         if self._reader:
-            self._reader.join(5)
-            self.process.stderr.close()
+            self._reader.join(5)  # all who could write have ended

@@ -7,6 +7,7 @@ import types
 import pytest
 
 from mobilenet import same_run
+from mobilenet.checkpoints import position
 from mobilenet.configuration import Config
 from mobilenet.errors import UsageError
 import train_loop
@@ -71,6 +72,17 @@ def test_what_decides_the_numbers_of_a_run_cannot_change(folder, name, value):
 def test_the_same_flags_go_on_and_rank_0_alone_looks(folder):
     hook().before_graph(run(folder))
     hook().before_graph(run(folder, is_main=False, seed=4))
+
+
+def test_a_damaged_record_costs_the_run_not_its_name(folder):
+    counts = dict.fromkeys(position.COUNTS, 10)
+    (folder / 'model.ckpt-10.json').write_text(json.dumps(dict(counts, run='this one')))
+    for damage, name in ((None, None), ('', 'this one'), ('[]', 'this one'), ('{"run": "x"}', 'x')):
+        if damage is not None:
+            (folder / 'run.json').write_text(damage)
+        started = run(folder)
+        hook().before_graph(started)
+        assert started.run_id == name or name is None and started.run_id != 'this one'
 
 
 def test_a_folder_without_a_checkpoint_takes_any_flags(folder):
