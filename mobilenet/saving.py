@@ -46,7 +46,7 @@ class Saving(Hook):
         return run.batch - self._saved_at >= run.config.save_every_steps
 
     def _save(self, run):
-        """Saves; at the end of the run it waits between its tries. Raises Failure after the last."""
+        """Saves; at the run's end it waits between its tries. Raises Failure after the last."""
         while True:
             try:
                 run.save()

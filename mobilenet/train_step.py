@@ -106,7 +106,9 @@ def build(images, labels, hp, state, device, collectives):
 
 
 def dropout_mask(hp, before, device, collectives):
-    """What nets.build wants: masks that are a function of the seed, the rank and the batch's number."""
+    """What nets.build wants: masks that are a function of the seed, the rank and the batch's
+    number.
+    """
 
     def mask(shape, keep_prob):
         with device.keep_dtype():

@@ -10,13 +10,14 @@ The Chinese help of each flag stands in docs/zh/flag_help.tsv.
 import os
 import sys
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-sys.path.insert(0, ROOT)
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import data
 from mobilenet import flag_types, flags, text
 from mobilenet.errors import UsageError
 from scripts import tool
+
+ROOT = sys.path[0]
 
 HELP_ZH = os.path.join(ROOT, 'docs', 'zh', 'flag_help.tsv')
 ENGLISH = {

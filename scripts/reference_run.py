@@ -18,12 +18,13 @@ import subprocess
 import sys
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-sys.path.insert(0, ROOT)
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from mobilenet import devices, flag_types
 from mobilenet.errors import UsageError
 from scripts import tool
+
+ROOT = sys.path[0]
 
 # The reference's learning rate is for 8 devices; one has an eighth of the batch.
 RECIPES = {('full', 1): ['--learning_rate=0.05'], ('full', 8): ['--learning_rate=0.4']}

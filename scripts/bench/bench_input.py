@@ -56,8 +56,8 @@ def write_images(folder, count, num_records):
             for i in range(num_records):
                 writer.write(records[i % count])
     print(
-        '%d images, %.0f to %.0f kB, mean %.0f kB'
-        % (count, min(sizes) / 1e3, max(sizes) / 1e3, np.mean(sizes) / 1e3)
+        f'{count} images, {min(sizes) / 1e3:.0f} to {max(sizes) / 1e3:.0f} kB, '
+        f'mean {np.mean(sizes) / 1e3:.0f} kB'
     )
 
 
@@ -225,8 +225,8 @@ def bench(tf, folder, args):
     rates, cpu = measure(tf, datasets, args.batches, args.batch_size, args.rounds)
     for name, values in rates.items():
         print(
-            '%-12s %6.0f images/s (median; %.0f to %.0f)  %.2f ms of CPU an image'
-            % (name, np.median(values), min(values), max(values), np.median(cpu[name]))
+            f'{name:<12} {np.median(values):6.0f} images/s (median; {min(values):.0f} to '
+            f'{max(values):.0f})  {np.median(cpu[name]):.2f} ms of CPU an image'
         )
     for name, numerator, denominator in (
         ('train_over_reference', 'train', 'reference'),
@@ -260,7 +260,7 @@ def memory(tf, folder, args):
             session.run(step)
             seen.append(resident_megabytes())
             if (batch + 1) % max(1, args.batches // 10) == 0:
-                print('batch %d: %.0f MB' % (batch + 1, seen[-1]), flush=True)
+                print(f'batch {batch + 1}: {seen[-1]:.0f} MB', flush=True)
     tenth = max(1, len(seen) // 10)
     print('peak_rss_mb %.0f' % (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6))
     print('growth_mb %.0f' % (max(seen[-tenth:]) - max(seen[tenth : 2 * tenth])))

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Times a training step over 2 ranks of 1 core each against 1 rank with 2 cores, with the same images in all.
+"""Times a training step over 2 ranks of 1 core each against 1 rank with 2 cores, with the same
+images in all.
 
-    python scripts/bench/bench_scaling.py                 MobileNetV1 1.0 at 224, batch 2 x 16 against 32
+    python scripts/bench/bench_scaling.py      MobileNetV1 1.0 at 224, batch 2 x 16 against 32
 
-Three processes, pinned to their cores: the one rank, and the two, which all-reduce their gradients over gRPC. They are
-built as train_loop.py builds them (its step, sunk, its device and collectives); the images are made once, so that no
-input pipeline is in the figures. The two sides take turns, a few steps each, so that other load meets them alike.
+Three processes, pinned to their cores: the one rank, and the two, which all-reduce their gradients
+over gRPC. They are TrainingRuns as train_loop.py has them; the images are made once, so that no
+input pipeline is in the figures. The two sides take turns, a few steps each, so that other load
+meets them alike.
 The last line is `ratio two_ranks_over_one VALUE`: images/s over images/s, medians over the turns.
 """
 
@@ -17,8 +19,7 @@ import sys
 import tempfile
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, ROOT)
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 import numpy as np
 
@@ -170,7 +171,8 @@ def main(args):
     one, two = [statistics.median(side.seconds) for side in sides]
     for side, median in zip(sides, (one, two)):
         print(
-            f'{side.name:<22} {median * 1e3:7.1f} ms a step, {args.batch_size / median:6.2f} images/s'
+            f'{side.name:<22} {median * 1e3:7.1f} ms a step, '
+            f'{args.batch_size / median:6.2f} images/s'
         )
     print(f'ratio two_ranks_over_one {one / two:.3f}')
 

@@ -1,4 +1,6 @@
-"""Wrong use: exit status 2 and one line that says what to change, no traceback, no graph where it can be had without."""
+"""Wrong use: exit status 2 and one line that says what to change, no traceback, no graph where it
+can be had without.
+"""
 
 import subprocess
 import time
@@ -79,7 +81,9 @@ def test_evaluation(tmp_path):
 
 @pytest.mark.parametrize('script', ['train_loop.py', 'eval_loop.py'])
 def test_help_without_tensorflow(script):
-    """TensorFlow is not imported for --help: a module of that name that cannot be imported stands in its way."""
+    """TensorFlow is not imported for --help: a module of that name that cannot be imported stands
+    in its way.
+    """
     started = time.time()
     done = subprocess.run(
         runs.command(script, '--help'),

@@ -1,4 +1,6 @@
-"""Training over ranks, in real processes: the same weights on all, the same bits on both devices, one decision."""
+"""Training over ranks, in real processes: the same weights on all, the same bits on both devices,
+one decision.
+"""
 
 import hashlib
 import os
@@ -158,7 +160,9 @@ def of_case(result, case):
 
 @pytest.fixture(scope='module', params=['host', 'npu'])
 def cases(request, tmp_path_factory):
-    """(results of a run alone, [those of each of two ranks]): {'CASE VARIABLE': array}; see rank_cases.py."""
+    """(results of a run alone, [those of each of two ranks]): {'CASE VARIABLE': array}; see
+    rank_cases.py.
+    """
     folder = tmp_path_factory.mktemp('cases')
     pair = [f'127.0.0.1:{port}' for port in ports.free_ports(2)]
     started = [start_cases(folder, request.param, 0, ['127.0.0.1:1'])]
@@ -202,7 +206,9 @@ def check_gradients(alone, both):
 
 
 def check_skipped(both):
-    """An overflow under rank 1's loss scale, and a NaN in its images: both ranks skip, and go on alike."""
+    """An overflow under rank 1's loss scale, and a NaN in its images: both ranks skip, and go on
+    alike.
+    """
     for rank, result in enumerate(both):
         before = of_case(result, 'start')
         for case, skipped, scale in (('overflow', 1, 1.5e38 if rank else 512), ('nan', 2, 512)):
@@ -219,7 +225,9 @@ def check_skipped(both):
 
 
 def test_rank_id_without_the_launcher_is_that_rank(tmp_path):
-    """As under a cluster's own launcher: each rank is started with its environment, with or without --rank_table."""
+    """As under a cluster's own launcher: each rank is started with its environment, with or without
+    --rank_table.
+    """
     addresses = ','.join(f'127.0.0.1:{port}' for port in ports.free_ports(2))
     processes = [
         subprocess.Popen(

@@ -1,4 +1,6 @@
-"""Whole runs of train_loop.py on the digits: the same bits however it loops, stops and resumes; what a person gets."""
+"""Whole runs of train_loop.py on the digits: the same bits however it loops, stops and resumes;
+what a person gets.
+"""
 
 import json
 import os
@@ -156,7 +158,9 @@ def begun(tmp_path_factory):
 
 @pytest.mark.parametrize('scale,left', [('1e30', 1e30), ('dynamic:1e30', 1e30 / 8)])
 def test_an_overflow_changes_nothing_but_the_loss_scale_and_the_count(begun, tmp_path, scale, left):
-    """Float16 convolutions and a loss scale of 1e30: weights, slots, EMA and statistics stay as they began."""
+    """Float16 convolutions and a loss scale of 1e30: weights, slots, EMA and statistics stay as
+    they began.
+    """
     runs.train(
         tmp_path,
         '--max_train_steps=3',
@@ -222,7 +226,9 @@ def test_images_in_tensorboard(reference):
 
 
 def test_a_bad_record_is_named_and_the_steps_before_it_are_saved(tmp_path):
-    """One flipped byte in a shard: exit status 2, one line with file and record; the same with skip goes through."""
+    """One flipped byte in a shard: exit status 2, one line with file and record; the same with skip
+    goes through.
+    """
     from data import digits
 
     folder = digits.ensure(str(tmp_path / 'digits'))

@@ -104,7 +104,7 @@ BAD_RECORDS = {
 def write_with_bad(folder, split, bad):
     records = [example(encoded, i) for i, encoded in enumerate(GOOD)]
     records[5] = bad
-    write_shards(folder, split, [records[:4], records[4:]], ['class %d' % i for i in range(12)])
+    write_shards(folder, split, [records[:4], records[4:]], [f'class {i}' for i in range(12)])
     return '{}, record 1'.format(os.path.join(str(folder), f'{split}-00001-of-00002'))
 
 
@@ -215,7 +215,7 @@ def test_a_bad_image_file_of_a_folder(tmp_path):
     for class_name in ('ant', 'bee'):
         os.makedirs(str(tmp_path / class_name))
         for i in range(5):
-            (tmp_path / class_name / ('%d.jpg' % i)).write_bytes(GOOD[i])
+            (tmp_path / class_name / f'{i}.jpg').write_bytes(GOOD[i])
     bad = tmp_path / 'bee' / '2.jpg'
     bad.write_bytes(b'')
     dataset = data.open_dataset('folder', str(tmp_path), 'train')

@@ -8,7 +8,7 @@ from data import imagenet_archives
 from mobilenet.errors import UsageError
 
 A, B, C = 'n01440764', 'n01443537', 'n01484850'
-NAMES = ['ILSVRC2012_val_0000000%d.JPEG' % i for i in (1, 2, 3)]
+NAMES = [f'ILSVRC2012_val_0000000{i}.JPEG' for i in (1, 2, 3)]
 
 
 def labels(folder, content, order=None):

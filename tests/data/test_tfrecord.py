@@ -89,7 +89,7 @@ def test_truncated_files(tmp_path, cut, number, words):
     os.truncate(path, cut if cut >= 0 else os.path.getsize(path) + cut)
     files = tfrecord.RecordFiles([write(tmp_path / 'good'), path])
     (error,) = files.errors
-    assert error.place == '%s, record %d' % (path, number) and words in error.reason
+    assert error.place == f'{path}, record {number}' and words in error.reason
     assert len(files) == len(RECORDS) + number  # what lies before the damage is kept
     assert [files.read(len(RECORDS) + i) for i in range(number)] == RECORDS[:number]
 

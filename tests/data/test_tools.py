@@ -74,7 +74,7 @@ def damaged(tmp_path_factory):
 def test_check_names_each_fault_by_file_and_record(damaged):
     folder, (status, stdout, stderr) = damaged
     assert status == 1, stderr
-    shard = [str(folder / ('train-%05d-of-00003' % i)) for i in range(3)]
+    shard = [str(folder / f'train-{i:05d}-of-00003') for i in range(3)]
     for index, record, reason in (
         (0, 1, 'JPEG'),
         (0, 3, 'checksum'),
@@ -83,7 +83,7 @@ def test_check_names_each_fault_by_file_and_record(damaged):
         (1, 3, ''),
         (2, 2, 'truncated'),
     ):
-        place = '%s, record %d: ' % (shard[index], record)
+        place = f'{shard[index]}, record {record}: '
         assert any(line.startswith(place) and reason in line for line in stdout.splitlines()), (
             place,
             stdout,

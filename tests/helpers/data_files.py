@@ -56,4 +56,4 @@ def write_numbered(folder, split, counts):
             records.append(example(jpeg(pixels), number, boxes))
             number += 1
         shards.append(records)
-    write_shards(folder, split, shards, ['class %d' % i for i in range(number)])
+    write_shards(folder, split, shards, [f'class {i}' for i in range(number)])

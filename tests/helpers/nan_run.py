@@ -13,10 +13,11 @@ import train_loop
 
 train_loop.__file__ = __file__  # what the launcher starts as a rank
 devices.import_tensorflow()
-from data import preprocess
 
 
 def main(record, argv):
+    from data import preprocess
+
     encoded = data.open_dataset('digits', None, 'train').read(record)[0]
     marked = np.asarray(Image.open(io.BytesIO(encoded)).convert('RGB')).tobytes()
     render = preprocess.render

@@ -1,10 +1,11 @@
-"""One rank of a few training steps with what is in them: tests/commands/test_ranks.py starts it, once a rank.
+"""One rank of a few training steps with what is in them: tests/commands/test_ranks.py starts it,
+once a rank.
 
     python rank_cases.py host|npu OUTPUT.npz
 
-Rank and addresses come from the environment, as in train_loop.py. Writes the gradients on the same batch for
-all ranks and on batch number RANK, and all variables after an overflow of rank 1 alone, after a NaN of rank 1 alone
-and after a good step.
+Rank and addresses come from the environment, as in train_loop.py. Writes the gradients on the same
+batch for all ranks and on batch number RANK, and all variables after an overflow of rank 1 alone,
+after a NaN of rank 1 alone and after a good step.
 """
 
 import argparse

@@ -22,7 +22,8 @@ SMALL = [
 NPU_SIM = os.path.join(ROOT, 'tests', 'npu_sim')
 
 
-# A start without oneDNN's graph passes takes 4 s less: for tests that are not about the bits of the training itself.
+# A start without oneDNN's graph passes takes 4 s less: for tests that are not about the bits of the
+# training itself.
 PLAIN_KERNELS = {'TF_DISABLE_MKL': '1'}
 
 

@@ -1,4 +1,6 @@
-"""A training step of a small network, and the settings it and the tests of its parts are built with."""
+"""A training step of a small network, and the settings it and the tests of its parts are built
+with.
+"""
 
 import types
 
@@ -57,7 +59,9 @@ def softmax(x):
 
 
 class StepRun:
-    """A step of a small network, run one by one outside any loop, with everything in it to be fetched."""
+    """A step of a small network, run one by one outside any loop, with everything in it to be
+    fetched.
+    """
 
     def __init__(self, hp, scale=1.0):
         rng = np.random.RandomState(0)

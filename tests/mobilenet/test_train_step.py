@@ -11,7 +11,9 @@ from tests.helpers.steps import StepRun, settings, softmax
 
 @pytest.mark.parametrize('scale', [1.0, 1024.0])
 def test_two_whole_steps_in_numpy(scale):
-    """Loss, L2, momentum, batch norm statistics and EMA, from the fetched logits, gradients and batch statistics."""
+    """Loss, L2, momentum, batch norm statistics and EMA, from the fetched logits, gradients and
+    batch statistics.
+    """
     with tf.Graph().as_default():
         hp = settings()
         steps = StepRun(hp, scale)

@@ -48,7 +48,7 @@ def mixed(tmp_path_factory):
     src, out = tmp_path_factory.mktemp('src'), tmp_path_factory.mktemp('parent') / 'out'
     for index, suffix in enumerate(('jpg', 'png', 'bmp', 'gif', 'webp', 'tif', 'jpeg')):
         save(
-            src / 'cat' / ('%d.%s' % (index, suffix)),
+            src / 'cat' / f'{index}.{suffix}',
             picture(index),
             **({'lossless': True} if suffix == 'webp' else {}),
         )
@@ -56,7 +56,7 @@ def mixed(tmp_path_factory):
     save(src / 'cat' / 'grey.jpg', picture(21).convert('L'))
     save(src / 'cat' / 'deeper' / 'a_png_named.JPEG', picture(22), format='PNG')
     for index in range(3):
-        save(src / 'ängstlicher hund' / ('%d.png' % index), picture(30 + index))
+        save(src / 'ängstlicher hund' / f'{index}.png', picture(30 + index))
     deep = np.arange(0, 65536, 256, dtype=np.uint16).reshape(16, 16)
     Image.fromarray(deep).save(str(src / 'cat' / 'deep.tif'))
     (src / 'leer').mkdir()
@@ -73,7 +73,7 @@ def mixed(tmp_path_factory):
 def test_folder_round_trip(mixed):
     src, out, (status, stdout, stderr) = mixed
     assert status == 0, stderr
-    shards = ['train-0000%d-of-00003' % i for i in range(3)]
+    shards = [f'train-0000{i}-of-00003' for i in range(3)]
     assert sorted(os.listdir(str(out))) == ['labels.txt'] + shards
     assert (out / 'labels.txt').read_bytes() == '0:cat\n1:leer\n2:ängstlicher hund\n'.encode()
     assert 'class leer has no image' in stderr
@@ -87,7 +87,7 @@ def test_folder_round_trip(mixed):
         assert example['pixels'].shape == (example['image/height'], example['image/width'], 3)
     for name in ('0.jpg', '1.png', '6.jpeg', 'cmyk.jpg', 'grey.jpg'):
         assert by_name[0, name]['image/encoded'] == (src / 'cat' / name).read_bytes(), name
-    for index, name in enumerate(('0.jpg', '1.png', '2.bmp', '3.gif', '4.webp', '5.tif', '6.jpeg')):
+    for name in ('0.jpg', '1.png', '2.bmp', '3.gif', '4.webp', '5.tif', '6.jpeg'):
         with Image.open(str(src / 'cat' / name)) as image:
             expected = np.asarray(image.convert('RGB')).astype(int)
         difference = np.abs(by_name[0, name]['pixels'].astype(int) - expected).max()
@@ -123,7 +123,7 @@ def test_folder_shares_are_stratified_seeded_and_disjoint(tmp_path):
     for label, count in enumerate((20, 11, 1)):
         for index in range(count):
             save(
-                tmp_path / 'src' / 'abc'[label] / ('%02d.png' % index),
+                tmp_path / 'src' / 'abc'[label] / f'{index:02d}.png',
                 picture(100 * label + index, 8, 8),
             )
     files = {}
@@ -147,7 +147,7 @@ def test_folder_shares_are_stratified_seeded_and_disjoint(tmp_path):
 
 def test_folder_every_kth_and_ready_splits(tmp_path):
     for index in range(7):
-        save(tmp_path / 'flat' / 'ab'[index > 3] / ('%d.png' % index), picture(index, 8, 8))
+        save(tmp_path / 'flat' / 'ab'[index > 3] / f'{index}.png', picture(index, 8, 8))
     assert convert_folder(tmp_path / 'flat', tmp_path / 'out', '--validation_every', 3)[0] == 0
     held_out = of_folder(tmp_path / 'out', 'validation')
     assert sorted(e['image/filename'] for e in held_out) == [b'2.png', b'5.png']
@@ -209,7 +209,7 @@ def children_of(pid):
 
 def alive(pid):
     try:
-        with open('/proc/%d/stat' % pid) as file:
+        with open(f'/proc/{pid}/stat') as file:
             return file.read().rsplit(')', 1)[1].split()[0] != 'Z'
     except OSError:
         return False
@@ -219,9 +219,7 @@ def alive(pid):
 def test_a_killed_conversion_leaves_no_process_and_no_half_of_a_data_set(tmp_path, signal_number):
     save(tmp_path / 'src' / 'a' / '0.png', picture(1, 500, 500))
     for index in range(1, 500):
-        os.link(
-            str(tmp_path / 'src' / 'a' / '0.png'), str(tmp_path / 'src' / 'a' / ('%d.png' % index))
-        )
+        os.link(str(tmp_path / 'src' / 'a' / '0.png'), str(tmp_path / 'src' / 'a' / f'{index}.png'))
     command = [
         sys.executable,
         os.path.join(SCRIPTS, 'convert_folder.py'),

@@ -29,7 +29,7 @@ def archives(tmp_path_factory):
         (root / 'train' / synset).mkdir(parents=True)
         for index in range(4 + label):
             picture(10 * label + index).save(
-                str(root / 'train' / synset / ('%s_%d.JPEG' % (synset, index)))
+                str(root / 'train' / synset / f'{synset}_{index}.JPEG')
             )
     # The known oddities.
     picture(50).save(str(root / 'train' / SYNSETS[0] / 'n01440764_99.JPEG'), format='PNG')
@@ -37,11 +37,11 @@ def archives(tmp_path_factory):
     (root / 'train' / SYNSETS[1] / 'n01443537_13.JPEG').write_bytes(b'damaged')
     (root / 'val').mkdir()
     for index in range(5):
-        picture(70 + index).save(str(root / 'val' / ('ILSVRC2012_val_%08d.JPEG' % (index + 1))))
+        picture(70 + index).save(str(root / 'val' / f'ILSVRC2012_val_{index + 1:08d}.JPEG'))
     (root / 'val_synsets.txt').write_text(''.join(SYNSETS[i] + '\n' for i in VALIDATION))
     # Numbers as of a meta.mat, whose order is not the sorted one.
     (root / 'order.txt').write_text('\n'.join([SYNSETS[2], SYNSETS[0], SYNSETS[1]]) + '\n')
-    (root / 'val_numbers.txt').write_text(''.join('%d\n' % [2, 3, 1][i] for i in VALIDATION))
+    (root / 'val_numbers.txt').write_text(''.join(f'{[2, 3, 1][i]}\n' for i in VALIDATION))
     (root / 'names.txt').write_text(
         'n01440764\ttench, Tinca tinca\nn01443537 goldfish\nn02084071 dog\nn09999999 other\n'
     )
@@ -77,8 +77,8 @@ def test_both_splits(archives):
         cwd=archives,
     )
     assert status == 0, stderr
-    shards = ['train-%05d-of-00004' % i for i in range(4)]
-    shards += ['validation-%05d-of-00002' % i for i in range(2)]
+    shards = [f'train-{i:05d}-of-00004' for i in range(4)]
+    shards += [f'validation-{i:05d}-of-00002' for i in range(2)]
     assert sorted(os.listdir(str(archives / 'both'))) == ['labels.txt'] + shards
     labels = (archives / 'both' / 'labels.txt').read_text()
     assert labels == '0:background\n1:tench, Tinca tinca\n2:goldfish\n3:dog\n'

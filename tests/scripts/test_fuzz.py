@@ -50,7 +50,7 @@ def test_a_failing_input_is_saved_as_it_was(tmp_path):
     lines = list(fuzz_decoder.save_failures(str(tmp_path), 5, [(3, 'crash'), (4, 'hang')]))
     corpus = fuzz_inputs.make_corpus()
     for index, line, suffix in zip((3, 4), lines, ('.png', '.tfrecord')):
-        path = tmp_path / ('seed5-input%d%s' % (index, suffix))
+        path = tmp_path / f'seed5-input{index}{suffix}'
         assert line.startswith(str(path) + ': ')
         assert path.read_bytes() == fuzz_inputs.make_input(corpus, 5, index).data
 

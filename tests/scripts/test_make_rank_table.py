@@ -51,7 +51,7 @@ def test_from_hccn_conf(run, tmp_path):
     status, out, err = run('--hccn_conf', 'hccn.conf', '--server_id', '10.0.0.7', '-o', 'a.json')
     assert (status, out, err) == (0, '', 'a.json: 4 ranks on 10.0.0.7\n')
     assert devices_of(tmp_path / 'a.json') == [
-        ('10.0.0.7', i, '192.168.%d.101' % (100 + i), i) for i in range(4)
+        ('10.0.0.7', i, f'192.168.{100 + i}.101', i) for i in range(4)
     ]
 
 
@@ -80,7 +80,7 @@ def test_from_a_device_range(run, tmp_path, devices):
     )
     assert status == 0, err
     assert devices_of(tmp_path / 'c.json') == [
-        ('node_a', 4 + r, '192.168.100.%d' % (105 + r), r) for r in range(4)
+        ('node_a', 4 + r, f'192.168.100.{105 + r}', r) for r in range(4)
     ]
 
 
@@ -89,8 +89,8 @@ def test_merge_numbers_the_ranks_anew(run, tmp_path):
         assert (
             run(
                 '--devices=0-7',
-                '--ip_base=192.168.%d.1' % i,
-                '--server_id=10.0.0.%d' % i,
+                f'--ip_base=192.168.{i}.1',
+                f'--server_id=10.0.0.{i}',
                 '-o',
                 name + '.json',
             )[0]

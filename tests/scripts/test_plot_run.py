@@ -1,4 +1,4 @@
-"""plot_run.py: the curves that are drawn are the numbers of the files, and the page stands alone."""
+"""plot_run.py: its curves are the numbers of the files, and its page stands alone."""
 
 import json
 import os

@@ -15,7 +15,7 @@ def test_memory_grows_by_less_than_a_kilobyte_a_step(tmp_path):
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        universal_newlines=True,
+        text=True,
         env=dict(os.environ, OMP_NUM_THREADS='1'),
         timeout=400,
     )

@@ -62,7 +62,7 @@ def test_depthwise_weight_gradient_at_small_sizes(kernel_size, stride):
     with tf.Graph().as_default(), tf.Session() as session:
         for height in range(1, 8):
             for width in (2, 5):
-                with tf.variable_scope('size_%d_%d' % (height, width), use_resource=True):
+                with tf.variable_scope(f'size_{height}_{width}', use_resource=True):
                     inputs = rng.normal(size=[2, height, width, 8]).astype(np.float32)
                     x = tf.Variable(inputs)
                     y = layers.depthwise_conv2d(x, mode, kernel_size, stride)
