@@ -114,9 +114,11 @@ def import_what_takes_long():
     """Before the forks. Nothing of this project: a mutant is found at the first import."""
     os.environ.update(TF_CPP_MIN_LOG_LEVEL='2', TF_DISABLE_MKL='1', OMP_NUM_THREADS='1')
     os.environ['NUMBA_DISABLE_JIT'] = '1'  # numba would take the original's machine code
+    os.environ['PYTEST_DISABLE_PLUGIN_AUTOLOAD'] = '1'  # loading them takes longer than most tests
     import warnings
 
     warnings.simplefilter('ignore')
+    import hypothesis  # noqa: F401
     import numba  # noqa: F401
     import PIL.Image  # noqa: F401
     import pytest  # noqa: F401
@@ -203,8 +205,7 @@ def start_tests(mutant, tests, limit):
             sys.meta_path.insert(0, Finder(mutant))
         import pytest
 
-        options = ['-x', '-q', '-p', 'no:cacheprovider', '-p', 'no:timeout', '-p', 'no:xdist']
-        status = pytest.main(options + ['-o', 'addopts='] + tests)
+        status = pytest.main(['-x', '-q', '-p', 'no:cacheprovider', '-o', 'addopts='] + tests)
     finally:
         os._exit(int(status))
 

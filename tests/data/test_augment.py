@@ -173,3 +173,33 @@ def test_finished_images_are_those_of_tensorflow_ops(reference):
             np.testing.assert_allclose(ours, expected, atol=3e-5, err_msg=f'{number} {i}')
             wire = render(image, 32, i % 2, colour, np.uint8)
             assert np.abs(wire * (2 / 255.0) - 1 - expected).max() <= 1 / 255.0 + 3e-5
+
+
+NO_BOXES = np.zeros([0, 4], np.float32)
+
+
+def plans(name, augmentation, training=True):
+    return [
+        augment.plan(name, 224, key(7, 0, i), 300, 400, NO_BOXES, training, augmentation)
+        for i in range(400)
+    ]
+
+
+@pytest.mark.parametrize('name', ['inception_v2', 'vgg', 'none'])
+def test_augmentation_apart_from_the_resize(name):
+    """--augment: the window, the flips and the colours of each kind."""
+    (still, _, _) = plans(name, 'auto', training=False)[0]
+    for kind in ('flip', 'none'):
+        found = plans(name, kind)
+        assert all(np.array_equal(window, still) and not any(c) for window, _, c in found)
+        share = np.mean([flip for _, flip, _ in found])
+        assert share == 0 if kind == 'none' else 0.4 < share < 0.6
+    varied = plans(name, 'inception')
+    assert len({tuple(window) for window, _, _ in varied}) > 300
+    assert len({tuple(colour) for _, _, colour in varied}) > 300
+    same = {'inception_v2': 'inception', 'none': 'none'}.get(name)
+    if same:
+        for one, other in zip(plans(name, 'auto'), plans(name, same)):
+            assert all(np.array_equal(a, b) for a, b in zip(one, other))
+    evaluated = plans(name, 'inception', training=False)[0]
+    assert np.array_equal(evaluated[0], still) and not evaluated[1]

@@ -1,4 +1,4 @@
-"""kill -9 of ranks, by scripts/kill_ranks.py: twice here; a person runs it for longer."""
+"""kill -9 of a rank, by scripts/kill_ranks.py: once here; a person runs it for longer."""
 
 import re
 import subprocess
@@ -6,9 +6,9 @@ import subprocess
 from tests.helpers import runs
 
 
-def test_ranks_killed_at_random_moments_leave_nothing_but_a_run_that_goes_on():
+def test_a_rank_killed_in_training_leaves_nothing_but_a_run_that_goes_on():
     done = subprocess.run(
-        runs.command('scripts/kill_ranks.py', '--times=2', '--seed=2'),
+        runs.command('scripts/kill_ranks.py', '--times=1'),
         env=runs.environment(**runs.PLAIN_KERNELS),
         capture_output=True,
         text=True,
@@ -16,12 +16,10 @@ def test_ranks_killed_at_random_moments_leave_nothing_but_a_run_that_goes_on():
     )
     lines = done.stdout.splitlines()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [line.split(':')[0] for line in lines[:2]] == [f'kill {n} of 2' for n in (1, 2)]
+    assert lines[0].startswith('kill 1 of 1: rank ')
     summary = re.match(
-        r'2 kills over 2 ranks: 0 failures; (\d+) while starting, (\d+) while training; '
+        r'1 kills over 2 ranks: 0 failures; 0 while starting, 1 while training; '
         r'all gone after (\d+\.\d) s at most; finished at step (\d+)$',
-        lines[2],
+        lines[1],
     )
-    assert (
-        summary and int(summary.group(2)) >= 1 and float(summary.group(3)) <= 10 and len(lines) == 3
-    )
+    assert summary and float(summary.group(1)) <= 10 and len(lines) == 2
