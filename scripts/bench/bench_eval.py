@@ -18,7 +18,7 @@ import turns
 PROGRAMS = {
     'torch': ('pytorch.py', 'forward'),
     'torch_compile': ('pytorch.py', 'forward_compiled'),
-    'tf2': ('keras_applications.py', 'forward'),
+    'tf2': ('tensorflow2.py', 'forward'),
     'slim': ('contrib_slim.py', 'forward'),
     'slim_stock': ('contrib_slim.py', 'forward'),
 }

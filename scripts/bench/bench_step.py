@@ -21,7 +21,7 @@ import turns
 PROGRAMS = {
     'torch': ('pytorch.py', 'train'),
     'torch_compile': ('pytorch.py', 'train_compiled'),
-    'tf2': ('keras_applications.py', 'train'),
+    'tf2': ('tensorflow2.py', 'train'),
     'slim': ('contrib_slim.py', 'train'),
     'slim_stock': ('contrib_slim.py', 'train'),
 }
