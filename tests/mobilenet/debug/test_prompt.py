@@ -37,7 +37,7 @@ WRONG_AFTER = {
     'set act:Conv2d_0 0': 'is computed',
     'set weight:Conv2d_0/gamma missing.npy': 'no such file',
     'set weight:Conv2d_0/gamma strings.npy': 'not numbers',
-    'set weight:Conv2d_0/gamma objects.npy': 'Object arrays',
+    'set weight:Conv2d_0/gamma objects.npy': 'Python objects',
     'set weight:Conv2d_*/gamma eight.npy': 'shape [8]',
     'set weight:Conv2d_0/gamma cut.npy': 'cut.npy: ',
     'compare nowhere': 'no such folder',
