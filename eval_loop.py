@@ -190,42 +190,17 @@ def report(config, evaluation, entry, seen, logger):
             print('wrote', path)
 
 
-def new_checkpoints(path, done, follow, timeout):
-    """What there is to evaluate at a path; of a folder, its checkpoints that are not in `done`, in
-    order of step, with `follow` as they come.
-    """
-    from mobilenet import checkpoints, weights
-
-    if not os.path.isdir(path) or not follow:
-        first = weights.locate(path)
-        if first == os.path.normpath(path) or not checkpoints.in_folder(path):
-            yield first
-            return
-    last = time.time()
-    while True:
-        waiting = [p for p in checkpoints.in_folder(path) if p not in done]
-        for checkpoint in waiting:
-            if checkpoints.is_whole(checkpoint):  # training may have deleted it meanwhile
-                done.add(checkpoint)
-                yield checkpoint
-            last = time.time()
-        if not waiting:
-            if not follow or (timeout is not None and time.time() - last > timeout):
-                return
-            time.sleep(1.0)
-
-
 def evaluate_all(config, evaluation, logger):
     """Evaluates every checkpoint there is. One that cannot be used is named, and the others go on;
     gives the exit status.
     """
     from mobilenet import checkpoints
+    from mobilenet import evaluation as evaluation_of
     from mobilenet.weights import BrokenWeights, matching
 
     wrong, good = 0, 0
-    for path in new_checkpoints(
-        config.checkpoint_path, set(), config.follow, config.follow_timeout
-    ):
+    given, follow = config.checkpoint_path, config.follow
+    for path in evaluation_of.new_checkpoints(given, set(), follow, config.follow_timeout):
         try:
             entry, seen = evaluation.figures(path)
         except (BrokenWeights, matching.OtherNetwork) as error:

@@ -2,9 +2,12 @@
 logit.
 """
 
+import os
+import time
+
 import tensorflow as tf
 
-from mobilenet import nets
+from mobilenet import checkpoints, nets, weights
 from mobilenet.weights import folding
 
 
@@ -80,3 +83,26 @@ def accuracies(ranks):
       ranks: numpy int [images], of rank_of_label.
     """
     return {'top1': float((ranks < 1).mean()), 'top5': float((ranks < 5).mean())}
+
+
+def new_checkpoints(path, done, follow, timeout):
+    """What there is to evaluate at a path; of a folder, its checkpoints that are not in `done`, in
+    order of step, with `follow` as they come.
+    """
+    if not os.path.isdir(path) or not follow:
+        first = weights.locate(path)
+        if first == os.path.normpath(path) or not checkpoints.in_folder(path):
+            yield first
+            return
+    last = time.time()
+    while True:
+        waiting = [p for p in checkpoints.in_folder(path) if p not in done]
+        for checkpoint in waiting:
+            if checkpoints.is_whole(checkpoint):  # training may have deleted it meanwhile
+                done.add(checkpoint)
+                yield checkpoint
+            last = time.time()
+        if not waiting:
+            if not follow or (timeout is not None and time.time() - last > timeout):
+                return
+            time.sleep(1.0)

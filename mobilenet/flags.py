@@ -2,7 +2,7 @@
 stays instant.
 """
 
-from mobilenet import devices, recipe_flags
+from mobilenet import debug_flags, devices, recipe_flags
 from mobilenet.devices import threads
 from mobilenet.flag_types import (
     add_group,
@@ -13,7 +13,6 @@ from mobilenet.flag_types import (
     number,
     retries,
     seconds_or_auto,
-    steps,
 )
 from mobilenet.nets import MODEL_NAMES
 from mobilenet.weight_flags import FINE_TUNING, LABEL_OFFSET, WEIGHTS
@@ -189,51 +188,6 @@ RUN = [
     ),
 ]
 
-DEBUG = [
-    flag('step', 'stop before the first step and take commands; help lists them', False, boolean),
-    flag('step_script', 'as --step, with the commands of a file, or of stdin (-)', metavar='FILE'),
-    flag(
-        'deterministic',
-        'for comparisons: initial weights computed on the host and saved as model.ckpt-0, the '
-        'order of the files, no augmentation, no dropout',
-        False,
-        boolean,
-    ),
-    flag(
-        'dump_steps',
-        "write tensors of these steps as .npy; on npu also the device's own dump",
-        type=steps,
-        metavar='0,10-12',
-    ),
-    flag(
-        'dump_tensors',
-        'which, such as act:*,grad:Conv2d_0; default images, weights, activations, losses and '
-        'gradients',
-        type=names,
-        metavar='A,B',
-    ),
-    flag('dump_dir', 'where to; default TRAIN_DIR/dumps'),
-    flag(
-        'norms_every_steps',
-        'norms of gradients and weights per layer in TensorBoard',
-        type=count(),
-        metavar='N',
-    ),
-    flag(
-        'histograms_every_steps',
-        'histograms of weights, gradients and activations in TensorBoard',
-        type=count(),
-        metavar='N',
-    ),
-    flag(
-        'profile_steps',
-        'a Chrome trace and a table of op types in TRAIN_DIR/profile (npu: --npu_profiling_mode)',
-        type=steps,
-        metavar='10-12',
-        device='host',
-    ),
-]
-
 
 def augment_flag(augmentations):
     return flag(
@@ -261,7 +215,7 @@ def training(dataset_names, preprocessing_names, augmentations):
         ('length and learning rate', recipe_flags.SCHEDULE),
         ('optimizer and regularization', recipe_flags.OPTIMIZER),
         ('the run', RUN),
-        ('looking inside (steps are counted in batches, from 0)', DEBUG),
+        ('looking inside (steps are counted in batches, from 0)', debug_flags.DEBUG),
         ('fine-tuning', FINE_TUNING),
         ('device and ranks', DEVICE + RANKS),
         ('Ascend NPU', devices.npu_flags()),

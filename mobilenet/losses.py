@@ -51,7 +51,7 @@ def decay_gradients(gradients, variables, weight_decay):
     ]
 
 
-def count_right(logits, labels):
+def count_correct(logits, labels):
     """How many of the batch have the right class first; float32 scalar."""
     right = tf.equal(tf.argmax(logits, 1, output_type=tf.int32), labels)
     return tf.reduce_sum(tf.cast(right, tf.float32))

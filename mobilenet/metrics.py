@@ -136,7 +136,7 @@ def entry(run, n, values, seconds):
         'epoch': run.records / run.dataset.num_examples,
         'loss': mean(values['loss_sum']),
         'total_loss': mean(values['total_loss_sum']),
-        'accuracy': mean(values['right_sum']),
+        'accuracy': mean(values['correct_sum']),
         'learning_rate': float(values['learning_rate']),
         'loss_scale': float(values['loss_scale']),
         'skipped_steps': int(values['skipped_steps']),

@@ -12,14 +12,14 @@ import tensorflow as tf
 Optimizer = collections.namedtuple('Optimizer', ['slots', 'update'])
 
 
-def create(hp):
-    """The Optimizer for hp.optimizer.
+def create(config):
+    """The Optimizer for config.optimizer.
 
     `slots`: list of (suffix, initial value). `update(variable, slots, gradient, learning_rate,
     step)`: slots in the order of
     the list, step the float32 count of updates done so far; gives an op.
     """
-    return _OPTIMIZERS[hp.optimizer](hp)
+    return _OPTIMIZERS[config.optimizer](config)
 
 
 def create_slots(optimizer, variables):
@@ -40,8 +40,8 @@ def create_slots(optimizer, variables):
     ]
 
 
-def _sgd(hp):
-    del hp
+def _sgd(config):
+    del config
     return Optimizer(
         [],
         lambda var, slots, g, lr, step: tf.raw_ops.ResourceApplyGradientDescent(
@@ -50,7 +50,7 @@ def _sgd(hp):
     )
 
 
-def _momentum(hp):
+def _momentum(config):
     """accum = momentum * accum + g; var -= lr * accum (no Nesterov)."""
     return Optimizer(
         [('Momentum', 0.0)],
@@ -59,13 +59,13 @@ def _momentum(hp):
             accum=slots[0].handle,
             lr=lr,
             grad=g,
-            momentum=hp.momentum,
+            momentum=config.momentum,
             use_nesterov=False,
         ),
     )
 
 
-def _rmsprop(hp):
+def _rmsprop(config):
     return Optimizer(
         [('RMSProp', 1.0), ('RMSProp_1', 0.0)],
         lambda var, slots, g, lr, step: tf.raw_ops.ResourceApplyRMSProp(
@@ -73,42 +73,42 @@ def _rmsprop(hp):
             ms=slots[0].handle,
             mom=slots[1].handle,
             lr=lr,
-            rho=hp.rmsprop_decay,
-            momentum=hp.rmsprop_momentum,
-            epsilon=hp.opt_epsilon,
+            rho=config.rmsprop_decay,
+            momentum=config.rmsprop_momentum,
+            epsilon=config.opt_epsilon,
             grad=g,
         ),
     )
 
 
-def _adam(hp):
+def _adam(config):
     def update(var, slots, g, lr, step):
         return tf.raw_ops.ResourceApplyAdam(
             var=var.handle,
             m=slots[0].handle,
             v=slots[1].handle,
-            beta1_power=tf.pow(hp.adam_beta1, step + 1.0),
-            beta2_power=tf.pow(hp.adam_beta2, step + 1.0),
+            beta1_power=tf.pow(config.adam_beta1, step + 1.0),
+            beta2_power=tf.pow(config.adam_beta2, step + 1.0),
             lr=lr,
-            beta1=hp.adam_beta1,
-            beta2=hp.adam_beta2,
-            epsilon=hp.opt_epsilon,
+            beta1=config.adam_beta1,
+            beta2=config.adam_beta2,
+            epsilon=config.opt_epsilon,
             grad=g,
         )
 
     return Optimizer([('Adam', 0.0), ('Adam_1', 0.0)], update)
 
 
-def _adagrad(hp):
+def _adagrad(config):
     return Optimizer(
-        [('Adagrad', hp.adagrad_initial_accumulator_value)],
+        [('Adagrad', config.adagrad_initial_accumulator_value)],
         lambda var, slots, g, lr, step: tf.raw_ops.ResourceApplyAdagrad(
             var=var.handle, accum=slots[0].handle, lr=lr, grad=g
         ),
     )
 
 
-def _adadelta(hp):
+def _adadelta(config):
     return Optimizer(
         [('Adadelta', 0.0), ('Adadelta_1', 0.0)],
         lambda var, slots, g, lr, step: tf.raw_ops.ResourceApplyAdadelta(
@@ -116,26 +116,26 @@ def _adadelta(hp):
             accum=slots[0].handle,
             accum_update=slots[1].handle,
             lr=lr,
-            rho=hp.adadelta_rho,
-            epsilon=hp.opt_epsilon,
+            rho=config.adadelta_rho,
+            epsilon=config.opt_epsilon,
             grad=g,
         ),
     )
 
 
-def _ftrl(hp):
-    floor = 1e-6 * hp.learning_rate  # the kernel divides by the rate, which warm-up starts at 0
+def _ftrl(config):
+    floor = 1e-6 * config.learning_rate  # the kernel divides by the rate, which warm-up starts at 0
     return Optimizer(
-        [('Ftrl', hp.ftrl_initial_accumulator_value), ('Ftrl_1', 0.0)],
+        [('Ftrl', config.ftrl_initial_accumulator_value), ('Ftrl_1', 0.0)],
         lambda var, slots, g, lr, step: tf.raw_ops.ResourceApplyFtrl(
             var=var.handle,
             accum=slots[0].handle,
             linear=slots[1].handle,
             grad=g,
             lr=tf.maximum(lr, floor),
-            l1=hp.ftrl_l1,
-            l2=hp.ftrl_l2,
-            lr_power=hp.ftrl_learning_rate_power,
+            l1=config.ftrl_l1,
+            l2=config.ftrl_l2,
+            lr_power=config.ftrl_learning_rate_power,
         ),
     )
 

@@ -93,9 +93,9 @@ class State:
             scale,
         )
         with tf.variable_scope('loop'):
-            self.loss_sum, self.total_loss_sum, self.right_sum, self.good_sum, self.halted = [
+            self.loss_sum, self.total_loss_sum, self.correct_sum, self.good_sum, self.halted = [
                 scalar(name, tf.float32, 0.0, saved=False)
-                for name in ('loss_sum', 'total_loss_sum', 'right_sum', 'good_sum', 'halted')
+                for name in ('loss_sum', 'total_loss_sum', 'correct_sum', 'good_sum', 'halted')
             ]
             if world_size > 1:
                 self.wishes, self.agreed = [
@@ -114,7 +114,7 @@ class State:
         with tf.control_dependencies(None):
             begin = [
                 assign(v, 0.0)
-                for v in (self.loss_sum, self.total_loss_sum, self.right_sum, self.good_sum)
+                for v in (self.loss_sum, self.total_loss_sum, self.correct_sum, self.good_sum)
             ]
             if world_size > 1:
                 begin.append(assign(self.wishes, self._wished))
@@ -152,26 +152,26 @@ class State:
         rate = self.rate_override.read_value()
         return tf.where(tf.less(rate, 0.0), scheduled, rate)
 
-    def advance(self, before, good, halted, report, hp):
+    def advance(self, before, good, halted, report, config):
         """Counts the step; gives the op. report: loss, total_loss, share of right answers (float32
         scalars).
         """
         alive = tf.logical_not(halted)
         skipped = tf.logical_and(alive, tf.logical_not(good))
         scale, good_steps = loss_scale.next_scale(
-            before.loss_scale, before.good_steps, good, hp.dynamic_loss_scale
+            before.loss_scale, before.good_steps, good, config.dynamic_loss_scale
         )
         counted = [tf.where(good, value, tf.zeros_like(value)) for value in report]
         added = [
             (self.global_step, tf.cast(good, tf.int64)),
             (self.skipped_steps, tf.cast(skipped, tf.int64)),
             (self.good_sum, tf.cast(good, tf.float32)),
-        ] + list(zip((self.loss_sum, self.total_loss_sum, self.right_sum), counted))
+        ] + list(zip((self.loss_sum, self.total_loss_sum, self.correct_sum), counted))
         assigned = [
             (self.loss_scale, tf.where(alive, scale, before.loss_scale)),
             (self.good_steps, tf.where(alive, good_steps, before.good_steps)),
         ]
-        if hp.stop_on_nan:
+        if config.stop_on_nan:
             assigned.append((self.halted, tf.cast(halted, tf.float32)))
         # The first write waits for the last value: see train_step.
         with tf.control_dependencies([tf.group(*[value for _, value in added + assigned])]):
@@ -185,7 +185,7 @@ class State:
             'loss_scale',
             'loss_sum',
             'total_loss_sum',
-            'right_sum',
+            'correct_sum',
             'good_sum',
             'halted',
         ]

@@ -44,17 +44,15 @@ Step = collections.namedtuple(
 )
 
 
-def build(images, labels, hp, state, device, collectives):
+def build(images, labels, config, state, device, collectives):
     """Builds the step; variables are created by the first call in a graph and shared by the next.
 
     Args:
       images: float32 [batch, height, width, 3] in [-1, 1]; labels: int32 [batch].
-      hp: model_name, num_classes, float16 (convolutions), dropout (bool), seed, label_smoothing,
-      weight_decay,
-        momentum and the other settings of optimizers.create and schedules.learning_rate,
-        dynamic_loss_scale,
-        moving_average_decay, trainable_scopes, head_lr_factor, trusted_updates (that the averages
-        count as having had), stop_on_nan.
+      config: model_name, num_classes, float16 (convolutions), dropout (bool), seed,
+        label_smoothing, weight_decay, momentum and the other settings of optimizers.create and
+        schedules.learning_rate, dynamic_loss_scale, moving_average_decay, trainable_scopes,
+        head_lr_factor, trusted_updates (that the averages count as having had), stop_on_nan.
       state: the run's counters, from state.create.
 
     Returns:
@@ -66,69 +64,73 @@ def build(images, labels, hp, state, device, collectives):
         with device.keep_dtype():
             before = state.read()
         network = nets.build(
-            hp.model_name,
+            config.model_name,
             images,
-            hp.num_classes,
+            config.num_classes,
             training=True,
-            dropout_mask=dropout_mask(hp, before, device, collectives) if hp.dropout else None,
-            compute_dtype=tf.float16 if hp.float16 else tf.float32,
-            is_frozen=lambda name: not is_trained(name, hp),
+            dropout_mask=dropout_mask(config, before, device, collectives),
+            compute_dtype=tf.float16 if config.float16 else tf.float32,
+            is_frozen=lambda name: not is_trained(name, config),
             stock_relu6_gradient=device.stock_relu6_gradient,
         )
-        loss = losses.smoothed_cross_entropy(network.logits, labels, hp.label_smoothing)
-        total_loss = loss + losses.l2(tf.trainable_variables(), hp.weight_decay)
-        variables = trained_variables(hp)
+        loss = losses.smoothed_cross_entropy(network.logits, labels, config.label_smoothing)
+        total_loss = loss + losses.l2(tf.trainable_variables(), config.weight_decay)
+        variables = trained_variables(config)
 
         local = gradients_of(loss, variables, before.loss_scale)
         with device.keep_dtype():
             local = unscaled(local, before.loss_scale)
-            local = losses.decay_gradients(local, variables, hp.weight_decay)
+            local = losses.decay_gradients(local, variables, config.weight_decay)
             gradients = collectives.allreduce_mean(local)
-            right = losses.count_right(network.logits, labels) / float(labels.shape[0].value)
-            report = mean_over_ranks([loss, total_loss, right], state, collectives)
+            correct = losses.count_correct(network.logits, labels) / float(labels.shape[0].value)
+            report = mean_over_ranks([loss, total_loss, correct], state, collectives)
             # All that reads the old weights comes before the first write: a device may read a
             # variable only when the reader runs.
             finite = overflow.all_finite(gradients, after=local + report)
             with tf.control_dependencies(report):
                 finite = tf.logical_and(finite, tf.is_finite(report[0]))
-            halted, good = decide(finite, report[0], before, state, hp)
+            halted, good = decide(finite, report[0], before, state, config)
 
             update = tf.cond(
                 good,
-                lambda: apply_all(variables, gradients, network, before, state, hp),
+                lambda: apply_all(variables, gradients, network, before, state, config),
                 lambda: tf.constant(False),
             )
             with tf.control_dependencies([update]):
-                train_op = state.advance(before, good, halted, report, hp)
+                train_op = state.advance(before, good, halted, report, config)
     return Step(
         images, labels, network.end_points, loss, total_loss, variables, gradients, good, train_op
     )
 
 
-def dropout_mask(hp, before, device, collectives):
+def dropout_mask(config, before, device, collectives):
     """What nets.build wants: masks that are a function of the seed, the rank and the batch's
-    number.
+    number; None without dropout.
     """
+    if not config.dropout:
+        return None
 
     def mask(shape, keep_prob):
         with device.keep_dtype():
-            return dropout.mask(shape, keep_prob, hp.seed, collectives.rank, before.batches)
+            return dropout.mask(shape, keep_prob, config.seed, collectives.rank, before.batches)
 
     return mask
 
 
-def is_trained(name, hp):
+def is_trained(name, config):
     """Whether --trainable_scopes has a variable."""
-    chosen = hp.trainable_scopes
-    return not chosen or scopes.within(name, chosen, nets.scope_name(hp.model_name))
+    chosen = config.trainable_scopes
+    return not chosen or scopes.within(name, chosen, nets.scope_name(config.model_name))
 
 
-def trained_variables(hp):
+def trained_variables(config):
     """The variables that are trained. Raises UsageError where a scope has none."""
     variables = tf.trainable_variables()
     names = [v.op.name for v in variables]
-    scopes.check('trainable_scopes', hp.trainable_scopes, names, nets.scope_name(hp.model_name))
-    return [v for v in variables if is_trained(v.op.name, hp)]
+    scopes.check(
+        'trainable_scopes', config.trainable_scopes, names, nets.scope_name(config.model_name)
+    )
+    return [v for v in variables if is_trained(v.op.name, config)]
 
 
 def gradients_of(loss, variables, scale):
@@ -156,16 +158,16 @@ def mean_over_ranks(values, state, collectives):
         return [tf.identity(m) for m in tf.unstack(mean[: len(values)])]
 
 
-def decide(finite, loss, before, state, hp):
+def decide(finite, loss, before, state, config):
     """(halted, good): whether the run stands still because of a NaN, whether this step updates.
 
     A non-finite gradient under a loss scale that can still go down is an overflow: skipped. A
     non-finite loss, or
-    gradient at a scale of 1 or less, is a NaN of the model or the data. With hp.stop_on_nan the
+    gradient at a scale of 1 or less, is a NaN of the model or the data. With config.stop_on_nan the
     rest of a sunk loop then
     does nothing, so that the weights are still those of the failing step when the host looks.
     """
-    if not hp.stop_on_nan:
+    if not config.stop_on_nan:
         return tf.constant(False), finite
     lowest = tf.less_equal(before.loss_scale, loss_scale.SMALLEST)
     broken = tf.logical_or(
@@ -175,22 +177,22 @@ def decide(finite, loss, before, state, hp):
     return halted, tf.logical_and(finite, tf.logical_not(halted))
 
 
-def apply_all(variables, gradients, network, before, state, hp):
+def apply_all(variables, gradients, network, before, state, config):
     """Weights and slots, then batch norm statistics, then EMA; gives a true scalar after all of
     them.
     """
     step = tf.cast(before.global_step, tf.float32)
     scheduled_step = state.scheduled_step(before.global_step)
-    rate = state.learning_rate(schedules.learning_rate(scheduled_step, hp))
-    optimizer = optimizers.create(hp)
+    rate = state.learning_rate(schedules.learning_rate(scheduled_step, config))
+    optimizer = optimizers.create(config)
     with tf.name_scope('update'):
         slots = optimizers.create_slots(optimizer, variables)
         updates = [
-            optimizer.update(v, s, g, rate_of(v, rate, hp), step)
+            optimizer.update(v, s, g, rate_of(v, rate, config), step)
             for v, s, g in zip(variables, slots, gradients)
         ]
         decay = moving_averages.effective_decay(
-            nets.default_batch_norm_decay(hp.model_name), step + hp.trusted_updates
+            nets.default_batch_norm_decay(config.model_name), step + config.trusted_updates
         )
         moving = [average for average, _ in network.batch_norm_statistics]
         values = [value for _, value in network.batch_norm_statistics]
@@ -199,33 +201,33 @@ def apply_all(variables, gradients, network, before, state, hp):
     # updates.
     with tf.control_dependencies([tf.group(*updates)]):
         moving = variables + [moving for moving, _ in network.batch_norm_statistics]
-        return update_ema(network.variables, moving, step, hp)
+        return update_ema(network.variables, moving, step, config)
 
 
-def rate_of(variable, rate, hp):
+def rate_of(variable, rate, config):
     """The learning rate of a variable: of the last layer, times --head_lr_factor."""
     head = nets.is_last_layer(variable.op.name)
-    return rate * hp.head_lr_factor if head and hp.head_lr_factor != 1 else rate
+    return rate * config.head_lr_factor if head and config.head_lr_factor != 1 else rate
 
 
-def update_ema(variables, moving, step, hp):
+def update_ema(variables, moving, step, config):
     """The averages of `variables`; those of variables that are not `moving` stay what they are.
 
     After a warm start they are trusted, but for the last layer's, which as a rule is new.
     """
-    if not hp.moving_average_decay:
+    if not config.moving_average_decay:
         return tf.constant(True)
     averages = moving_averages.create_ema(variables)
     moving = {v.op.name for v in moving}
     with tf.name_scope('ema'):
         moved = []
-        for is_new, trusted in ((True, 0.0), (False, hp.trusted_updates)):
+        for is_new, trusted in ((True, 0.0), (False, config.trusted_updates)):
             pairs = [
                 (average, v)
                 for average, v in zip(averages, variables)
                 if v.op.name in moving and nets.is_last_layer(v.op.name) == is_new
             ]
-            decay = moving_averages.effective_decay(hp.moving_average_decay, step + trusted)
+            decay = moving_averages.effective_decay(config.moving_average_decay, step + trusted)
             moved += moving_averages.move([a for a, _ in pairs], [v for _, v in pairs], decay)
     with tf.control_dependencies(moved):
         return tf.constant(True)

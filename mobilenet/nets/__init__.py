@@ -73,7 +73,7 @@ def build(
       images: float32 [batch, height, width, 3], in [-1, 1]. Height and width are static, of any
         size, odd ones too.
       num_classes: number of logits.
-      training: batch norm by the batch's own statistics (True) or by the moving ones (False).
+      training: batch norm by the batch's own statistics (True) or the moving ones (False).
       dropout_mask: function of (shape, keep_prob) that gives what dropout keeps, 1 or 0, float32
         (mobilenet/dropout.py). None leaves dropout out. Ignored where `training` is False.
       compute_dtype: tf.float32 or tf.float16, in which convolutions are computed. Variables, batch
@@ -90,13 +90,13 @@ def build(
       Network with
         logits: float32 [batch, num_classes];
         end_points: OrderedDict of layer name -> activation, from the input to 'Logits';
-        batch_norm_statistics: list of (moving variable, the batch's value), empty unless training.
-        The moving variables are not updated here;
+        batch_norm_statistics: [(moving variable, the batch's value)], not updated here; empty
+          unless training;
         variables: all weights and statistics, in order of creation.
 
     Raises:
-      ValueError: unknown model_name, images without static height, width and channels, or a
-        compute_dtype other than the two, or fold while training.
+      ValueError: unknown model_name, images without static sizes, another compute_dtype, or fold
+        while training.
     """
     import importlib
 

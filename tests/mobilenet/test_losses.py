@@ -43,7 +43,7 @@ def test_right_answers_are_counted():
     logits = np.array([[0, 2, 1], [5, 4, 3], [1, 1, 0], [0, 0, 7]], np.float32)
     labels = np.array([1, 1, 0, 2], np.int32)
     with tf.Graph().as_default():
-        got = run(losses.count_right(tf.constant(logits), tf.constant(labels)))
+        got = run(losses.count_correct(tf.constant(logits), tf.constant(labels)))
     assert got == 3.0 and got.dtype == np.float32  # of equal ones the lower class is the answer
 
 
