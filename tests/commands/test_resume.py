@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -79,6 +80,8 @@ def test_evaluation_goes_on_past_a_damaged_one_and_marks_the_others(folder):
 def test_evaluation_refuses_other_classes(folder, tmp_path):
     record = json.load(open(os.path.join(folder, 'run.json')))
     record['class_names'][3] = 'drei'
+    for path in names.files_of(names.latest(folder)):
+        shutil.copy(path, str(tmp_path))
     for name, content in (('run.json', record), ('config.json', {'dataset_name': 'digits'})):
         (tmp_path / name).write_text(json.dumps(content))
     done = runs.evaluate('--checkpoint_path', str(tmp_path), '--model_name=mobilenet_v1_025')
