@@ -51,7 +51,7 @@ def choose(name):
 
 def rules(name):
     """The module that knows a device's defaults and checks: ITERATIONS_PER_LOOP, NEEDS_ADDRESSES,
-    NEEDS_RANK_TABLE,    FLOAT16_GRAPH,
+    NEEDS_RANK_TABLE, FLOAT16_GRAPH,
     precision_mode(mode), check(config)."""
     return importlib.import_module(_RULES[name])
 
