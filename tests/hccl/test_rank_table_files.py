@@ -62,8 +62,8 @@ def test_a_table_of_one_server():
 
 
 def test_what_would_be_wrong_is_not_made():
-    with pytest.raises(UsageError, match=r'\(to be written\).*3 devices'):
-        made(devices=[(d, None) for d in range(3)])
+    with pytest.raises(UsageError, match=r'\(to be written\).*9 devices'):
+        made(devices=[(d, None) for d in range(9)])
 
 
 def test_merging_numbers_the_ranks_anew():
@@ -157,7 +157,7 @@ def test_unreadable_files_say_why(tmp_path):
     path.write_text('{"status": }')
     with pytest.raises(UsageError, match=r'not JSON: Expecting value: line 1 column 12'):
         rank_table.load(str(path))
-    with pytest.raises(UsageError, match='Is a directory'):
+    with pytest.raises(UsageError, match='a folder, not a file'):
         rank_table.load(str(tmp_path))
 
 

@@ -157,8 +157,8 @@ def test_group_list_ranks_of_the_instance_or_of_the_device():
 
 
 def test_wrong_devices_are_named_by_their_own_field():
-    assert 'instance_list[0].devices has 3 devices' in refusal(groups(3))
-    assert 'server_list[0].device has 3 devices' in refusal(table(3))
+    assert 'instance_list[0].devices has 9 devices' in refusal(groups(9))
+    assert 'server_list[0].device has 9 devices' in refusal(table(9))
 
 
 def test_names_of_servers():
