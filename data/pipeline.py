@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from data import augment as augmentations
+from data import preprocess
 from data.datasets import SyntheticDataset
 from data.groups import Groups, plain
 from data.order import Order, batch_positions
@@ -71,6 +72,10 @@ class Pipeline:
 
     def describe(self, record):
         return self.source.describe(record)
+
+    def normalize(self, images):
+        """Images of this pipeline as float32 in -1..1: on the device where they come as uint8."""
+        return preprocess.normalize(images)
 
     def find_bad_record(self, first_batch, num_batches):
         """Looks for the record that made a session fail, by going through its batches one record at
