@@ -149,7 +149,18 @@ def test_checksums_are_those_of_sha256sum(tmp_path):
     assert done.returncode == 0 and done.stdout.count(': OK') == 2
     assert checksums.verify(prefix) is True
     expected = hashlib.sha256(b'y' * (3 << 20) + b'.index').hexdigest()
-    assert checksums.read(prefix)['model.ckpt-1.index'] == expected
+    assert checksums.read(prefix)['.index'] == expected
+
+
+def test_files_of_another_name_keep_their_checksums(tmp_path):
+    prefix = put(tmp_path, 'model.ckpt-1')
+    checksums.write(prefix, names.files_of(prefix))
+    for suffix in ONE_SHARD + ('.sha256',):
+        os.rename(prefix + suffix, str(tmp_path / 'best') + suffix)
+    assert checksums.verify(str(tmp_path / 'best')) is True
+    with open(str(tmp_path / 'best.index'), 'ab') as f:
+        f.write(b'1')
+    assert refusal(str(tmp_path / 'best')).startswith(f'{tmp_path}/best.index is damaged')
 
 
 def test_without_checksums_nothing_is_verified(tmp_path):
@@ -171,8 +182,10 @@ def test_damage_is_named(tmp_path):
         f.write(b'1')
     assert refusal(prefix).startswith(f'{prefix}.index is damaged')
     os.remove(prefix + '.index')
-    assert refusal(prefix) == f'{prefix}.index: No such file or directory'
     list_file = tmp_path / 'model.ckpt-1.sha256'
+    assert refusal(prefix) == (
+        f'{prefix}.index, which {list_file} names: No such file or directory'
+    )
     for text in ('', good + 'more\n', 'x' + good, good.replace('  ', ' ', 1)):
         list_file.write_text(text)
         assert refusal(prefix) == f'{list_file} is not a list of checksums', text
