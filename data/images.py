@@ -5,6 +5,7 @@ can read them.
 import collections
 import io
 import warnings
+import zlib
 
 from data.image_header import MAX_PIXELS, PNG_SIGNATURE, read_header
 from data.memory import budget
@@ -70,7 +71,7 @@ def _decoded(data, kind, apply_exif):
         image.draft(image.mode, (max(width // 8, 1), max(height // 8, 1)))
     image.load()
     if kind == 'PNG':
-        _check_png_end(data)
+        _check_png(data)
     if kind is None or turned:
         data, kind, height, width, channels = _as_png(image, turned)
     return EncodedImage(data, kind, height, width, {2: 1}.get(channels, channels))
@@ -117,13 +118,21 @@ def _is_turned(image):
     return image.getexif().get(EXIF_ORIENTATION, 1) in range(2, 9)
 
 
-def _check_png_end(data):
-    """Pillow takes a PNG whose last chunk, IEND, is missing; TensorFlow does not."""
+def _check_png(data):
+    """What TensorFlow's decoder refuses and Pillow takes: an image chunk whose checksum is wrong,
+    and a missing last chunk, IEND. Of a chunk that is not needed (its name starts in lower case)
+    both pass over the checksum.
+    """
     position = len(PNG_SIGNATURE)
     while position + 12 <= len(data):
-        if data[position + 4 : position + 8] == b'IEND':
+        end = position + 12 + int.from_bytes(data[position : position + 4], 'big')
+        name = data[position + 4 : position + 8]
+        checksum = int.from_bytes(data[end - 4 : end], 'big')
+        if name[:1].isupper() and zlib.crc32(data[position + 4 : end - 4]) != checksum:
+            raise NotAnImage('the PNG is damaged: the checksum of a chunk is wrong')
+        if name == b'IEND':
             return
-        position += 12 + int.from_bytes(data[position : position + 4], 'big')
+        position = end
     raise NotAnImage('the PNG is truncated: its end (IEND) is missing')
 
 
