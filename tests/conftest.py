@@ -4,6 +4,8 @@ import os
 import signal
 import sys
 
+from hypothesis import HealthCheck, settings
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
@@ -15,6 +17,12 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda number, frame: None)
+
+# The same examples at every run, and no limit on seconds: a verdict on the code alone.
+settings.register_profile(
+    'suite', deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile('suite')
 
 # Whole runs, processes that wait for each other, large networks: not for scripts/test.sh --quick.
 SLOW = (
