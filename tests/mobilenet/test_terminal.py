@@ -38,14 +38,14 @@ def talk(folder, **streams):
 
 
 def end_of(process, folder):
-    process.communicate(b'\n', timeout=20)
+    process.communicate(b'\n', timeout=60)
     assert process.returncode == 0
     return (folder / 'end').read_text()
 
 
 def test_lines_arrive_in_order_and_in_any_language(tmp_path):
     process = talk(tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    output = process.communicate(b'\n', timeout=20)[0].decode()
+    output = process.communicate(b'\n', timeout=60)[0].decode()
     lines = [f'{name} {number}' for number in range(3) for name in ('out', 'err')]
     assert output.splitlines() == lines + ['für 混']
 
@@ -71,7 +71,7 @@ def test_a_terminal_that_is_closed(tmp_path):
     os.close(theirs)
     assert os.read(ours, 3) == b'out'
     os.close(ours)
-    process.communicate(b'\n', timeout=20)
+    process.communicate(b'\n', timeout=60)
     assert process.returncode == 0
 
 
