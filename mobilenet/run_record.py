@@ -15,7 +15,7 @@ import json
 import os
 import uuid
 
-from mobilenet import json_files
+from mobilenet import flag_types, json_files
 
 NAME = 'run.json'
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -161,5 +161,10 @@ def _shown_classes(before, now):
 
 
 def _equal(before, now):
-    """Whether two values of JSON are the same; 1 and 1.0 are, 1 and true are not."""
+    """Whether two values of JSON are the same; 1 and 1.0 are, 1 and true are not.
+
+    Lists of names were text in folders of earlier versions: 'A,B' is ['A', 'B'].
+    """
+    if isinstance(now, list) and isinstance(before, str):
+        before = flag_types.names(before)
     return before == now and isinstance(before, bool) == isinstance(now, bool)

@@ -167,3 +167,14 @@ def test_a_flag_is_compared_unless_it_is_known_as_neutral():
     wanted = 'learning_rate optimizer image_size seed loss_scale precision_mode momentum max_epoch'
     assert set(wanted.split()) <= deciding
     assert not {'train_dir', 'rank_table', 'keep_best', 'step', 'allow_changed'} & deciding
+
+
+def test_lists_that_were_text_in_folders_of_earlier_versions():
+    record = {'class_names': None, 'data_set': {}}
+
+    def named(before, now):
+        flags = [{'trainable_scopes': before}, {'trainable_scopes': now}]
+        return [d.names for d in run_record.differences(*flags, {}, record)]
+
+    assert named('', []) == named('Logits, Conv2d_0', ['Logits', 'Conv2d_0']) == []
+    assert named('Logits', ['Conv2d_0']) == named('', ['Logits']) == [('trainable_scopes',)]
