@@ -21,7 +21,7 @@ def main(argv):
                 {
                     'loop': in_loop,
                     'top': len(ops) - in_loop,
-                    'debug': any(n.startswith('mobilenet.debug') for n in sys.modules),
+                    'debug': any((n + '.').startswith('mobilenet.debug.') for n in sys.modules),
                 }
             ),
             flush=True,
