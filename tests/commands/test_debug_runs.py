@@ -14,9 +14,6 @@ from mobilenet.comparison import dump_reader
 from tests.helpers import runs
 
 PLAIN = runs.environment(**runs.PLAIN_KERNELS)
-# Counted at 67d8c36, the last commit without a debugger, for runs.SMALL by
-# tests/helpers/graph_size.py.
-OPS_WITHOUT_A_DEBUGGER = {'loop': 4016, 'top': 3251}
 
 
 @pytest.fixture(scope='module')
@@ -215,7 +212,7 @@ def graph_size(*flags):
         [sys.executable, os.path.join(runs.ROOT, 'tests', 'helpers', 'graph_size.py')]
         + runs.SMALL
         + list(flags),
-        env=runs.environment(PYTHONPATH=runs.ROOT),
+        env=dict(PLAIN, PYTHONPATH=runs.ROOT),
         stdout=subprocess.PIPE,
         text=True,
         timeout=300,
@@ -224,16 +221,13 @@ def graph_size(*flags):
 
 
 def test_without_flags_there_is_no_op_more_and_no_debugger(tmp_path):
-    found = graph_size('--train_dir={}'.format(tmp_path / 'run'))
-    assert found == dict(OPS_WITHOUT_A_DEBUGGER, debug=False)
-    with_it = graph_size(
-        '--train_dir={}'.format(tmp_path / 'run'), '--step'
-    )  # these counts can fail
-    assert (
-        with_it['top'] > OPS_WITHOUT_A_DEBUGGER['top']
-        and with_it['loop'] != OPS_WITHOUT_A_DEBUGGER['loop']
-        and with_it['debug']
-    )
+    folder = f'--train_dir={tmp_path / "run"}'
+    without = graph_size(folder)
+    assert without['built'] == without['plain'] and not without['debug']
+    assert without['plain']['loop'] > 1000  # the step is in there
+    stepped = graph_size(folder, '--step')  # these counts can fail
+    assert stepped['built']['top'] > without['plain']['top'] and stepped['debug']
+    assert stepped['built']['loop'] != without['plain']['loop']
 
 
 @pytest.mark.parametrize('done,steps', [(0, '0|10-12'), (5, '5-7'), (11, '0-1'), (13, None)])

@@ -81,6 +81,7 @@ def main(path):
     device = npu.NpuDevice(options)
     tensors = build(rank)
     init = tf.global_variables_initializer()
+    npu._system_ops(tf.get_default_graph())  # `sink` makes them, but this graph has no step
     tf.get_default_graph().finalize()
 
     from hccl.manage import api

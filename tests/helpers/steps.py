@@ -78,10 +78,15 @@ class StepRun:
             host.HostDevice(),
             collectives.SingleRank(),
         )
+        self._initialize = [tf.global_variables_initializer(), tf.local_variables_initializer()]
+        self._start_ema = train_step.ema_from_variables()
         self.sess = tf.Session()
-        start_ema = train_step.ema_from_variables()
-        self.sess.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
-        self.sess.run(start_ema)
+        self.begin()
+
+    def begin(self):
+        """The first values of all variables again."""
+        self.sess.run(self._initialize)
+        self.sess.run(self._start_ema)
 
     def values(self):
         return {v.op.name: v for v in tf.global_variables()}

@@ -145,7 +145,10 @@ def test_a_wrong_command_of_a_script_ends_the_run(tmp_path):
     done = step(tmp_path, script, status=2)
     last = done.stderr.strip().splitlines()[-1]
     assert last == 'train_loop.py: commands.txt, line 4: loss_scale must be above 0, and finite'
-    assert done.stdout.splitlines()[-2:] == ['set loss_scale 0', f'error: {last.split(": ", 2)[2]}']
+    assert done.stdout.splitlines()[-2:] == [
+        '(step) set loss_scale 0',
+        f'error: {last.split(": ", 2)[2]}',
+    ]
     assert len(runs.metrics(tmp_path / 'run')) == 2
     assert not list((tmp_path / 'run').glob('model.ckpt*'))
 

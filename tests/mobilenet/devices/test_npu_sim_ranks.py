@@ -71,7 +71,7 @@ def results(tmp_path_factory):
     table, addresses = write_table(folder / 'table.json'), free_addresses(2)
     outputs = [folder / (f'{r}.npz') for r in range(2)]
     ranks = [start_rank(r, addresses, table, outputs[r]) for r in range(2)]
-    logs = [r.communicate(timeout=120)[0] for r in ranks]
+    logs = [r.communicate(timeout=600)[0] for r in ranks]
     assert [r.returncode for r in ranks] == [0, 0], '\n'.join(logs)
     return [dict(np.load(str(o))) for o in outputs]
 
@@ -124,5 +124,5 @@ def test_overflow_of_one_rank_is_seen_by_both(results, mode, adapter):
 def test_unfinished_rank_table_is_refused(tmp_path):
     table = write_table(tmp_path / 'table.json', status='initializing')
     rank = start_rank(0, free_addresses(2), table, tmp_path / '0.npz')
-    log = rank.communicate(timeout=60)[0]
+    log = rank.communicate(timeout=300)[0]
     assert rank.returncode == 134 and 'another status than completed' in log, log

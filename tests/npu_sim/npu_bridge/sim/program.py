@@ -54,6 +54,8 @@ class Program:
             tensor = self._graph.as_graph_element(key, allow_operation=False)
             feeds[self._output(tensor)] = np.asarray(value, tensor.dtype.base_dtype.as_numpy_dtype)
         fetches, targets = self._fetches()
+        if not fetches and not targets:  # as TensorFlow's own session: nothing runs
+            return self._handler.build_results(self._session, [])
         if self._host and times > 1:
             # Once a run, on the host.
             outputs = [self._output(t) for t in self._host]
