@@ -98,13 +98,15 @@ def test_check_names_each_fault_by_file_and_record(damaged):
         f'{validation}, record 2: the same image as {shard[2]}, record 0, in train and validation, '
         'with the labels 0 and 1\n'
     ) in stdout
-    assert stdout.splitlines()[-1] == f'{folder}: 14 records, 6 findings, 3 duplicates'
+    assert f'\n{folder}: 14 records, 6 findings, 3 duplicates\n' in stdout
+    assert '--on_bad_record=skip' in stdout.splitlines()[-2]
+    assert '--allow_duplicates' in stdout.splitlines()[-1]
 
 
 def test_check_counts_classes_and_sizes(damaged):
     folder, (_, stdout, _) = damaged
     assert 'train: 11 records, 6 good' in stdout
-    assert '24 to 24 wide (median 24), 16 to 16 high' in stdout
+    assert '24 to 24 (median 24) wide, 16 to 16 (median 16) high' in stdout
     # Good ones of train: 0 1 | 0 0 | 1 2; its third (label 2) has the wrong checksum.
     assert (folder / 'counts.csv').read_text().splitlines() == [
         'label,class,train,validation',
@@ -181,10 +183,12 @@ def dies_at_seven(task):
         yield (record, record + 1, [], [1], [2], [3], [4], np.array([b'x' * 16], 'V16'))
 
 
-def test_a_decoder_that_takes_its_process_down_is_a_finding(monkeypatch):
+def test_a_decoder_that_takes_its_process_down_is_a_finding(monkeypatch, tmp_path):
     class Records:
         num_examples, errors = 20, []
         describe = staticmethod('file, record {}'.format)
+        fingerprint = staticmethod(lambda: {'digest': 'any'})
+        changed_ns = staticmethod(lambda: 1)
 
     class Counter:
         done = 0
@@ -192,6 +196,9 @@ def test_a_decoder_that_takes_its_process_down_is_a_finding(monkeypatch):
         def update(self, count):
             self.done += count
 
+        jump = update
+
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
     monkeypatch.setattr(verify, 'check_records', dies_at_seven)
     counter = Counter()
     checked = verify.check_splits('any', 'any', {'train': Records}, 2, counter)['train']
