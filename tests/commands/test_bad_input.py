@@ -3,7 +3,6 @@ can be had without.
 """
 
 import subprocess
-import time
 
 import pytest
 
@@ -81,10 +80,7 @@ def test_evaluation(tmp_path):
 
 @pytest.mark.parametrize('script', ['train_loop.py', 'eval_loop.py'])
 def test_help_without_tensorflow(script):
-    """TensorFlow is not imported for --help: a module of that name that cannot be imported stands
-    in its way.
-    """
-    started = time.time()
+    """Python's own list of what was imported, on stderr, has no TensorFlow."""
     done = subprocess.run(
         runs.command(script, '--help'),
         env=runs.environment(PYTHONPROFILEIMPORTTIME='1'),
@@ -92,7 +88,4 @@ def test_help_without_tensorflow(script):
         text=True,
     )
     assert done.returncode == 0 and '--model_name' in done.stdout
-    assert 'tensorflow' not in done.stderr
-    assert (
-        time.time() - started < 10
-    )  # under a second on an idle machine; this only catches an import of TensorFlow
+    assert 'argparse' in done.stderr and 'tensorflow' not in done.stderr
