@@ -147,7 +147,9 @@ def test_a_state_as_a_line(state):
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
 )
 keys = dict.fromkeys(('attempt', 'phase', 'failures', 'cause', 'beats'), json_values)
 
