@@ -14,7 +14,7 @@ from mobilenet.devices import host
 
 
 def settings(**changes):
-    hp = {
+    config = {
         'model_name': 'mobilenet_v1_025',
         'num_classes': 7,
         'float16': False,
@@ -49,8 +49,8 @@ def settings(**changes):
         'ftrl_l1': 0.0,
         'ftrl_l2': 0.0,
     }
-    hp.update(changes)
-    return types.SimpleNamespace(**hp)
+    config.update(changes)
+    return types.SimpleNamespace(**config)
 
 
 def softmax(x):
@@ -58,12 +58,10 @@ def softmax(x):
     return e / e.sum(1, keepdims=True)
 
 
-class StepRun:
-    """A step of a small network, run one by one outside any loop, with everything in it to be
-    fetched.
-    """
+class BuiltStep:
+    """The graph of a step of a small network."""
 
-    def __init__(self, hp, scale=1.0):
+    def __init__(self, config, scale=1.0):
         rng = np.random.RandomState(0)
         self.images = rng.uniform(-1, 1, (4, 32, 32, 3)).astype(np.float32)
         self.labels = rng.randint(0, 7, 4).astype(np.int32)
@@ -73,11 +71,18 @@ class StepRun:
         self.step = train_step.build(
             self.feed,
             tf.constant(self.labels),
-            hp,
+            config,
             self.state,
             host.HostDevice(),
             collectives.SingleRank(),
         )
+
+
+class StepRun(BuiltStep):
+    """Steps run one by one outside any loop, with everything in them to be fetched."""
+
+    def __init__(self, config, scale=1.0):
+        super().__init__(config, scale)
         self._initialize = [tf.global_variables_initializer(), tf.local_variables_initializer()]
         self._start_ema = train_step.ema_from_variables()
         self.sess = tf.Session()

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from mobilenet import moving_averages
 from mobilenet.errors import UsageError
-from tests.helpers.steps import StepRun, settings, softmax
+from tests.helpers.steps import BuiltStep, StepRun, settings, softmax
 
 
 @pytest.mark.parametrize('scale', [1.0, 1024.0])
@@ -15,8 +15,7 @@ def test_two_whole_steps_in_numpy(scale):
     batch statistics.
     """
     with tf.Graph().as_default():
-        hp = settings()
-        steps = StepRun(hp, scale)
+        steps = StepRun(settings(), scale)
         trained = [v.op.name for v in steps.step.variables]
         for number in range(2):
             before = steps.read()
@@ -130,7 +129,7 @@ def test_what_is_not_in_the_scopes_stays():
 
 def test_a_scope_of_nothing_is_refused():
     with tf.Graph().as_default(), pytest.raises(UsageError, match='--trainable_scopes: .*Logits'):
-        StepRun(settings(trainable_scopes=['Logit']))
+        BuiltStep(settings(trainable_scopes=['Logit']))
 
 
 def test_the_last_layer_has_a_rate_of_its_own():
@@ -169,5 +168,5 @@ def test_averages_that_are_trusted_start_slowly():
 def test_the_step_has_no_add_n_of_tensors(model_name):
     """tf.add_n leaks memory in the oneDNN build."""
     with tf.Graph().as_default() as graph:
-        StepRun(settings(model_name=model_name))
+        BuiltStep(settings(model_name=model_name))
         assert not [op.name for op in graph.get_operations() if op.type == 'AddN']
