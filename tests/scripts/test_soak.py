@@ -17,7 +17,7 @@ def test_memory_grows_by_less_than_a_kilobyte_a_step(tmp_path):
         stderr=subprocess.STDOUT,
         text=True,
         env=dict(os.environ, OMP_NUM_THREADS='1'),
-        timeout=400,
+        timeout=1000,
     )
     slopes = {name: float(value) for name, value in re.findall(r'slope (\w+) (\S+)', out.stdout)}
     assert out.returncode == 0, out.stdout
