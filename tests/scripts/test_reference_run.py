@@ -41,6 +41,7 @@ def test_ends_with_the_block_of_figures(tmp_path, script, device, ranks):
         script,
         f'--train_dir={tmp_path}',
         f'--device={device}',
+        '--precision_mode=must_keep_origin_dtype',  # in float16 the first steps are skipped
         *TINY,
         env=runs.environment(**runs.PLAIN_KERNELS, **extra),
     )
