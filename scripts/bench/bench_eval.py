@@ -32,16 +32,9 @@ def parse():
     parser.add_argument('--image_size', type=int, default=224)
     parser.add_argument('--turns', type=int, default=5, help='turns of each side, default 5')
     parser.add_argument('--steps', type=int, default=4, help='batches in a turn, default 4')
-    parser.add_argument(
-        '--peers',
-        type=lambda text: text.split(',') if text else [],
-        default=[],
-        help=f'some of {",".join(environments.PEERS)}, with commas; default none',
-    )
+    environments.add_peers_flag(parser)
     args = parser.parse_args()
-    for peer in args.peers:
-        if peer not in environments.PEERS:
-            parser.error(f'--peers: {peer} is none of {", ".join(environments.PEERS)}')
+    environments.check_peers(parser, args.peers)
     return args
 
 

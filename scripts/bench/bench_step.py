@@ -40,16 +40,10 @@ def parse():
     parser.add_argument('--image_size', type=int, default=224)
     parser.add_argument('--turns', type=int, default=5, help='turns of each side, default 5')
     parser.add_argument('--steps', type=int, default=3, help='steps in a turn, default 3')
-    parser.add_argument(
-        '--peers',
-        type=lambda text: text.split(',') if text else [],
-        default=[],
-        help=f'some of {",".join(environments.PEERS)}, with commas; default none',
-    )
+    environments.add_peers_flag(parser)
     args = parser.parse_args()
+    environments.check_peers(parser, args.peers)
     for peer in args.peers:
-        if peer not in environments.PEERS:
-            parser.error(f'--peers: {peer} is none of {", ".join(environments.PEERS)}')
         if peer.startswith('torch') and args.model_name != 'mobilenet_v1':
             parser.error(f'--peers: {peer} has mobilenet_v1 alone')
     return args

@@ -53,3 +53,20 @@ def _read(path):
             return f.read()
     except OSError:
         return None
+
+
+def add_peers_flag(parser):
+    """`--peers A,B` of a benchmark; see check_peers."""
+    parser.add_argument(
+        '--peers',
+        type=lambda text: text.split(',') if text else [],
+        default=[],
+        help=f'some of {",".join(PEERS)}, with commas; default none',
+    )
+
+
+def check_peers(parser, peers):
+    """Ends with status 2 at a peer that there is none of."""
+    for peer in peers:
+        if peer not in PEERS:
+            parser.error(f'--peers: {peer} is none of {", ".join(PEERS)}')
