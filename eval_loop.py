@@ -3,18 +3,18 @@
 
     python eval_loop.py --checkpoint_path results/train --dataset_name digits --image_size 32
 
-Weights of others too: TF-slim checkpoints, frozen graphs (.pb), SavedModels. Read `Evaluation` top
-to bottom.
+Weights of others too: TF-slim checkpoints, frozen graphs (.pb), SavedModels. The graph and its
+session are `Evaluation` of mobilenet/evaluation.py.
 """
 
-import contextlib
+import functools
 import json
 import os
 import sys
 import time
 
 import data
-from mobilenet import class_labels, command, configuration, devices, flag_types, flags
+from mobilenet import command, configuration, devices, flag_types, flags
 from mobilenet.errors import UsageError
 
 FROM_TRAINING = (
@@ -59,121 +59,48 @@ def check_not_empty(path, folder):
         raise UsageError(f'--checkpoint_path={path}: no checkpoint in this folder')
 
 
-class Evaluation:
-    """One data set, one graph and one session for all checkpoints; `figures` is one evaluation."""
+def open_evaluation(config, dataset):
+    """The evaluation.Evaluation of the flags."""
+    from mobilenet import evaluation
 
-    def __init__(self, config, dataset):
-        self.config, self.dataset, self._stack = config, dataset, contextlib.ExitStack()
-        self.network = self.names = self._evaluator = self._sess = None
-        self.pipeline = data.EvalPipeline(
-            dataset,
-            config.batch_size,
-            config.image_size,
-            config.preprocessing_name,
-            num_threads=config.data_threads,
-            normalize_on=config.normalize_on,
-            on_bad_record=config.on_bad_record,
-        )
-
-    def figures(self, path):
-        """Evaluates one checkpoint: the line of eval.jsonl, and labels, answers and ranks of all
-        images. Raises UsageError.
-        """
-        from mobilenet import checkpoints, evaluation, weights
-        from mobilenet.weights import matching
-
-        opened = weights.open_weights(path)
-        fit = matching.identified(
-            opened, self.network[0] if self.network else self.config.model_name
-        )
-        network = fit.model_name, fit.num_classes
-        values, ema = matching.network_values(
-            opened, *(self.network or network), use_ema=not self.config.no_ema
-        )
-        if self.network is None:
-            self._open(*network)
-        self._evaluator.load(self._sess, values)
-        labels, answers, ranks = self._run(path)
-        return {
-            'checkpoint': path,
-            'step': max(checkpoints.step_of(path), opened.step or 0),
-            **evaluation.accuracies(ranks),
-            'images': len(ranks),
-            'ema': ema,
-        }, (labels, answers)
-
-    def _open(self, model_name, num_classes):
-        """Builds the graph and opens the session, for networks of this name and these classes."""
-        import tensorflow as tf
-
-        from mobilenet import evaluation
-
-        outputs, said = class_labels.outputs_of_labels(
-            self.dataset, num_classes, self.config.label_offset, self._names(num_classes)
-        )
-        if said:
-            print(said, file=sys.stderr)
-        device = devices.create(self.config)
-        self._stack.enter_context(tf.Graph().as_default())
-        # Repeated, not started anew: an NPU's input queue is fixed to one start of its iterator.
-        iterator = tf.data.make_initializable_iterator(self.pipeline.dataset().repeat())
-        images, labels, counted = iterator.get_next()
-        self._evaluator = evaluation.Evaluator(
-            model_name,
-            num_classes,
-            self.pipeline.normalize(images),
-            labels,
-            counted,
-            outputs,
-            configuration.float16_graph(self.config),
-        )
-        self._sess = self._stack.enter_context(device.session(1, 1))
-        self._sess.run(iterator.initializer)
-        self.network = model_name, num_classes
-
-    def _names(self, num_classes):
-        """Names of the outputs, where --class_names gives them."""
-        if self.config.class_names:
-            self.names = class_labels.names_of('', self.config.class_names, num_classes)
-        return self.names
-
-    def _run(self, path):
-        """(labels as outputs, answers, ranks of the labels) of every image once, as arrays."""
-        import numpy as np
-        import tensorflow as tf
-
-        from mobilenet import input_errors
-
-        seen = []
-        for number in progress(self.pipeline.num_batches, path):
-            try:
-                seen.append(self._evaluator.next_batch(self._sess))
-            except tf.errors.OpError as error:
-                raise input_errors.explained(
-                    error, self.pipeline, number, 1 + input_errors.READ_AHEAD
-                )
-        columns = [np.concatenate(column) for column in zip(*seen)]
-        if not len(columns[0]):
-            raise UsageError('no image of the data set could be read: run scripts/check_dataset.py')
-        return columns
-
-    def close(self):
-        self._stack.close()
-
-
-def progress(count, path):
-    from tqdm import tqdm
-
-    return tqdm(
-        range(count), desc=os.path.basename(path), unit='batch', disable=not sys.stderr.isatty()
+    pipeline = data.EvalPipeline(
+        dataset,
+        config.batch_size,
+        config.image_size,
+        config.preprocessing_name,
+        num_threads=config.data_threads,
+        normalize_on=config.normalize_on,
+        on_bad_record=config.on_bad_record,
     )
+    return evaluation.Evaluation(
+        dataset,
+        pipeline,
+        devices.create(config),
+        config.label_offset,
+        config.class_names,
+        configuration.float16_graph(config),
+        say=lambda text: print(text, file=sys.stderr),
+    )
+
+
+def figures(config, evaluation, path):
+    """evaluation.figures of the weights at a path, with a bar on a terminal."""
+    import tqdm
+
+    from mobilenet import weights
+
+    progress = functools.partial(
+        tqdm.trange, desc=os.path.basename(path), unit='batch', disable=not sys.stderr.isatty()
+    )
+    opened = weights.open_weights(path)
+    return evaluation.figures(opened, config.model_name, not config.no_ema, progress)
 
 
 def report(config, evaluation, entry, seen, logger):
     """Prints a checkpoint's figures and writes them."""
-    line = (
-        'step {step}  top1 {top1:.4f}  top5 {top5:.4f}  {images} images  {} weights  {checkpoint}'
-    ).format('EMA' if entry['ema'] else 'raw', **entry)
+    from mobilenet.evaluation import in_words
+
+    line = f'{in_words(entry)}  {entry["checkpoint"]}'
     print(line, flush=True)
     logger.info(line)
     with open(os.path.join(config.eval_dir, 'eval.jsonl'), 'a') as f:
@@ -194,15 +121,17 @@ def evaluate_all(config, evaluation, logger):
     """Evaluates every checkpoint there is. One that cannot be used is named, and the others go on;
     gives the exit status.
     """
-    from mobilenet import checkpoints
+    from mobilenet import checkpoints, events, log
     from mobilenet import evaluation as evaluation_of
     from mobilenet.weights import BrokenWeights, matching
 
-    wrong, good = 0, 0
+    wrong, good, curve = 0, 0, None
     given, follow = config.checkpoint_path, config.follow
-    for path in evaluation_of.new_checkpoints(given, set(), follow, config.follow_timeout):
+    for path in evaluation_of.new_checkpoints(
+        given, set(), follow, config.follow_timeout, functools.partial(log.say, logger)
+    ):
         try:
-            entry, seen = evaluation.figures(path)
+            entry, seen = figures(config, evaluation, path)
         except (BrokenWeights, matching.OtherNetwork) as error:
             if not checkpoints.in_folder(config.checkpoint_path):
                 raise
@@ -212,6 +141,8 @@ def evaluate_all(config, evaluation, logger):
             continue
         good += 1
         report(config, evaluation, entry, seen, logger)
+        curve = curve or events.EventWriter(os.path.join(config.eval_dir, config.split))
+        evaluation_of.add_to_curve(curve, entry)
         if config.follow and config.split == 'validation':
             leave_mark(path, entry, logger)
     return 0 if not wrong else 1 if good else UsageError.status
@@ -237,7 +168,7 @@ def run(config):
     command.make_folder(config.eval_dir, '--eval_dir')
     logger = log.log_to(os.path.join(config.eval_dir, time.strftime('eval_%Y%m%d_%H%M%S.log')))
     logger.info('flags %s', json.dumps(config.flags, sort_keys=True))
-    evaluation = Evaluation(config, dataset)
+    evaluation = open_evaluation(config, dataset)
     try:
         status = evaluate_all(config, evaluation, logger)
     finally:

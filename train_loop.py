@@ -78,6 +78,27 @@ def make_pipeline(config, dataset, rank, world_size):
     )
 
 
+def open_validation(config):
+    """The validation split and a pipeline of every image of it once, for --eval_every_epochs."""
+    dataset = data.open_dataset(
+        config.dataset_name,
+        config.dataset_dir,
+        'validation',
+        config.on_bad_record,
+        config.apply_exif,
+    )
+    pipeline = data.EvalPipeline(
+        dataset,
+        min(config.batch_size, 64),
+        config.image_size,
+        config.preprocessing_name,
+        num_threads=config.data_threads,
+        normalize_on=config.normalize_on,
+        on_bad_record=config.on_bad_record,
+    )
+    return dataset, pipeline
+
+
 def make_hooks(config):
     """What is attached to the run, from the outside in; at the end they are called the other way
     round.
@@ -86,6 +107,7 @@ def make_hooks(config):
     from mobilenet import (
         agreement,
         digest,
+        evaluating,
         input_errors,
         metrics,
         nan_stop,
@@ -105,6 +127,7 @@ def make_hooks(config):
         input_errors.InputErrors(),
         digest.WeightsDigest(),
         saving.Saving(),
+        evaluating.Evaluating(open_validation),
         nan_stop.NanStop(peek.raw_batches, contact_sheet.write),
     ]
     if config.inspects:

@@ -7,6 +7,7 @@ import os
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from mobilenet import fonts
 from mobilenet.text import printable
 
 MIN_SIDE = 96  # smaller images are enlarged by a whole factor, so that their pixels stay pixels
@@ -43,7 +44,7 @@ def sheet(images, captions, title='', columns=None):
     canvas = Image.new(
         'RGB', (GAP + columns * (width + GAP), top + rows * (height + LINE + GAP)), BACKGROUND
     )
-    draw, font = ImageDraw.Draw(canvas), _font()
+    draw, font = ImageDraw.Draw(canvas), _font([title, *captions])
     if title:
         draw.text((GAP, GAP), _fitted(draw, title, font, canvas.width - 2 * GAP), INK, font)
     for index, (image, caption) in enumerate(zip(pixels, captions)):
@@ -69,11 +70,13 @@ def to_uint8(images):
     return scaled
 
 
-def _font():
-    """DejaVu Sans as matplotlib brings it (Latin, Greek, Cyrillic), or Pillow's own."""
+def _font(texts):
+    """DejaVu Sans as matplotlib brings it (Latin, Greek, Cyrillic), one that has what else is in
+    the texts, or Pillow's own.
+    """
     spec = importlib.util.find_spec('matplotlib')
     if spec is not None and spec.origin:
-        path = os.path.join(
+        path = fonts.path_for(texts) or os.path.join(
             os.path.dirname(spec.origin), 'mpl-data', 'fonts', 'ttf', 'DejaVuSans.ttf'
         )
         if os.path.exists(path):

@@ -6,9 +6,11 @@ import warnings
 
 import numpy as np
 
-from mobilenet import text
+from mobilenet import fonts, text
 
-TICKS = 40  # more classes than this have no names beside the picture
+TICKS = 40  # with more classes the picture is of the pairs that are confused most often
+PAIRS = 40
+LONGEST_NAME = 30
 
 
 def matrix(labels, answers, num_classes):
@@ -41,40 +43,78 @@ def write(folder, step, labels, answers, class_names, num_classes):
 
 
 def draw(path, counts, names, step):
+    """The matrix; of more than TICKS classes the pairs that are confused most often."""
     import matplotlib
 
     matplotlib.use('Agg')
+    from matplotlib import pyplot
+
+    fonts.use_for(names)
+    figure = _draw_matrix(counts, names) if len(names) <= TICKS else _draw_pairs(counts, names)
+    title = f'step {step}: {np.trace(counts)} of {counts.sum()} right'
+    figure.axes[0].set_title(title)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of characters that its font lacks, one by one
+        figure.tight_layout()
+        figure.savefig(path, dpi=100)
+    pyplot.close(figure)
+
+
+def _draw_matrix(counts, names):
     from matplotlib import pyplot
 
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = min(4 + 0.25 * len(names), 12)
     figure, axes = pyplot.subplots(figsize=(side, side))
     image = axes.imshow(shares, cmap='Blues', vmin=0, vmax=1)
-    if len(names) <= TICKS:
-        names = [name.replace('$', r'\$') for name in names]  # no formulas
-        axes.set_xticks(range(len(names)))
-        axes.set_xticklabels(names, rotation=90)
-        axes.set_yticks(range(len(names)))
-        axes.set_yticklabels(names)
-        for (row, column), n in np.ndenumerate(counts):
-            if n:
-                axes.text(
-                    column,
-                    row,
-                    n,
-                    ha='center',
-                    va='center',
-                    fontsize=7,
-                    color='white' if shares[row, column] > 0.5 else 'black',
-                )
-    axes.set(
-        xlabel='answer',
-        ylabel='label',
-        title=f'step {step}: {np.trace(counts)} of {counts.sum()} right',
-    )
+    axes.set_xticks(range(len(names)))
+    names = [fonts.plain(name) for name in names]
+    axes.set_xticklabels(names, rotation=90)
+    axes.set_yticks(range(len(names)))
+    axes.set_yticklabels(names)
+    for (row, column), n in np.ndenumerate(counts):
+        if n:
+            color = 'white' if shares[row, column] > 0.5 else 'black'
+            axes.text(column, row, n, ha='center', va='center', fontsize=7, color=color)
+    axes.set(xlabel='answer', ylabel='label')
     figure.colorbar(image, fraction=0.046, label="share of the label's images")
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # of characters that its font lacks, one by one
-        figure.tight_layout()
-        figure.savefig(path, dpi=100)
-    pyplot.close(figure)
+    return figure
+
+
+def worst_pairs(counts, most=PAIRS):
+    """[(label, answer, images)] of wrong answers, the most frequent first; at most so many."""
+    wrong = counts * (1 - np.eye(len(counts), dtype=np.int64))
+    order = np.argsort(-wrong, axis=None, kind='stable')[:most]
+    pairs = zip(*np.unravel_index(order, wrong.shape))
+    return [(int(i), int(j), int(wrong[i, j])) for i, j in pairs if wrong[i, j]]
+
+
+def _draw_pairs(counts, names):
+    from matplotlib import pyplot
+
+    pairs = worst_pairs(counts)
+    figure, axes = pyplot.subplots(figsize=(10, 1.5 + 0.25 * max(len(pairs), 1)))
+    totals = counts.sum(1)
+    bars = axes.barh(range(len(pairs)), [n for _, _, n in pairs], color='C0')
+    for bar, (label, _, n) in zip(bars, pairs):
+        axes.annotate(
+            f'{n} of {totals[label]}',
+            (bar.get_width(), bar.get_y() + bar.get_height() / 2),
+            (4, 0),
+            textcoords='offset points',
+            va='center',
+            fontsize=8,
+        )
+    axes.set_yticks(range(len(pairs)))
+    axes.set_yticklabels([f'{_short(names[i])} → {_short(names[j])}' for i, j, _ in pairs])
+    axes.invert_yaxis()
+    axes.margins(x=0.15)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.set_xlabel(f'images of a label that got another answer: the {len(pairs)} worst pairs')
+    return figure
+
+
+def _short(name):
+    """The first of a class's names, cut to what fits beside the picture."""
+    first = name.split(',')[0]
+    return fonts.plain(first if len(first) <= LONGEST_NAME else first[: LONGEST_NAME - 1] + '…')

@@ -13,17 +13,19 @@ from mobilenet.appending import Appender
 
 
 class EventWriter:
-    """Writes summaries into a new event file of a folder.
+    """Writes summaries into a new event file of a folder, which is made where it is not there.
 
     first_step: TensorBoard then forgets what an earlier start has written of steps from there on,
-    which are now run again.
+    which are now run again; None: it forgets nothing.
     """
 
-    def __init__(self, folder, first_step):
+    def __init__(self, folder, first_step=None):
+        os.makedirs(folder, exist_ok=True)
         self._file = Appender(os.path.join(folder, _file_name(folder)))
         self._add(tf.Event(file_version='brain.Event:2'))
-        again = tf.SessionLog(status=tf.SessionLog.START)
-        self._add(tf.Event(session_log=again, step=first_step))
+        if first_step is not None:
+            again = tf.SessionLog(status=tf.SessionLog.START)
+            self._add(tf.Event(session_log=again, step=first_step))
 
     def add_summary(self, summary, step):
         """summary: a tf.Summary."""
@@ -40,6 +42,11 @@ class EventWriter:
         data = event.SerializeToString()
         length = struct.pack('<Q', len(data))
         self._file.append(length + _masked_crc(length) + data + _masked_crc(data))
+
+
+def scalars(values):
+    """The tf.Summary of {name: number}."""
+    return tf.Summary(value=[tf.Summary.Value(tag=k, simple_value=v) for k, v in values.items()])
 
 
 def _masked_crc(data):

@@ -130,8 +130,18 @@ RUN = [
     ),
     flag('keep_checkpoints', 'the newest so many stay', 5, count()),
     flag(
+        'eval_every_epochs',
+        'evaluate the validation split at the first loop end after so many epochs, and at the end: '
+        'a line, eval.jsonl, TensorBoard; over ranks rank 0 does, and the others wait (npu: '
+        'eval_loop.py --follow in a process of its own)',
+        type=number(0, open_low=True),
+        metavar='N',
+        device='host',
+    ),
+    flag(
         'keep_best',
-        'so many more stay, the best by top-1 of those that eval_loop.py --follow has evaluated',
+        'so many more stay, the best by top-1 of those that --eval_every_epochs or eval_loop.py '
+        '--follow has evaluated',
         0,
         count(0),
     ),

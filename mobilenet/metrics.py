@@ -8,12 +8,11 @@ import os
 import sys
 import time
 
-import tensorflow as tf
 from tqdm import tqdm
 
 from mobilenet import json_files
 from mobilenet.appending import Appender
-from mobilenet.events import EventWriter
+from mobilenet.events import EventWriter, scalars
 from mobilenet.hooks import Hook
 
 
@@ -60,12 +59,8 @@ class Metrics(Hook):
             k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in line.items()
         }
         self._file.append(json.dumps(finite).encode() + b'\n')
-        scalars = [
-            tf.Summary.Value(tag=k, simple_value=v)
-            for k, v in line.items()
-            if k not in ('step', 'time')
-        ]
-        run.events.add_summary(tf.Summary(value=scalars), line['step'])
+        values = {k: v for k, v in line.items() if k not in ('step', 'time')}
+        run.events.add_summary(scalars(values), line['step'])
         run.events.flush()
 
     def _log(self, run, line):

@@ -26,10 +26,11 @@ SOURCES = ('train_loop.py', 'data', 'hccl', 'mobilenet')
 NEUTRAL = frozenset(
     'allow_changed allow_host_ops base_port bind_cores check_weights_every '
     'checkpoint_exclude_scopes data_threads dataset_dir device dump_dir dump_steps '
-    'dump_tensors gradient_split histograms_every_steps ignore_missing_vars iterations_per_loop '
-    'keep_best keep_checkpoints kernels log_every_steps max_restarts nan_policy norms_every_steps '
-    'on_bad_record profile_steps rank_table rank_table_timeout save_every_steps save_retries '
-    'server_id step step_script step_timeout summary_images_at_step train_dir'.split()
+    'dump_tensors eval_every_epochs gradient_split histograms_every_steps ignore_missing_vars '
+    'iterations_per_loop keep_best keep_checkpoints kernels log_every_steps max_restarts '
+    'nan_policy norms_every_steps on_bad_record profile_steps rank_table rank_table_timeout '
+    'save_every_steps save_retries server_id step step_script step_timeout '
+    'summary_images_at_step train_dir'.split()
 )
 LENGTH = ('max_train_steps', 'max_epoch')
 # Schedules that do not depend on the length of the run.

@@ -77,9 +77,14 @@ class TrainingGraph:
         )
         return values, fetched
 
-    def read(self, sess):
-        """{name: value} of all that a step reads and changes."""
-        return sess.run(self._variables)
+    @property
+    def shapes(self):
+        """{name: shape, a tuple} of all that a step reads and changes."""
+        return {name: tuple(v.shape.as_list()) for name, v in self._variables.items()}
+
+    def read(self, sess, names=None):
+        """{name: value} of these variables, or of all."""
+        return sess.run({name: self._variables[name] for name in names or self._variables})
 
     def write(self, sess, values):
         """Sets variables, {name: value}, through their initializers: the graph is finalized."""

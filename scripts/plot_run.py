@@ -17,7 +17,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from mobilenet import flag_types, text
+from mobilenet import flag_types, fonts, text
 from mobilenet.errors import UsageError
 from scripts import tool
 
@@ -87,8 +87,9 @@ class Run:
     def __init__(self, folder):
         self.name = text.printable(os.path.basename(os.path.abspath(folder)))
         self.metrics = lines_of(os.path.join(folder, 'metrics.jsonl'), ['step'])
-        self.evaluations = lines_of(os.path.join(folder, 'eval.jsonl'), ['step', 'top1'])
-        self.evaluations.sort(key=lambda entry: entry['step'])
+        evaluations = lines_of(os.path.join(folder, 'eval.jsonl'), ['step', 'top1'])
+        by_step = {entry['step']: entry for entry in evaluations}  # the last of each
+        self.evaluations = [by_step[step] for step in sorted(by_step)]
         if not self.metrics and not self.evaluations:
             raise UsageError(f'{folder}: no metrics.jsonl or eval.jsonl with lines in it')
 
@@ -114,11 +115,6 @@ class Run:
         ]
 
 
-def plain(name):
-    """A name that matplotlib does not take for mathematics."""
-    return name.replace('$', r'\$')
-
-
 def draw(runs):
     """A matplotlib figure."""
     import matplotlib
@@ -126,15 +122,18 @@ def draw(runs):
     matplotlib.use('Agg')
     from matplotlib import pyplot
 
+    fonts.use_for([run.name for run in runs])
     figure, axes = pyplot.subplots(3, 2, figsize=(12, 10), sharex=True)
     for (title, key, logarithmic), panel in zip(PANELS, axes.flat):
         for number, run in enumerate(runs):
             steps, values = run.series(key)
             marker = '.' if len(steps) < 3 else None
-            panel.plot(steps, values, color=f'C{number}', marker=marker, label=plain(run.name))
+            panel.plot(
+                steps, values, color=f'C{number}', marker=marker, label=fonts.plain(run.name)
+            )
             if key == 'accuracy' and run.evaluations:
                 points = [(e['step'], e['top1']) for e in run.evaluations]
-                label = f'{plain(run.name)}, evaluated (top-1)'
+                label = f'{fonts.plain(run.name)}, evaluated (top-1)'
                 panel.plot(*zip(*points), 'o--', color=f'C{number}', label=label)
         panel.set_title(title)
         panel.grid(alpha=0.3)

@@ -2,7 +2,8 @@
 
     model.ckpt-STEP.json       by the training: "run", "step", "batches", "records", "world_size",
                                "batch_size", "time"
-    model.ckpt-STEP.eval.json  by eval_loop.py --follow, for --keep_best: a line of eval.jsonl
+    model.ckpt-STEP.eval.json  by --eval_every_epochs or eval_loop.py --follow, for --keep_best: a
+                               line of eval.jsonl
 
 No TensorFlow here.
 """

@@ -29,13 +29,14 @@ class HostDevice:
 
     @contextlib.contextmanager
     def session(self, longest_loop, world_size):
-        """An open tf.Session on the default graph; with several ranks also this rank's server,
-        which it works on.
+        """An open tf.Session on the default graph, not made the default one (an evaluation's may
+        be open beside the training's); with several ranks also this rank's server, which it works
+        on.
         """
         del longest_loop
         config = session_config(self._inter_op)
         if world_size == 1:
-            with tf.Session(config=config) as sess:
+            with contextlib.closing(tf.Session(config=config)) as sess:
                 yield sess
             return
         config.inter_op_parallelism_threads = 2

@@ -3,6 +3,7 @@ figures against numpy.
 """
 
 import csv
+import glob
 import json
 import os
 import subprocess
@@ -46,6 +47,19 @@ def test_a_folder_is_evaluated_in_order_of_step_and_every_image_counts_once(trai
     assert done.stdout.count('top1') == 3
     logs = [n for n in os.listdir(str(tmp_path)) if n.startswith('eval_') and n.endswith('.log')]
     assert len(logs) == 1 and 'top1' in open(str(tmp_path / logs[0])).read()
+    (events,) = glob.glob(str(tmp_path / 'validation' / 'events.out.tfevents.*'))
+    assert curve_of(events) == {line['step']: pytest.approx(line['top1']) for line in found}
+
+
+def curve_of(path):
+    import tensorflow as tf
+
+    return {
+        event.step: value.simple_value
+        for event in tf.train.summary_iterator(path)
+        for value in event.summary.value
+        if value.tag == 'accuracy'
+    }
 
 
 @pytest.mark.parametrize('batch_size', [1 << 9, 7])
@@ -124,6 +138,7 @@ def test_follow_takes_checkpoints_as_they_come(trained, tmp_path):
     out, err = process.communicate(timeout=400)
     assert process.returncode == 0, err
     assert [line['step'] for line in lines(watched)] == [10, 30]
+    assert f'waiting for new checkpoints in {watched}, until 20 s without one' in err
 
 
 def copy_checkpoint(source, step, target):

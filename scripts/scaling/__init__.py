@@ -1,0 +1,1 @@
+"""How training scales with the number of devices: the model behind scripts/scaling_model.py."""
