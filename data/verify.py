@@ -11,7 +11,8 @@ import time
 
 import numpy as np
 
-from data import array_cache, digest, quiet, workers
+from data import array_cache, digest, workers
+from mobilenet import devices
 
 RECORDS_A_TASK = 512
 RECORDS_A_REPORT = 32
@@ -204,7 +205,7 @@ def _open(task):
     if key not in _opened:
         import data
 
-        quiet.import_tensorflow()
+        devices.import_tensorflow()
         dataset = data.open_dataset(*key, on_bad_record='skip')
         _opened[key] = dataset, data.EvalPipeline(dataset, 1, DECODED_SIZE, 'none', num_threads=1)
     return _opened[key]

@@ -5,32 +5,34 @@ import os
 import select
 import sys
 
+from mobilenet import text
+
 _PATIENCE = 1.0  # seconds that a descriptor in non-blocking mode has to take more
 
 
 class Writer(io.TextIOBase):
-    """A text stream on a file descriptor that drops what cannot be written.
+    """A text stream on a file descriptor that drops what cannot be written (or, not `outliving` its
+    reader, raises OSError as any stream), and writes any name: what the encoding lacks as \\xe9.
 
     A line goes out as a whole, at once: it may be written in a signal's handler and before
     os._exit, and one that failed leaves nothing behind that would fail again.
     """
 
-    encoding = 'utf-8'
-    errors = 'backslashreplace'
+    encoding, errors = None, text.ESCAPES
 
-    def __init__(self, descriptor):
-        self._descriptor = descriptor
+    def __init__(self, descriptor, encoding, outliving):
+        self._descriptor, self.encoding, self._outliving = descriptor, encoding, outliving
         self._begun = ''  # of a line
 
-    def write(self, text):
-        self._begun += text
-        if '\n' in text or '\r' in text:
+    def write(self, piece):
+        self._begun += piece
+        if '\n' in piece or '\r' in piece:
             self.flush()
-        return len(text)
+        return len(piece)
 
     def flush(self):
-        text, self._begun = self._begun, ''
-        data = memoryview(text.encode(self.encoding, self.errors))
+        piece, self._begun = self._begun, ''
+        data = memoryview(piece.encode(self.encoding, self.errors))
         while data:
             try:
                 data = data[os.write(self._descriptor, data) :]
@@ -38,6 +40,8 @@ class Writer(io.TextIOBase):
                 if not select.select([], [self._descriptor], [], _PATIENCE)[1]:
                     break
             except OSError:
+                if not self._outliving:
+                    raise
                 break  # nobody reads any more, or the disk is full: the next line is tried again
 
     def writable(self):
@@ -53,17 +57,20 @@ class Writer(io.TextIOBase):
             return False
 
 
-def protect():
+def protect(outliving=True):
     """Makes sys.stdout and sys.stderr Writers, and opens what was closed (`>&-`) on /dev/null, or
-    the next file that is opened would get the lines meant for it."""
+    the next file that is opened would get the lines meant for it. Commands call it first of all;
+    outliving: whether they go on where nobody reads their lines."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
     for name, descriptor in (('stdout', 1), ('stderr', 2)):
-        if _is_on(getattr(sys, name), descriptor):
-            setattr(sys, name, Writer(descriptor))
+        stream = getattr(sys, name)
+        if _is_on(stream, descriptor):
+            encoding = getattr(stream, 'encoding', None) or 'utf-8'
+            setattr(sys, name, Writer(descriptor, encoding, outliving))
 
 
 def _is_on(stream, descriptor):

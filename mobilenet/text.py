@@ -7,11 +7,9 @@ and nothing of ours but errors: any module may import this one.
 """
 
 import codecs
-import logging
 import os
 import re
 import stat
-import sys
 import unicodedata
 
 from mobilenet.errors import UsageError
@@ -209,35 +207,6 @@ def spelling_hint(path):
         return ''
     there = 'decomposed' if composed(twins[0]) != twins[0] else 'composed'
     return f' (there is one whose name looks the same, but is written in {there} Unicode)'
-
-
-def log_handler(path, mode='a'):
-    """A logging.Handler that writes lines to a file as `open_text` does."""
-    return _LogFile(path, mode)
-
-
-class _LogFile(logging.FileHandler):
-    def _open(self):
-        return open_text(self.baseFilename, self.mode)
-
-
-def never_raise():
-    """Makes print and logging to this process's terminals and pipes take any name. Commands call it
-    first of all.
-    """
-    streams = [sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__]
-    for reference in list(logging._handlerList):
-        streams.append(getattr(reference(), 'stream', None))
-    for stream in streams:
-        _reconfigure(stream, ESCAPES)
-    _reconfigure(sys.stdin, 'surrogateescape')
-
-
-def _reconfigure(stream, errors):
-    try:
-        stream.reconfigure(errors=errors)
-    except (AttributeError, ValueError, OSError):  # none there, another kind, closed
-        pass
 
 
 def _escapes(error):

@@ -31,7 +31,7 @@ from drills import file_kinds, process_kinds  # noqa: F401 they register kinds
 from drills.kinds import KINDS
 from drills.training import STEPS, Training
 
-from mobilenet import text
+from mobilenet import terminal
 
 
 def undisturbed(scratch, ranks):
@@ -103,7 +103,7 @@ def kinds(text):
 
 
 def main():
-    text.never_raise()
+    terminal.protect(outliving=False)
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -63,7 +63,7 @@ OUTPUT = [
         'onnx_env',
         'of onnx: folder of the environment for tf2onnx and onnxruntime, made by pip at the first '
         'use',
-        os.path.join(os.path.expanduser('~'), '.cache', 'mobilenet', 'onnx'),
+        text.cache_dir('onnx'),
     ),
 ]
 

@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from data import workers
 from data.progress import Progress
-from mobilenet import flag_types
+from mobilenet import devices, flag_types
 from mobilenet.errors import UsageError
 from scripts import tool
 
@@ -66,10 +66,10 @@ class _OneRecord:
 
 def _prepare():
     """Once a process: TensorFlow, the inputs' corpus, a pipeline of each kind."""
-    from data import EvalPipeline, TrainPipeline, quiet
+    from data import EvalPipeline, TrainPipeline
     from scripts import fuzz_inputs
 
-    quiet.import_tensorflow()
+    devices.import_tensorflow()
     # libjpeg and libpng tell of each damage.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     dataset = _OneRecord()

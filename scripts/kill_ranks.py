@@ -16,98 +16,38 @@ folder is kept.
 """
 
 import argparse
-import json
 import os
 import random
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 
-from drills.processes import MARK, kill_all, marked, parent_of
+from drills.processes import marked
+from drills.training import Training as DrillTraining
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LIMIT = 10.0  # seconds from the kill to the end of everything
 INTO_TRAINING = 3.0  # seconds after the first step within which a kill may fall
-FLAGS = [
-    '--device=host',
-    '--dataset_name=digits',
-    '--preprocessing_name=none',
-    '--image_size=32',
-    '--batch_size=8',
-    '--model_name=mobilenet_v1_025',
-    '--learning_rate_decay_type=fixed',
-    '--learning_rate=0.05',
-    '--warmup_epochs=0',
-    '--data_threads=1',
-    '--iterations_per_loop=1',
-    '--save_every_steps=5',
-    '--keep_checkpoints=3',
-    '--moving_average_decay=0',
-]
+FLAGS = ['--iterations_per_loop=1', '--save_every_steps=5', '--moving_average_decay=0']
 
 
-class Training:
+class Training(DrillTraining):
     """A training over ranks, started in `folder`, where one may have been killed before."""
 
     def __init__(self, folder, ranks, max_train_steps=10**9):
-        self.mark = f'{os.getpid()}-{time.time():.6f}'
-        self._stderr = os.path.join(folder, 'stderr')
-        self.newest = newest_checkpoint(folder)
-        self._metrics = os.path.join(folder, 'metrics.jsonl')
-        self.begun = time.time()
-        env = {k: v for k, v in os.environ.items() if not k.startswith(('RANK_', 'MOBILENET_'))}
-        with open(self._stderr, 'wb') as stderr:
-            self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    os.path.join(ROOT, 'train_loop.py'),
-                    '--rank_table',
-                    f'hccl_{ranks}p.json',
-                    '--train_dir',
-                    folder,
-                    '--max_train_steps',
-                    str(max_train_steps),
-                ]
-                + FLAGS,
-                env=dict(env, **{MARK: self.mark}),
-                stdout=stderr,
-                stderr=stderr,
-            )
-
-    def wait_for_rank(self, rank):
-        """Process id of a rank, as soon as it has one."""
-        while self.process.poll() is None:
-            for pid, env in marked(self.mark).items():
-                if env.get('RANK_ID') == str(rank) and parent_of(pid) == self.process.pid:
-                    return pid
-            time.sleep(0.005)
-        raise RuntimeError('the training ended by itself: ' + self.last_line())
+        self.newest, self._started = newest_checkpoint(folder), time.time()
+        table = f'--rank_table=hccl_{ranks}p.json'
+        super().__init__(folder, flags=[table, f'--max_train_steps={max_train_steps}'] + FLAGS)
 
     def is_training(self):
         """Whether a step of this start has been reported."""
-        try:
-            with open(self._metrics) as f:
-                lines = f.read().splitlines()
-            return bool(lines) and json.loads(lines[-1])['time'] > self.begun
-        except (OSError, ValueError):
-            return False
+        return self.last_metrics().get('time', 0) > self._started
 
-    def wait_for_step(self):
-        while not self.is_training():
-            if self.process.poll() is not None:
-                raise RuntimeError('the training ended by itself: ' + self.last_line())
-            time.sleep(0.02)
-
-    def stderr(self):
-        with open(self._stderr, errors='replace') as f:
-            return f.read()
-
-    def last_line(self):
-        return (self.stderr().strip().splitlines() or [''])[-1]
+    def ended_by_itself(self):
+        self.end()  # all it said is read by then
+        return RuntimeError('the training ended by itself: ' + self.last_line())
 
     def resumed_from(self):
         """Step of the checkpoint it says it goes on from; 0: new weights; None: it did not come
@@ -125,11 +65,6 @@ class Training:
                 return time.time() - start
             time.sleep(0.02)
         return None
-
-    def end(self):
-        """Leaves nothing behind, whatever happened."""
-        kill_all(self.mark)
-        self.process.wait()
 
 
 def newest_checkpoint(folder):
@@ -154,10 +89,15 @@ def kill_once(folder, ranks, rank, delay):
     """
     training = Training(folder, ranks)
     try:
-        pid = training.wait_for_rank(rank)
+        pid = training.rank_process(rank)
+        if pid is None:
+            raise training.ended_by_itself()
         born = time.time()
         if delay is None:
-            training.wait_for_step()
+            while not training.is_training():
+                if training.process.poll() is not None:
+                    raise training.ended_by_itself()
+                time.sleep(0.02)
         else:
             time.sleep(delay)
         was_training = training.is_training()
@@ -174,8 +114,10 @@ def kill_once(folder, ranks, rank, delay):
         ended = training.wait_until_nothing_is_left(LIMIT)
         if ended is None:
             wrong.append(f'left after {LIMIT:g} s: processes {sorted(marked(training.mark))}')
-        if training.process.poll() != 1:
-            wrong.append(f'exit status {training.process.poll()}')
+        status = training.process.poll()
+        training.end()  # all it said is read by then
+        if status != 1:
+            wrong.append(f'exit status {status}')
         if not re.search(rf'\brank {rank} failed with signal SIGKILL', training.last_line()):
             wrong.append('the last line is: ' + training.last_line())
         return lived, was_training, ended, wrong + wrong_resume(training), training
@@ -188,7 +130,7 @@ def finish(folder, ranks):
     last = newest_checkpoint(folder) + 10
     training = Training(folder, ranks, last)
     try:
-        status = training.process.wait()
+        status = training.finish()
         wrong = wrong_resume(training)
         if status or newest_checkpoint(folder) != last or training.resumed_from() is None:
             wrong.append(

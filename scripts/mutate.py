@@ -28,6 +28,10 @@ ENVIRONMENT = os.path.join(ROOT, '.venv-mutmut')
 EQUIVALENT = os.path.join(ROOT, 'tests', 'mutants_equivalent.txt')
 
 CHECKPOINTS = ['tests/mobilenet/checkpoints/test_files.py']
+EXPRESSIONS = [
+    'tests/mobilenet/debug/test_expressions.py',
+    'tests/mobilenet/debug/test_any_expression.py',
+]
 # Modules and their tests: those that run within the test's process, the quickest first.
 MODULES = {
     'mobilenet/schedules.py': ['tests/mobilenet/test_schedules.py'],
@@ -38,9 +42,14 @@ MODULES = {
     'mobilenet/evaluation.py': ['tests/mobilenet/test_evaluation.py'],
     'data/order.py': ['tests/data/test_order.py'],
     'data/augment.py': ['tests/data/test_augment_numbers.py', 'tests/data/test_augment.py'],
-    'hccl/rank_table.py': ['tests/hccl/test_rank_table_files.py', 'tests/hccl/test_rank_table.py'],
+    'hccl/rank_table.py': [
+        'tests/hccl/test_rank_table_files.py',
+        'tests/hccl/test_rank_table.py',
+        'tests/hccl/test_rank_table_wrong.py',
+    ],
     'hccl/rank_table_format.py': [
         'tests/hccl/test_rank_table_format.py',
+        'tests/hccl/test_rank_table_wrong.py',
         'tests/hccl/test_rank_table.py',
     ],
     'mobilenet/configuration.py': ['tests/mobilenet/test_configuration.py'],
@@ -53,8 +62,8 @@ MODULES = {
     'mobilenet/same_run.py': ['tests/mobilenet/test_same_run.py'],
     'mobilenet/comparison/compare.py': ['tests/mobilenet/comparison/test_comparison.py'],
     'mobilenet/comparison/statistics.py': ['tests/mobilenet/comparison/test_dump_files.py'],
-    'mobilenet/debug/expressions.py': ['tests/mobilenet/debug/test_expressions.py'],
-    'mobilenet/debug/evaluation.py': ['tests/mobilenet/debug/test_expressions.py'],
+    'mobilenet/debug/expressions.py': EXPRESSIONS,
+    'mobilenet/debug/evaluation.py': EXPRESSIONS,
     'mobilenet/patterns.py': ['tests/mobilenet/test_patterns.py'],
 }
 

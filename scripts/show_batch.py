@@ -14,10 +14,10 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import data
-from data import contact_sheet, quiet
+from data import contact_sheet
 from data.progress import Progress
 from data.tfrecord import BadRecord
-from mobilenet import flag_types
+from mobilenet import devices, flag_types
 from mobilenet.errors import UsageError, bad_record
 from scripts import tool
 
@@ -66,7 +66,7 @@ def read_batch(args, dataset):
     """(images, labels, record numbers) of the batch as numpy arrays, without the filling of a last
     batch.
     """
-    quiet.import_tensorflow()
+    devices.import_tensorflow()
     common = {
         'batch_size': args.batch_size,
         'image_size': args.image_size,

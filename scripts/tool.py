@@ -5,7 +5,7 @@ import signal
 import sys
 
 from data import convert
-from mobilenet import cores, flag_types, text
+from mobilenet import cores, flag_types, terminal, text
 from mobilenet.errors import CommandError
 
 STOPPED = {
@@ -20,7 +20,7 @@ def run(main):
     """Calls `main`. Ends with its status (None: 0), with 2 and one line on wrong use, with 1 and
     one line else.
     """
-    text.never_raise()
+    terminal.protect(outliving=False)
     signal.signal(signal.SIGTERM, _terminate)
     name = os.path.basename(sys.argv[0])
     try:

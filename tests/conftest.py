@@ -28,7 +28,8 @@ settings.load_profile('suite')
 SLOW = (
     'tests/commands/',
     'tests/data/test_digits.py',
-    'tests/data/test_tools.py',
+    'tests/data/test_verify.py',
+    'tests/data/test_workers.py',
     'tests/docs/',
     'tests/hccl/test_ends.py',
     'tests/hccl/test_hangs.py',

@@ -167,8 +167,7 @@ def history(what):
     except ImportError:
         return
     readline.set_completer_delims(' \t\n()<>=!,')
-    cache = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
-    path = os.path.join(cache, 'mobilenet-tf', 'step_history')
+    path = text.cache_dir('step_history')
     try:
         if what == 'read' and not readline.get_current_history_length():
             readline.read_history_file(path)

@@ -102,8 +102,6 @@ def build(
 
     from mobilenet.nets import layers
 
-    if training and fold:
-        raise ValueError('batch norm cannot be folded while training')
     architecture, variant = _lookup(model_name)
     module = importlib.import_module('mobilenet.nets.' + architecture)
     mode = layers.make_mode(training, compute_dtype, stock_relu6_gradient, fold, is_frozen)

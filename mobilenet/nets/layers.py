@@ -25,7 +25,11 @@ Mode = collections.namedtuple(
 def make_mode(
     training, compute_dtype, stock_relu6_gradient=False, fold=None, is_frozen=lambda name: False
 ):
-    """A Mode without any statistics yet. Raises ValueError on a dtype without a CPU kernel."""
+    """A Mode without any statistics yet. Raises ValueError on a dtype without a CPU kernel, and on
+    `fold` while training.
+    """
+    if training and fold:
+        raise ValueError('batch norm cannot be folded while training')
     compute_dtype = tf.as_dtype(compute_dtype)
     if compute_dtype not in (tf.float32, tf.float16):
         raise ValueError(f'compute_dtype must be float32 or float16, not {compute_dtype.name}')

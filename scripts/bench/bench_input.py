@@ -21,8 +21,8 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspa
 import numpy as np
 
 import data
-from data import examples, quiet, tfrecord
-from mobilenet import cores
+from data import examples, tfrecord
+from mobilenet import cores, devices
 
 HEIGHT, WIDTH = 375, 500
 REFERENCE_CALLS = 24  # the reference's num_parallel_calls
@@ -286,7 +286,7 @@ def main():
     args = parser.parse_args()
     args.batch_size = args.batch_size or (256 if args.memory else 64)
     args.batches = args.batches or (5000 if args.memory else 24)
-    tf = quiet.import_tensorflow()
+    tf = devices.import_tensorflow()
     with tempfile.TemporaryDirectory() as folder:
         os.environ['XDG_CACHE_HOME'] = folder  # no index of these files is worth keeping
         write_images(

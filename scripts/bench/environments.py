@@ -8,6 +8,10 @@ import os
 import subprocess
 import sys
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from mobilenet import text
+
 # environment -> (command of its Python, what pip installs)
 _REQUIREMENTS = {
     'torch': ('python3.11', ['torch==2.13.0', 'numpy']),
@@ -33,8 +37,7 @@ def python(peer):
     name = _ENVIRONMENTS[peer]
     if name is None:
         return sys.executable
-    cache = os.environ.get('XDG_CACHE_HOME') or os.path.join(os.path.expanduser('~'), '.cache')
-    folder = os.path.join(cache, 'mobilenet-tf', 'peers', name)
+    folder = os.path.join(text.cache_dir('peers'), name)
     interpreter = os.path.join(folder, 'bin', 'python')
     command, packages = _REQUIREMENTS[name]
     stamp = os.path.join(folder, 'installed')

@@ -71,14 +71,17 @@ class Training:
     def last_line(self):
         return (self.stderr().strip().splitlines() or [''])[-1]
 
-    def steps(self):
-        """The last step that metrics.jsonl tells of; 0 without any."""
+    def last_metrics(self):
+        """The last whole line of metrics.jsonl; {} without any."""
         try:
             with open(self._metrics, 'rb') as f:
-                lines = f.read().splitlines()
-            return json.loads(lines[-1])['step']
-        except (OSError, ValueError, IndexError, KeyError, TypeError):
-            return 0
+                return dict(json.loads(f.read().splitlines()[-1]))
+        except (OSError, ValueError, IndexError, TypeError):
+            return {}
+
+    def steps(self):
+        """The last step that metrics.jsonl tells of; 0 without any."""
+        return self.last_metrics().get('step', 0)
 
     def wait_for_step(self, step):
         """Waits until so many steps are done, or the process has ended."""

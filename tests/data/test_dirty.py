@@ -16,11 +16,6 @@ from tests.helpers.data_files import encode, example, jpeg, noise, write_shards
 COLOUR = (200, 90, 40)
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
-
-
 def plain(height, width, mode='RGB', colour=COLOUR):
     return Image.new('RGB', (width, height), colour).convert(mode)
 

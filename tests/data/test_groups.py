@@ -18,11 +18,6 @@ from tests.helpers import ROOT
 from tests.helpers.data_files import encode, write_numbered
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
-
-
 @pytest.fixture(scope='module')
 def numbered(tmp_path_factory):
     folder = tmp_path_factory.mktemp('numbered')
@@ -100,8 +95,8 @@ def test_a_budget_is_never_exceeded_and_lets_everyone_through():
 PEAK = """
 import resource, sys
 sys.path.insert(0, sys.argv[1])
-from data import quiet
-tf = quiet.import_tensorflow()
+from mobilenet import devices
+tf = devices.import_tensorflow()
 import data
 dataset = data.open_dataset('folder', sys.argv[2])
 pipeline = data.TrainPipeline(dataset, 1, 32, 'none', num_threads=8, normalize_on='device')

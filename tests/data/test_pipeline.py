@@ -1,8 +1,6 @@
 """The pipelines: exact whatever the threads, ranks and start, and right in what they show."""
 
-import collections
 import functools
-import os
 
 import numpy as np
 import pytest
@@ -10,25 +8,8 @@ import tensorflow as tf
 
 import data
 from data import preprocess
-from mobilenet.errors import UsageError
-from tests.helpers import ROOT
-from tests.helpers.data_files import encode, noise, write_numbered
 
-COUNTS = (7, 5, 11)
-N = sum(COUNTS)
-
-
-@pytest.fixture(scope='module')
-def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp('numbered')
-    write_numbered(path, 'train', COUNTS)
-    write_numbered(path, 'validation', COUNTS)
-    return str(path)
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+N = 7 + 5 + 11  # records of `folder`, see conftest.py
 
 
 def run(dataset, batches=None):
@@ -237,62 +218,6 @@ def test_synthetic_reads_nothing_and_repeats():
     pipeline = data.EvalPipeline(data.open_dataset('synthetic', None, 'validation'), 3, 16, 'none')
     assert pipeline.num_batches == 16667 and pipeline.find_bad_record(0, 2) is None
     assert run(lambda: pipeline._batches(16666, 16667))[2][0].tolist() == [1, 1, 0]
-
-
-@pytest.fixture(scope='module')
-def images_folder(tmp_path_factory):
-    root = tmp_path_factory.mktemp('images')
-    for c, class_name in enumerate(('ant', 'bee', 'cat')):
-        os.makedirs(str(root / class_name))
-        for i in range(4 + c):
-            image_format = ('JPEG', 'PNG', 'GIF', 'BMP')[i % 4]
-            path = str(root / class_name / (f'{i}.{image_format.lower()}'))
-            with open(path, 'wb') as file:
-                file.write(encode(noise(20, 30, 10 * c + i), image_format))
-    return str(root)
-
-
-def test_folder_of_images_of_any_kind(images_folder):
-    held_out = data.open_dataset('folder', images_folder, 'validation')
-    dataset = data.open_dataset('folder', images_folder, 'train')
-    assert (dataset.num_examples, held_out.num_examples) == (12, 3)
-    assert dataset.class_names == ['ant', 'bee', 'cat'] and dataset.num_classes == 3
-    paths = [d.describe(i) for d in (dataset, held_out) for i in range(d.num_examples)]
-    assert len(set(paths)) == 15
-    images, labels = run(data.TrainPipeline(dataset, 4, 16, 'none').dataset, 3)
-    assert collections.Counter(np.concatenate(labels)) == collections.Counter(
-        ['ant', 'bee', 'cat'].index(path.split('/')[-2]) for path in paths[:12]
-    )
-    assert np.isfinite(images).all()
-
-
-def test_wrong_use_is_one_line(tmp_path, folder):
-    cases = [
-        (('imagenet', None), '--dataset_dir'),
-        (('imagenet', str(tmp_path / 'no')), 'no such folder'),
-        (('imagenet', str(tmp_path)), 'no files train-00000'),
-        (('folder', str(tmp_path)), 'class folders'),
-        (('imagenet', folder, 'test'), 'no split'),
-        (('cifar', folder), 'no data set'),
-    ]
-    for arguments, words in cases:
-        with pytest.raises(UsageError) as error:
-            data.open_dataset(*arguments)
-        assert words in str(error.value) and '\n' not in str(error.value)
-
-
-def test_opening_a_data_set_needs_no_tensorflow(folder):
-    import subprocess
-    import sys
-
-    code = (
-        'import sys, data; d = data.open_dataset("imagenet", sys.argv[1], "train"); '
-        'assert d.num_examples == 23 and data.PREPROCESSING_NAMES; '
-        'assert "tensorflow" not in sys.modules and "numba" not in sys.modules'
-    )
-    subprocess.run(
-        [sys.executable, '-c', code, folder], check=True, env=dict(os.environ, PYTHONPATH=ROOT)
-    )
 
 
 def test_other_ranks_go_on_at_the_next_record():

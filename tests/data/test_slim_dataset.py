@@ -17,11 +17,6 @@ from tests.helpers.data_files import example, jpeg, noise, write_shards
 IMAGE = jpeg(noise(8, 8, 0))
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
-
-
 def refusal(folder, **options):
     with pytest.raises(UsageError) as error:
         data.open_dataset('imagenet', str(folder), **options)

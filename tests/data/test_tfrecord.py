@@ -12,11 +12,6 @@ from tests.helpers.data_files import write_shards
 RECORDS = [b'', b'a', b'some bytes' * 1000, bytes(range(256))]
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
-
-
 def write(path, records=RECORDS):
     with tfrecord.TFRecordWriter(str(path)) as writer:
         for record in records:

@@ -1,6 +1,5 @@
 """Ranks that hang or are stopped, with real processes: named, looked at, and ended."""
 
-import json
 import os
 import signal
 import time
@@ -25,10 +24,6 @@ for batch in range(10**6):
 """
 
 
-def failures(launch):
-    return [json.loads(line) for line in launch.read('logs/failures.jsonl').splitlines()]
-
-
 def wait_for_batch(launch, batch):
     end = time.time() + 20
     while not os.path.exists(os.path.join(launch.folder, f'at_{batch}_0')):
@@ -50,7 +45,7 @@ def test_a_stopped_rank_is_named_and_ends_the_run(start, stopped):
     for rank in range(2):
         assert 'File "rank.py"' in launch.read(f'stacks_{rank}')
     assert 'wait_for_others' in launch.read(f'stacks_{1 - stopped}')
-    (failure,) = failures(launch)
+    (failure,) = launch.failures()
     assert sorted(failure) == ['error', 'rank', 'status', 'step', 'time']
     assert (failure['rank'], failure['status']) == (stopped, 1)
     assert failure['step'] >= 30 and failure['error'] in line
@@ -67,7 +62,7 @@ time.sleep(300)
     assert status == 1 and took < 10 and launch.left() == []
     assert line.startswith('the run failed with a timeout: the loop from batch 7 has not ended')
     assert 'all ranks are in it' in line
-    assert failures(launch)[0]['rank'] is None and failures(launch)[0]['step'] == 70
+    assert launch.failures()[0]['rank'] is None and launch.failures()[0]['step'] == 70
 
 
 def test_ranks_wait_longer_while_another_saves(start):

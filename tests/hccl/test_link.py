@@ -1,6 +1,5 @@
 """Launchers of two servers, on two addresses of this machine."""
 
-import json
 import os
 import signal
 import socket
@@ -38,10 +37,6 @@ def wait_ready(launch, ranks):
             launch.started.append(int(launch.read(name)))
 
 
-def failures(launch):
-    return [json.loads(line) for line in launch.read('logs/failures.jsonl').splitlines()]
-
-
 @pytest.mark.parametrize('dead', [0, 1])
 def test_a_dead_launcher_ends_the_run_on_the_other_server(cluster, dead):
     both = [cluster(number, DEAF) for number in range(2)]
@@ -53,7 +48,7 @@ def test_a_dead_launcher_ends_the_run_on_the_other_server(cluster, dead):
     assert status == 1 and took < 10
     assert line.startswith(f'server {SERVERS[dead]} failed: its launcher is gone')
     assert living.left() == [] and both[dead].left(within=5) == []
-    assert failures(living)[0]['rank'] is None
+    assert living.failures()[0]['rank'] is None
 
 
 def test_a_stopped_launcher_is_noticed_by_its_silence(cluster):
@@ -89,7 +84,7 @@ if first:
         assert line.startswith(f'rank 3{where} failed with exit status 1: no more; ')
         assert line.endswith('restart 1 of 1)')
     assert both[0].read('starts_0') == both[1].read('starts_2') == '..'
-    assert [f['step'] for f in failures(both[0])] == [7]
+    assert [f['step'] for f in both[0].failures()] == [7]
     assert not os.path.exists(os.path.join(both[1].folder, 'logs', 'failures.jsonl'))
 
 

@@ -1,6 +1,5 @@
 """Starting again after a failure, what is kept of it, and what is cleaned up."""
 
-import json
 import os
 import signal
 import subprocess
@@ -32,10 +31,6 @@ def failing(times, kind="kind='error'"):
     return FAILING.replace('FAILURES', str(times)).replace('KIND', kind)
 
 
-def failures(launch):
-    return [json.loads(line) for line in launch.read('logs/failures.jsonl').splitlines()]
-
-
 def test_all_ranks_start_again_and_every_failure_is_kept(start):
     launch = start(failing(2), max_restarts=3)
     assert launch.finish()[0] == 0
@@ -45,7 +40,7 @@ def test_all_ranks_start_again_and_every_failure_is_kept(start):
         f'all ranks start again from the last checkpoint (restart {n} of 3)' for n in (1, 2)
     ]
     assert lines[0].startswith('rank 1 failed with exit status 1: no 1; ')
-    kept = failures(launch)
+    kept = launch.failures()
     assert [(f['rank'], f['status'], f['error'], f['step']) for f in kept] == [
         (1, 1, 'no 1', 101),
         (1, 1, 'no 2', 102),
@@ -58,7 +53,7 @@ def test_no_more_starts_than_allowed(start):
     launch = start(failing(9), max_restarts=1)
     status, line, _ = launch.finish()
     assert (status, launch.read('starts_0')) == (1, '..')
-    assert line.startswith('rank 1 failed with exit status 1: no 2') and len(failures(launch)) == 2
+    assert line.startswith('rank 1 failed with exit status 1: no 2') and len(launch.failures()) == 2
 
 
 @pytest.mark.parametrize(
@@ -67,7 +62,7 @@ def test_no_more_starts_than_allowed(start):
 def test_what_would_come_again_is_not_tried_again(start, kind, status):
     launch = start(failing(1, kind), max_restarts=3)
     assert launch.finish()[0] == status
-    assert launch.read('starts_0') == '.' and len(failures(launch)) == 1
+    assert launch.read('starts_0') == '.' and len(launch.failures()) == 1
 
 
 def test_a_killed_rank_starts_again(start):
@@ -83,7 +78,7 @@ if os.path.exists('killed'):
     open(os.path.join(launch.folder, 'killed'), 'w').close()
     os.kill(pids[1], signal.SIGKILL)
     assert launch.finish()[0] == 0 and launch.left() == []
-    assert (failures(launch)[0]['rank'], failures(launch)[0]['status']) == (1, -signal.SIGKILL)
+    assert (launch.failures()[0]['rank'], launch.failures()[0]['status']) == (1, -signal.SIGKILL)
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,10 @@ class Launch:
         with open(os.path.join(self.folder, name)) as f:
             return f.read()
 
+    def failures(self):
+        """Lines of failures.jsonl, the first one first."""
+        return [json.loads(line) for line in self.read('logs/failures.jsonl').splitlines()]
+
     def left(self, within=0.0):
         """Which of the processes started run still, after `within` seconds at most."""
         deadline = time.time() + within

@@ -81,6 +81,58 @@ def test_streams_that_were_never_open(tmp_path):
     assert end_of(process, tmp_path) == 'False False True'
 
 
+PRINTER = """
+import logging, os, sys
+from mobilenet import log_file, terminal
+terminal.protect()
+logging.basicConfig()
+name = os.fsdecode(bytes.fromhex(sys.argv[1]))
+print(name)
+logging.error(name)
+logger = logging.getLogger('x'); logger.propagate = False
+logger.addHandler(log_file.LogFile(sys.argv[2]))
+logger.error(name)
+print(ascii(name))
+"""
+
+
+@pytest.mark.parametrize('utf8_mode', ['0', '1'])
+@pytest.mark.parametrize('encoding', ['', 'ascii', 'latin-1', 'utf-8'])
+def test_no_name_makes_printing_fail(tmp_path, encoding, utf8_mode):
+    """The bytes of 你é in UTF-8 and a stray one, under several locales."""
+    name = '你é'.encode() + b'\xff'
+    log = tmp_path / 'log'
+    done = subprocess.run(
+        [sys.executable, '-c', PRINTER, name.hex(), str(log)],
+        env={
+            'PYTHONPATH': ROOT,
+            'LC_ALL': 'C' if utf8_mode == '0' else 'C.UTF-8',
+            'PYTHONUTF8': '1' if not encoding else utf8_mode,
+            'PYTHONIOENCODING': encoding,
+        },
+        capture_output=True,
+    )
+    assert done.returncode == 0 and b'Logging error' not in done.stderr, done.stderr
+    assert len(done.stdout.splitlines()) == 2 and done.stderr.startswith(b'ERROR:root:')
+    if encoding in ('', 'utf-8'):
+        assert b'\\xff' in done.stdout.splitlines()[0]
+    log.read_bytes().decode('utf-8')
+
+
+def test_a_reader_that_ends_ends_a_tool():
+    """As `check_dataset.py … | head -1`: no line that nobody reads is worth going on for."""
+    code = 'from mobilenet import terminal; terminal.protect(outliving=False)\nwhile True: print(1)'
+    process = subprocess.Popen(
+        [sys.executable, '-c', code],
+        env=dict(os.environ, PYTHONPATH=ROOT),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout.readline() == b'1\n'
+    process.stdout.close()
+    assert b'BrokenPipeError' in process.stderr.read() and process.wait(60) == 1
+
+
 @pytest.fixture
 def log(tmp_path):
     logger = logging.Logger('test_log')

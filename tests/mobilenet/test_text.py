@@ -2,8 +2,6 @@
 
 import codecs
 import os
-import subprocess
-import sys
 import threading
 import unicodedata
 
@@ -14,7 +12,6 @@ import pytest
 from mobilenet import text
 from mobilenet.errors import UsageError
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LINES = [(1, 'a b'), (3, 'café'), (4, 'end')]
 
 
@@ -109,43 +106,6 @@ def test_written_files_are_utf_8_and_whole(tmp_path):
     text.write_text(str(path), '你 caf\udce9\n')
     assert path.read_bytes() == '你 caf\\xe9\n'.encode()
     assert os.listdir(str(tmp_path)) == ['out.txt']
-
-
-PRINTER = """
-import logging, os, sys
-sys.path.insert(0, sys.argv[1])
-from mobilenet import text
-logging.basicConfig()
-text.never_raise()
-name = os.fsdecode(bytes.fromhex(sys.argv[2]))
-print(name)
-logging.error(name)
-logger = logging.getLogger('x'); logger.propagate = False
-logger.addHandler(text.log_handler(sys.argv[3]))
-logger.error(name)
-print(ascii(text.utf8_name(name)))
-"""
-
-
-@pytest.mark.parametrize('utf8_mode', ['0', '1'])
-@pytest.mark.parametrize('encoding', ['', 'ascii', 'latin-1', 'utf-8'])
-def test_no_name_makes_printing_fail(tmp_path, encoding, utf8_mode):
-    """The bytes of 你é in UTF-8 and a stray one, under several locales."""
-    name = '你é'.encode() + b'\xff'
-    log = tmp_path / 'log'
-    done = subprocess.run(
-        [sys.executable, '-c', PRINTER, ROOT, name.hex(), str(log)],
-        env={
-            'LC_ALL': 'C' if utf8_mode == '0' else 'C.UTF-8',
-            'PYTHONUTF8': '1' if not encoding else utf8_mode,
-            'PYTHONIOENCODING': encoding,
-        },
-        capture_output=True,
-    )
-    assert done.returncode == 0 and b'Logging error' not in done.stderr, done.stderr
-    assert len(done.stdout.splitlines()) == 2 and done.stderr.startswith(b'ERROR:root:')
-    assert done.stdout.splitlines()[1] == b"'\\u4f60\\xe9\\udcff'"
-    log.read_bytes().decode('utf-8')
 
 
 def test_spelling_in_composed_and_decomposed_unicode(tmp_path):

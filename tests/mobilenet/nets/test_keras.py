@@ -81,65 +81,58 @@ def test_forward_gradients_and_statistics(model_name, size, training):
     direction = rng.normal(size=[BATCH, CLASSES]).astype(np.float32)
     with tf.Graph().as_default(), tf.Session() as session:
         tf.keras.backend.set_session(session)
-        model, keras_logits = keras_network(model_name, size, training)
-        theirs = in_slim_order(model)
-        ours_input = tf.placeholder(tf.float32, [BATCH, size, size, 3])
-        network = nets.build(model_name, ours_input, CLASSES, training)
-        ours = tf.global_variables(nets.scope_name(model_name))
+        model, their_logits = keras_network(model_name, size, training)
+        inputs = tf.placeholder(tf.float32, images.shape)
+        network = nets.build(model_name, inputs, CLASSES, training)
+        ours, theirs = tf.global_variables(nets.scope_name(model_name)), in_slim_order(model)
         assert len(ours) == len(theirs)
-
         pairs = [(v, w) for v, w in zip(ours, theirs) if 'moving_' not in v.op.name]
-        our_grads = tf.gradients(
-            tf.reduce_sum(tf.nn.log_softmax(network.logits) * direction), [v for v, _ in pairs]
+        our_gradients, their_gradients = (
+            tf.gradients(tf.reduce_sum(tf.nn.log_softmax(logits) * direction), list(variables))
+            for logits, variables in zip((network.logits, their_logits), zip(*pairs))
         )
-        their_grads = tf.gradients(
-            tf.reduce_sum(tf.nn.log_softmax(keras_logits) * direction), [w for _, w in pairs]
+        initialize(session, ours, theirs, rng)
+        feed = {inputs: images, model.input: images}
+        statistics = [value for _, value in network.batch_norm_statistics]
+        fetches = [network.logits, their_logits, our_gradients, their_gradients]
+        *values, statistics, end_points = session.run(
+            fetches + [statistics, network.end_points], feed
         )
-        updates = model.get_updates_for(model.inputs)
-
-        values = {}
-        for our_variable, their_variable in zip(ours, theirs):
-            value = random_value(our_variable, rng)
-            values[our_variable] = value
-            values[their_variable] = value.reshape(their_variable.shape.as_list())
-        session.run(
-            [v.initializer for v in values],
-            {v.initializer.inputs[1]: value for v, value in values.items()},
-        )
-        feed = {ours_input: images, model.input: images}
-        a, b, our_values, their_values, statistics, end_points = session.run(
-            [
-                network.logits,
-                keras_logits,
-                our_grads,
-                their_grads,
-                [value for _, value in network.batch_norm_statistics],
-                network.end_points,
-            ],
-            feed,
-        )
-
+        assert_same([v.op.name for v, _ in pairs], *values)
         saturated = [name for name, value in end_points.items() if (value == 6).any()]
         assert len(saturated) > 10, 'relu6 hardly ever reached 6'
-        assert_close(a, b, 1e-4, 'logits')
-        # A shift in front of a further batch norm has no gradient but rounding: hence the floor.
-        largest = max(np.abs(y).max() for y in their_values)
-        for (variable, _), x, y in zip(pairs, our_values, their_values):
-            assert_close(x, y, 2e-3, variable.op.name, at_least=1e-3 * largest)
+        assert bool(statistics) == training
+        if training:
+            moving = [w for w in theirs if 'moving_' in w.op.name]
+            before = session.run(moving)
+            session.run(model.get_updates_for(model.inputs), feed)
+            names = [variable.op.name for variable, _ in network.batch_norm_statistics]
+            # Keras moves its averages with momentum 0.99 (V1) and 0.999 (V2).
+            momentum = 0.999 if 'v2' in model_name else 0.99
+            assert_moved(names, before, session.run(moving), statistics, momentum)
 
-        if not training:
-            assert not statistics
-            return
-        # Keras moves its averages with momentum 0.99 (V1) and 0.999 (V2).
-        momentum = 0.999 if 'v2' in model_name else 0.99
-        moving = [v for v in theirs if 'moving_' in v.op.name]
-        before = session.run(moving)
-        session.run(updates, feed)
-        assert len(moving) == len(statistics)
-        for (variable, _), old, new, ours_value in zip(
-            network.batch_norm_statistics, before, session.run(moving), statistics
-        ):
-            assert_close(momentum * old + (1 - momentum) * ours_value, new, 1e-5, variable.op.name)
-            assert_close(
-                ours_value, (new - momentum * old) / (1 - momentum), 5e-3, variable.op.name
-            )
+
+def initialize(session, ours, theirs, rng):
+    """The same random values for both."""
+    values = {v: random_value(v, rng) for v in ours}
+    values.update({w: values[v].reshape(w.shape.as_list()) for v, w in zip(ours, theirs)})
+    session.run(
+        [v.initializer for v in values],
+        {v.initializer.inputs[1]: value for v, value in values.items()},
+    )
+
+
+def assert_same(names, logits, their_logits, gradients, their_gradients):
+    assert_close(logits, their_logits, 1e-4, 'logits')
+    # A shift in front of a further batch norm has no gradient but rounding: hence the floor.
+    largest = max(np.abs(y).max() for y in their_gradients)
+    for name, x, y in zip(names, gradients, their_gradients):
+        assert_close(x, y, 2e-3, name, at_least=1e-3 * largest)
+
+
+def assert_moved(names, before, after, statistics, momentum):
+    """Keras's averages have moved towards our statistics of the batch."""
+    assert len(names) == len(before) == len(after) == len(statistics)
+    for name, old, new, value in zip(names, before, after, statistics):
+        assert_close(momentum * old + (1 - momentum) * value, new, 1e-5, name)
+        assert_close(value, (new - momentum * old) / (1 - momentum), 5e-3, name)

@@ -1,18 +1,13 @@
-"""check_dataset.py, show_batch.py, fuzz_decoder.py and the pool of processes beneath them, on real
-files.
-"""
+"""check_dataset.py and what it is made of, on real files."""
 
 import os
-import time
 
 import numpy as np
 from PIL import Image
 import pytest
 
 import data
-from data import contact_sheet, examples, tfrecord, verify, workers
-from mobilenet.errors import UsageError
-from scripts import show_batch
+from data import examples, tfrecord, verify
 from tests.helpers import slim_records
 
 
@@ -204,162 +199,6 @@ def test_a_decoder_that_takes_its_process_down_is_a_finding(monkeypatch, tmp_pat
     checked = verify.check_splits('any', 'any', {'train': Records}, 2, counter)['train']
     assert checked.findings == [('file, record 7', 'the process that read it ended with status 77')]
     assert checked.labels.tolist() == [1] * 7 + [-1] + [1] * 12 and counter.done == 20
-
-
-# --- the pool
-
-
-def squares(task):
-    if task == 'sleep':
-        yield os.getpid()
-        time.sleep(600)
-    if task == 'error':
-        raise ValueError('planted')
-    yield task * task
-
-
-def test_pool_gives_all_results_and_passes_errors_on():
-    events = list(workers.run(squares, range(20), 3))
-    assert sorted(event.value for event in events if isinstance(event, workers.Report)) == [
-        i * i for i in range(20)
-    ]
-    assert sorted(event.task for event in events if isinstance(event, workers.Finished)) == list(
-        range(20)
-    )
-    with pytest.raises(ValueError, match='planted'):
-        list(workers.run(squares, [1, 'error', 2], 2))
-
-
-def test_pool_ends_its_processes_with_the_loop():
-    for event in workers.run(squares, ['sleep'], 1):
-        pid = event.value
-        os.kill(pid, 0)
-        break
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
-
-
-# --- show_batch
-
-
-def test_contact_sheet_places_pixels_and_captions():
-    images = np.zeros([5, 40, 50, 3], np.float32)
-    images[:] = np.linspace(-1, 1, 5)[:, None, None, None]
-    images[2, 0, 0, 1] = np.nan
-    sheet = np.asarray(
-        contact_sheet.sheet(images, ['a', 'Ж — 猫', 'x' * 500, '', 'e'], 'title', columns=2)
-    )
-    scale = 3  # 40 pixels become at least 96
-    assert sheet.shape[1] == contact_sheet.GAP + 2 * (50 * scale + contact_sheet.GAP)
-    for index, grey in enumerate((0, 64, 128, 191, 255)):
-        y = contact_sheet.TITLE + index // 2 * (40 * scale + contact_sheet.LINE + contact_sheet.GAP)
-        x = contact_sheet.GAP + index % 2 * (50 * scale + contact_sheet.GAP)
-        assert (
-            abs(
-                sheet[y + scale : y + 40 * scale, x + scale : x + 50 * scale].astype(int) - grey
-            ).max()
-            <= 1
-        )
-    y = contact_sheet.TITLE + 40 * scale + contact_sheet.LINE + contact_sheet.GAP
-    assert sheet[y + 1, contact_sheet.GAP + 1].tolist() == [255, 0, 255]
-    with pytest.raises(ValueError):
-        contact_sheet.sheet(images, ['a'])
-
-
-@pytest.fixture(scope='module')
-def digits_dir(tmp_path_factory):
-    return str(tmp_path_factory.mktemp('digits'))
-
-
-def read_batch(digits_dir, *arguments):
-    args = show_batch.make_parser().parse_args(
-        ['--dataset_name', 'digits', '--image_size', '32', *map(str, arguments)]
-    )
-    return show_batch.read_batch(args, data.open_dataset('digits', digits_dir, args.split))
-
-
-def test_a_batch_of_training_is_that_of_its_seed_and_step(digits_dir):
-    images, labels, records = read_batch(
-        digits_dir, '--seed', 3, '--batch_size', 6, '--start_batch', 2
-    )
-    again, _, _ = read_batch(digits_dir, '--seed', 3, '--batch_size', 6, '--start_batch', 2)
-    _, _, of_another_seed = read_batch(
-        digits_dir, '--seed', 4, '--batch_size', 6, '--start_batch', 2
-    )
-    _, _, from_the_start = read_batch(digits_dir, '--seed', 3, '--batch_size', 18)
-    np.testing.assert_array_equal(images, again)
-    assert records.tolist() == from_the_start[12:].tolist() != of_another_seed.tolist()
-    dataset = data.open_dataset('digits', digits_dir)
-    assert [dataset.read(record).label for record in records] == labels.tolist()
-
-
-def test_show_batch_of_evaluation_shows_the_image_itself(digits_dir, tmp_path):
-    """The last, partial batch, without preprocessing: the pixels are scikit-learn's own."""
-    from sklearn.datasets import load_digits
-
-    status, stdout, stderr = slim_records.script(
-        'show_batch.py',
-        '--dataset_name',
-        'digits',
-        '--dataset_dir',
-        digits_dir,
-        '--output',
-        tmp_path / 'out.png',
-        '--split',
-        'validation',
-        '--preprocessing_name',
-        'none',
-        '--image_size',
-        8,
-        '--batch_size',
-        358,
-        '--start_batch',
-        1,
-    )
-    assert status == 0 and '1 images' in stdout and 'record 358' in stdout, stderr
-    picture = np.asarray(Image.open(str(tmp_path / 'out.png')))
-    assert picture.shape == (
-        contact_sheet.TITLE + 96 + contact_sheet.LINE + contact_sheet.GAP,
-        96 + 2 * contact_sheet.GAP,
-        3,
-    )
-    drawn = picture[contact_sheet.TITLE :, contact_sheet.GAP :][:96:12, :96:12, 0]
-    np.testing.assert_allclose(drawn, load_digits().images[4::5][358] * (255 / 16.0), atol=1.01)
-    with pytest.raises(UsageError, match='12 batches'):
-        read_batch(digits_dir, '--split', 'validation', '--start_batch', 12)
-
-
-def test_show_batch_bad_use(tmp_path, monkeypatch):
-    monkeypatch.chdir(str(tmp_path))
-    for arguments, words in (
-        (('--output', 'no/where.png', '--dataset_name', 'digits'), 'no such folder'),
-        (('--dataset_dir', 'nowhere'), 'nowhere'),
-        (('--image_size', '0'), '--image_size'),
-        ((), '--dataset_dir'),
-    ):
-        status, _, stderr = slim_records.script('show_batch.py', *arguments)
-        assert status == 2 and words in stderr and stderr.count('\n') == 1
-
-
-# --- help, without TensorFlow
-
-
-@pytest.mark.parametrize(
-    'name',
-    [
-        'convert_folder.py',
-        'convert_imagenet.py',
-        'check_dataset.py',
-        'show_batch.py',
-        'fuzz_decoder.py',
-    ],
-)
-def test_help_imports_no_tensorflow(tmp_path, name):
-    (tmp_path / 'tensorflow.py').write_text('raise SystemExit("tensorflow was imported")')
-    status, stdout, stderr = slim_records.script(
-        name, '--help', environment={'PYTHONPATH': str(tmp_path)}
-    )
-    assert status == 0 and stdout.startswith('usage: ' + name), stderr
 
 
 def test_a_check_that_was_stopped_goes_on(tmp_path, monkeypatch):
