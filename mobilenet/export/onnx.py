@@ -41,24 +41,37 @@ numpy.save(sys.argv[3], numpy.concatenate(rows))
 def environment(folder):
     """The environment's Python, made at the first use. Raises UsageError where pip cannot."""
     python = os.path.join(folder, 'bin', 'python')
-    done = os.path.join(folder, 'installed')
-    if os.path.exists(done):
-        return python
-    print(f'setting up {folder} for tf2onnx …', file=sys.stderr, flush=True)
-    _call([sys.executable, '-m', 'venv', folder], 'making the environment for tf2onnx')
-    packages = subprocess.run(
-        [python, '-c', 'import sysconfig; print(sysconfig.get_path("purelib"))'],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    ).stdout.strip()
-    with open(os.path.join(packages, 'tensorflow.pth'), 'w') as file:
-        file.write(sysconfig.get_path('purelib') + '\n')
-    install = [python, '-m', 'pip', 'install', '-q', '--no-deps', *REQUIREMENTS, *PLAIN]
-    _call(install, 'installing tf2onnx')
-    with open(done, 'w') as file:
-        file.write('\n'.join(REQUIREMENTS) + '\n')
+    # It is made again for another interpreter, or where the one that it links to is gone.
+    stamp = os.path.join(folder, 'installed')
+    wanted = '\n'.join([os.path.realpath(sys.executable), *REQUIREMENTS, ''])
+    if not (os.path.exists(python) and _read(stamp) == wanted):
+        print(f'setting up {folder} for tf2onnx …', file=sys.stderr, flush=True)
+        make = [os.path.realpath(sys.executable), '-m', 'venv', '--clear', folder]
+        _call(make, 'making the environment for tf2onnx')
+        install = [python, '-m', 'pip', 'install', '-q', '--no-deps', *REQUIREMENTS, *PLAIN]
+        _call(install, 'installing tf2onnx')
+        with open(stamp, 'w') as file:
+            file.write(wanted)
+    _lend_tensorflow(folder)
     return python
+
+
+def _lend_tensorflow(folder):
+    """What the Python that runs now imports is found there too, after its own packages."""
+    own = sysconfig.get_path('purelib', vars={'base': folder})
+    path = os.path.join(own, 'tensorflow.pth')
+    wanted = ''.join(f'{entry}\n' for entry in sys.path if entry.endswith('-packages'))
+    if _read(path) != wanted:
+        with open(path, 'w') as file:
+            file.write(wanted)
+
+
+def _read(path):
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:
+        return None
 
 
 def _call(command, what):

@@ -173,9 +173,12 @@ def test_against_slims_layers(model_name, training):
             results.append((logits, dict(zip([v.op.name for v in trained], gradients))))
     (logits, gradients), (wanted_logits, wanted) = results
     assert_close(logits, wanted_logits, 1e-3, 'logits')
-    largest = max(np.abs(value).max() for value in wanted.values())
+    # By norms: hard-swish's derivative jumps, and rounding puts single values on its other side.
+    largest = max(np.linalg.norm(value) for value in wanted.values())
     for name, value in wanted.items():
-        assert_close(gradients[name], value, 5e-3, name, at_least=1e-3 * largest)
+        error = np.linalg.norm(gradients[name] - value)
+        scale = max(np.linalg.norm(value), 1e-3 * largest)
+        assert error < 5e-3 * scale, f'{name}: relative error {error / scale:g}'
 
 
 @pytest.mark.parametrize('model_name', sorted(PUBLISHED))
