@@ -32,7 +32,8 @@ def parse(argv):
     """The Config of an evaluation. What --checkpoint_path's own config.json says is the default."""
     groups = flags.evaluation(data.DATASET_NAMES, data.PREPROCESSING_NAMES)
     trained = training_config(argv)
-    defaults = {name: trained[name] for name in FROM_TRAINING if trained.get(name) is not None}
+    # As text, so that they are checked as on a command line: the file may have been edited.
+    defaults = {n: str(trained[n]) for n in FROM_TRAINING if trained.get(n) is not None}
     return configuration.resolve(
         'eval_loop.py', 'Evaluate checkpoints of a MobileNet.', groups, argv, defaults
     )

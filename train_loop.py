@@ -141,6 +141,7 @@ def run_rank(config):
     """Trains as the one rank, or as the rank that the environment says."""
     if not launcher.is_rank(os.environ):
         return train(config, 0, 1, None)
+    heartbeat.begin(os.environ)
     rank, world_size, addresses = launcher.rank_of(os.environ)
     needs_table = devices.rules(config.device).NEEDS_RANK_TABLE
     rank_table.check_environment(os.environ, config.rank_table, needs_table)

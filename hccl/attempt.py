@@ -13,7 +13,8 @@ END_GRACE = 3.0  # seconds from SIGTERM to SIGKILL after another rank has failed
 STACKS = 0.5  # seconds that ranks have to write down their stacks
 STOP_GRACE = 60.0  # seconds a stop may take where no rank says how long its loops are
 TELL_INTERVAL = 10.0  # seconds from one line on who is waited for to the next
-START_LIMIT = 1800.0  # seconds in which the ranks must have met, whatever they compile
+START_LIMIT = 1800.0  # seconds in which the launchers must have met
+BEGIN_LIMIT = 300.0  # seconds from a rank's start to its first sign of life
 
 
 class Attempt:
@@ -23,13 +24,14 @@ class Attempt:
       server, server_id: of the rank table, and its name there; argv, cores, log_dir: see `launch`.
       env: the variables of all ranks; scratch: a folder of this attempt.
       stop: signals.Stop; link: the other servers, see link.Link, or link.Alone.
+      patience: seconds that a rank may be stopped by a signal while it starts.
     """
 
-    def __init__(self, server, argv, cores, env, log_dir, scratch, stop, link, start_limit):
+    def __init__(self, server, argv, cores, env, log_dir, scratch, stop, link, patience):
         self._server, self._argv, self._cores, self._env = server, argv, cores, env
         self._log_dir, self._scratch, self._stop, self._link = log_dir, scratch, stop, link
         self._server_id = server.server_id
-        self._start_limit = start_limit
+        self._patience, self._moved = patience, {}
         self._ranks, self._failures = [], []
         self._begun = self._told = time.monotonic()
         self._ending = None  # what has to be done to end the ranks, once one has failed
@@ -107,10 +109,19 @@ class Attempt:
                 say(line)
 
     def _start_overdue(self, beats, now):
-        missing = [r.rank for r in self._ranks if r.status is None and r.rank not in beats]
-        if not missing or now - self._begun <= self._start_limit:
-            return None
-        return missing, f'{liveness.names(missing)} not ready after {now - self._begun:.0f} s'
+        """As liveness.overdue, of ranks that start here: without a beat, or stopped (which loading
+        TensorFlow, silent for as long, is not)."""
+        running = self._running()
+        silent = [r.rank for r in running if r.rank not in beats]
+        if silent and now - self._begun > max(BEGIN_LIMIT, self._patience):
+            return silent, f'{liveness.names(silent)} not ready after {now - self._begun:.0f} s'
+        for rank in running:
+            starts = rank.rank not in beats or beats[rank.rank].state == 'start'
+            if not starts or not rank.is_stopped():
+                self._moved[rank.rank] = now
+        still = {r.rank: now - self._moved.get(r.rank, self._begun) for r in running}
+        late = [rank for rank, seconds in still.items() if seconds > self._patience]
+        return (late, f'{liveness.names(late)} not ready') if late else None
 
     def _give_up(self, running, beats, late, text):
         """The ranks are stopped or hang: their stacks, then their end."""

@@ -4,6 +4,8 @@ import collections
 import json
 import signal
 
+from mobilenet import json_files
+
 # rank: None where a whole server failed, or where none is late in a timeout. status: exit status or
 # minus a signal, None: it did not end by itself. kind: see mobilenet/errors.py. time: seconds since
 # the epoch. own: it was not the launcher that ended it. output: the file with the rank's output, or
@@ -44,10 +46,8 @@ def read_error(path):
     """The JSON object that a failing rank left (see mobilenet/command.py), {} where it has not."""
     try:
         with open(path, encoding='utf-8') as f:
-            error = json.loads(f.read(1 << 16))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    if not isinstance(error, dict):
+            error = json_files.parse_object(f.read(1 << 16))
+    except (OSError, ValueError):  # no UTF-8
         return {}
     kinds = {'kind': str, 'message': str, 'time': (int, float), 'batch': int, 'step': int}
     return {name: error[name] for name, kind in kinds.items() if isinstance(error.get(name), kind)}

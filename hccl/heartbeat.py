@@ -4,18 +4,24 @@ Times are those of time.monotonic(), which all processes of a machine share and 
 """
 
 import collections
+import faulthandler
+import functools
 import os
+import signal
 import threading
 import time
 
 INTERVAL = 0.5  # seconds from one sign of life to the next
-STATES = ('meet', 'loop', 'between')
+STARTING = 1800.0  # seconds until a rank meets the others, at most: it may list a large data set
+LOADING = 300.0  # seconds without a sign of life then: loading TensorFlow holds Python's lock
+STOP_GRACE = 30.0  # seconds, at least, in which a rank has to end once a stop is asked for
+STATES = ('start', 'meet', 'loop', 'between')
 _SIZE = 200  # bytes of the file, always: one write replaces it as a whole
 
-# state: 'meet' until the rank has met all others, then 'loop' in a session run and 'between'
-# outside. since: when it began. batch, step: where the run stands. limit: seconds the state may
-# last; patience: seconds without a sign of life; grace: seconds the loop has to end in once a stop
-# is asked for. alive: the last sign of life.
+# state: 'start' until the rank builds its graph, 'meet' until it has met all others, then 'loop' in
+# a session run and 'between' outside. since: when it began. batch, step: where the run stands.
+# limit: seconds the state may last; patience: seconds without a sign of life; grace: seconds the
+# loop has to end in once a stop is asked for. alive: the last sign of life.
 Beat = collections.namedtuple('Beat', 'state since batch step limit patience grace alive')
 
 
@@ -53,7 +59,22 @@ class Heartbeat:
 def of_this_rank(env):
     """The Heartbeat that the launcher of this rank reads, None where it has none."""
     path = env.get('MOBILENET_HEARTBEAT_FILE')
-    return Heartbeat(path) if path else None
+    return _at(path) if path else None
+
+
+@functools.lru_cache(maxsize=None)
+def _at(path):
+    return Heartbeat(path)  # one a file: a second one's thread would write over the first one's
+
+
+def begin(env):
+    """The first sign of life of a rank that is about to load its data set and TensorFlow. SIGUSR1
+    from then on writes the stacks of its threads on stderr.
+    """
+    beats = of_this_rank(env)
+    if beats is not None:
+        faulthandler.register(signal.SIGUSR1, all_threads=True)
+        beats.tell('start', 0, 0, STARTING, LOADING, STOP_GRACE)
 
 
 def dumps(beat):

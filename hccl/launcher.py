@@ -19,7 +19,7 @@ import hashlib
 import os
 
 from hccl import link, ports, rank_table, scratch, signals
-from hccl.attempt import START_LIMIT, Attempt, say
+from hccl.attempt import BEGIN_LIMIT, START_LIMIT, Attempt, say
 from hccl.cores import assign_cores
 from hccl.supervise import supervise
 from mobilenet.errors import UsageError
@@ -84,7 +84,7 @@ def launch(
       max_restarts: how often all ranks are started again after a failure that may pass.
       step_timeout: seconds that a rank, or another server's launcher, may be silent (None: 60 for a
         launcher; how long a loop may take is told by the ranks, see hccl/heartbeat.py).
-      start_limit: seconds in which launchers and ranks must have met.
+      start_limit: seconds in which the launchers must have met.
 
     Raises:
       UsageError: a wrong table, server, port or set of cores; nothing has been started then.
@@ -105,8 +105,9 @@ def launch(
             place = os.path.join(folder, f'start_{others.attempt}')
             os.mkdir(place)
             common = dict(env, **shared_environment(table, log_dir, base_port, env))
+            patience = step_timeout or BEGIN_LIMIT
             return Attempt(
-                server, argv, cores, common, log_dir, place, stop, others, start_limit
+                server, argv, cores, common, log_dir, place, stop, others, patience
             ).run()
 
         try:

@@ -55,6 +55,7 @@ def _verdict(beats, late, now, waiting=None):
 def describe(rank, beat, now):
     """Where a rank is, in words."""
     place = {
+        'start': 'starting',
         'meet': 'waiting for the others at the start',
         'loop': f'in the loop from batch {beat.batch}',
         'between': f'at work after batch {beat.batch}',
@@ -76,7 +77,8 @@ def waiting_for(beats, ranks, now):
     """
     meeting = [r for r in ranks if r in beats and beats[r].state == 'meet']
     meeting = [r for r in meeting if _lives(beats[r], now)]
-    missing = [r for r in ranks if r not in beats or not _lives(beats[r], now)]
+    come = [r for r in ranks if r in beats and beats[r].state != 'start']
+    missing = [r for r in ranks if r not in come or not _lives(beats[r], now)]
     if not meeting:
         return None
     if not missing:

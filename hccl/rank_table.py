@@ -14,7 +14,7 @@ import time
 
 from hccl.rank_table_checks import notes  # noqa: F401  Asked of a table that `load` gave.
 from hccl.rank_table_format import Device, NotReady, RankTable, Server, parse
-from mobilenet import text
+from mobilenet import json_files, text
 from mobilenet.errors import UsageError
 
 READY_TABLES = os.path.dirname(os.path.abspath(__file__))
@@ -79,10 +79,10 @@ def check_environment(env, table_path, needs_table):
 def _read(path):
     path = find(path)
     try:
-        data = json.loads(text.decode(text.read_bytes(path, text.MAX_BYTES)))
+        data = json_files.loads(text.decode(text.read_bytes(path, text.MAX_BYTES)))
     except text.Unreadable as e:
         raise UsageError(f'rank table {path}: {e}; give a file that can be read')
-    except (ValueError, RecursionError) as e:
+    except ValueError as e:
         reason = text.one_line(str(e)) or type(e).__name__
         raise UsageError(
             f'rank table {path}: not JSON: {reason}; correct it (comments are not allowed)'

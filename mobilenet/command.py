@@ -8,7 +8,7 @@ import os
 import sys
 import time
 
-from mobilenet import ending, terminal, text
+from mobilenet import ending, json_files, terminal, text
 from mobilenet.errors import CommandError, UsageError
 
 
@@ -84,9 +84,4 @@ def write_config(folder, config):
 
 def read_config(folder):
     """The flags of the run in a folder, or {} where there is none."""
-    try:
-        with open(os.path.join(folder, 'config.json')) as f:
-            config = json.load(f)
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return config if isinstance(config, dict) else {}
+    return json_files.read_object(os.path.join(folder, 'config.json'))

@@ -36,7 +36,7 @@ def resolve(prog, description, groups, argv, defaults=None):
     """The Config of a command line: defaults first, then checks. Wrong use of argparse's kind ends
     with status 2.
 
-    groups: tables of mobilenet/flags.py; defaults: {flag: value} that take the place of a table's
+    groups: tables of mobilenet/flags.py; defaults: {flag: text} that take the place of a table's
     own.
     Raises UsageError.
     """
@@ -48,6 +48,7 @@ def resolve(prog, description, groups, argv, defaults=None):
     if 'train_dir' in given and given.checkpoint_path:
         parser.set_defaults(**recipe_flags.FINE_TUNING)
     values = vars(parser.parse_args(argv))
+    _check_choices(values, groups, defaults or {})
     values['device'] = devices.choose(values['device'])
     tables = [f for _, table in groups for f in table]
     _refuse_other_devices(values, tables)
@@ -56,6 +57,16 @@ def resolve(prog, description, groups, argv, defaults=None):
     _check(config)
     devices.rules(config.device).check(config)
     return config
+
+
+def _check_choices(values, groups, defaults):
+    """Of `defaults`, which argparse takes as they are."""
+    for f in [f for _, table in groups for f in table if f.name in defaults and f.choices]:
+        if values[f.name] not in f.choices:
+            raise UsageError(
+                f'--{f.name}={values[f.name]}, of config.json, is none of '
+                f'{", ".join(map(str, f.choices))}: give that flag'
+            )
 
 
 def _refuse_other_devices(values, tables):

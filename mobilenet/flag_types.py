@@ -39,7 +39,7 @@ def number(low, high=math.inf, kind=float, open_low=False):
             what = 'a whole number' if kind is int else 'a number'
             raise argparse.ArgumentTypeError(f'{text!r} is not {what}')
         above = low < value if open_low else low <= value
-        if not above or value > high or math.isinf(value):
+        if not above or value > high or abs(value) == math.inf:
             least = 'more than' if open_low else 'at least'
             most = '' if math.isinf(high) else f' and at most {high}'
             raise argparse.ArgumentTypeError(f'{text} is out of range: use {least} {low}{most}')

@@ -18,14 +18,27 @@ def read_object(path):
 
 
 def parse_object(line):
-    """The JSON object in a text as a dict; {} where it is anything else, or nested deeper than
-    Python can follow.
-    """
+    """The JSON object in a text as a dict; {} where it is anything else."""
     try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
+        value = loads(line)
+    except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def loads(line):
+    """The JSON value of a text. Raises ValueError: no JSON, or nested deeper than Python can
+    follow.
+    """
+    try:
+        return json.loads(line, parse_int=_whole_number)
+    except RecursionError:
+        raise ValueError('nested too deeply')
+
+
+def _whole_number(digits):
+    """An int; a float beyond 19 digits: a million of them as an int take minutes."""
+    return int(digits) if len(digits) < 20 else float(digits)
 
 
 def is_count(value):

@@ -1,7 +1,5 @@
 """A folder holds one run: what decides its numbers stays, or is changed on purpose."""
 
-import os
-
 from mobilenet import checkpoints, command, json_files, run_record
 from mobilenet.checkpoints import position, room
 from mobilenet.errors import UsageError
@@ -63,7 +61,7 @@ def check(config, before, record):
     before, record: run_record's of then and now. Raises UsageError where something that decides the
     numbers differs and --allow_changed does not name it.
     """
-    flags = json_files.read_object(os.path.join(config.train_dir, 'config.json'))
+    flags = command.read_config(config.train_dir)
     lines = []
     if not flags:
         lines.append(

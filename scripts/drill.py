@@ -33,6 +33,9 @@ from drills.training import STEPS, Training
 
 from mobilenet import terminal
 
+RUNNING = {}  # (number, kind): since when
+TELL = 60.0  # seconds
+
 
 def undisturbed(scratch, ranks):
     """{file: sha256} of the weights that every drill has to reach."""
@@ -56,15 +59,26 @@ def plan(args):
 def run_one(scratch, number, name, seed, expected, halves):
     """(number, kind, seconds, [what is wrong])."""
     folder = os.path.join(scratch, f'drill_{number}')
-    started = time.monotonic()
+    started = RUNNING[number, name] = time.monotonic()
     drill = drills.Drill(folder, f'{seed}/{number}', expected, KINDS[name].ranks, halves)
-    try:
-        KINDS[name](drill)
-    except Exception as error:  # a fault of the drill itself is no survival
-        drill.wrong.append(f'{type(error).__name__}: {error}')
-    if not drill.wrong:
-        shutil.rmtree(folder)
+    for do in (lambda: KINDS[name](drill), drill.close):
+        try:
+            do()
+        except Exception as error:  # a fault of the drill itself is no survival
+            drill.wrong.append(f'{type(error).__name__}: {error}')
+    del RUNNING[number, name]
     return number, name, time.monotonic() - started, drill.wrong
+
+
+def ended(jobs):
+    """The results of jobs as they end. Says every minute without one which drills are running."""
+    waiting = set(jobs)
+    while waiting:
+        done, waiting = futures.wait(waiting, TELL, futures.FIRST_COMPLETED)
+        yield from (job.result() for job in done)
+        for (number, name), since in list(RUNNING.items()) if not done else []:
+            print(f'drill {number:3d}  {name:16s} {time.monotonic() - since:6.1f} s  running')
+        sys.stdout.flush()
 
 
 def run(args, scratch):
@@ -76,8 +90,7 @@ def run(args, scratch):
         expected = dict(zip(bases, pool.map(lambda n: undisturbed(scratch, n), bases)))
         rest = args.seed, expected, drills.Halves(scratch)
         jobs = [pool.submit(run_one, scratch, n, k, *rest) for n, k in planned]
-        for job in futures.as_completed(jobs):
-            number, name, seconds, wrong = job.result()
+        for number, name, seconds, wrong in ended(jobs):
             (lost if wrong else survived)[name] += 1
             words = 'LOST: ' + '; '.join(wrong) if wrong else 'survived'
             print(f'drill {number:3d}  {name:16s} {seconds:6.1f} s  {words}', flush=True)

@@ -33,13 +33,13 @@ class Parser(argparse.ArgumentParser):
 
 def parse_devices(devices_flag):
     """'0-7', '0,1,2,3', '4' or '[0,8)' (as for hccl_tools.py) -> device ids. Raises UsageError."""
-    half_open = re.match(r'\[\s*(\d+)\s*,\s*(\d+)\s*\)\Z', devices_flag)
+    half_open = re.match(r'\[\s*([0-9]{1,4})\s*,\s*([0-9]{1,4})\s*\)\Z', devices_flag)
     if half_open:
         devices = list(range(int(half_open.group(1)), int(half_open.group(2))))
     else:
         devices = []
         for part in devices_flag.split(','):
-            match = re.match(r'\s*(\d+)\s*(?:-\s*(\d+)\s*)?\Z', part)
+            match = re.match(r'\s*([0-9]{1,4})\s*(?:-\s*([0-9]{1,4})\s*)?\Z', part)
             if not match:
                 raise UsageError(
                     f'--devices {devices_flag}: "{part}" is no device; write 0-7, 0,1,2,3 or '

@@ -10,14 +10,13 @@ accuracy. Writes a PNG and, beside it, one HTML page that needs no other file.
 
 import html
 import io
-import json
 import math
 import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from mobilenet import flag_types, fonts, text
+from mobilenet import flag_types, fonts, json_files, text
 from mobilenet.errors import UsageError
 from scripts import tool
 
@@ -68,11 +67,8 @@ def lines_of(path, needed):
     entries = []
     if os.path.exists(path):
         for _, line in text.read_lines(path, limit=1 << 30):
-            try:
-                entry = json.loads(line)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(entry, dict) and all(_is_number(entry.get(key)) for key in needed):
+            entry = json_files.parse_object(line)
+            if all(_is_number(entry.get(key)) for key in needed):
                 entries.append(entry)
     return entries
 

@@ -8,9 +8,9 @@ not once a step: in a sunk loop of 100 steps it gives one value for all of them.
 
 import collections
 import glob
-import json
 import os
 
+from mobilenet import json_files, text
 from mobilenet.errors import UsageError
 
 DEFAULT_OPP_PATH = '/usr/local/Ascend/opp'  # where the adapter looks without ASCEND_OPP_PATH
@@ -43,9 +43,8 @@ def find_list(opp_path=None):
 def read_list(path):
     """The op types of a list. Raises UsageError."""
     try:
-        with open(path) as f:
-            ops = json.load(f)
-    except (OSError, ValueError) as error:
+        ops = json_files.loads(text.read_text(path))
+    except ValueError as error:
         raise UsageError(f'{path} cannot be read as a list of ops: {error}')
     if not isinstance(ops, dict):
         raise UsageError(f'{path} is no list of ops: a JSON object of op types is wanted')

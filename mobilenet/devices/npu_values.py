@@ -1,9 +1,9 @@
 """What the text of an NPU flag may be, checked without TensorFlow and without a device."""
 
-import json
 import os
 import re
 
+from mobilenet import json_files
 from mobilenet.errors import UsageError
 
 PROFILING_KEYS = frozenset(
@@ -57,13 +57,13 @@ def _bool(flag, text):
 
 
 def _natural(flag, text):
-    if not re.match(r'\d{1,9}$', text):
+    if not re.match(r'[0-9]{1,9}\Z', text):
         raise UsageError(flag + 'must be a whole number, 0 or above')
     return int(text)
 
 
 def _memory_size(flag, text):
-    if not re.match(r'\d+(\*\d+)*$', text):
+    if not re.match(r'[0-9]{1,18}(\*[0-9]{1,18})*\Z', text):
         raise UsageError(flag + 'must be a product of numbers, such as 31*1024*1024*1024')
     if not all(int(f) for f in text.split('*')):
         raise UsageError(flag + 'must be above 0')
@@ -71,7 +71,7 @@ def _memory_size(flag, text):
 
 
 def _folder(flag, text):
-    if not os.path.isdir(text):
+    if '\0' in text or not os.path.isdir(text):
         raise UsageError(flag + 'no such folder; make it first')
     if not os.access(text, os.R_OK | os.W_OK):
         raise UsageError(flag + 'this user may not read and write there')
@@ -90,7 +90,7 @@ def _new_folder(flag, text):
 
 def _dump_step(flag, text):
     sets = text.split('|')
-    if not all(re.match(r'\d+(-\d+)?$', s) for s in sets):
+    if not all(re.match(r'[0-9]{1,18}(-[0-9]{1,18})?\Z', s) for s in sets):
         raise UsageError(flag + 'must be steps and ranges between bars, such as 0|5|10-20')
     if len(sets) > MAX_DUMP_SETS:
         raise UsageError(flag + f'at most {MAX_DUMP_SETS} steps and ranges')
@@ -103,7 +103,7 @@ def _dump_step(flag, text):
 
 def _profiling_options(flag, text):
     try:
-        options = json.loads(text)
+        options = json_files.loads(text)
     except ValueError as e:
         raise UsageError(flag + f'is not JSON: {e}')
     if not isinstance(options, dict) or not all(

@@ -38,8 +38,10 @@ class Halves:
             if not os.path.exists(place):
                 os.makedirs(place)
                 training = Training(place)
-                training.wait_for_step(12 + 14 * number)
-                training.end()
+                try:
+                    training.wait_for_step(10 + 10 * number)
+                finally:
+                    training.end()
         for name in os.listdir(place):
             source = os.path.join(place, name)
             (shutil.copytree if os.path.isdir(source) else shutil.copy2)(
@@ -58,11 +60,20 @@ class Drill:
         self.scratch, self.folder = scratch, os.path.join(scratch, 'run [1] *')
         self.dice, self.wrong, self._expected = random.Random(seed), [], expected
         self.ranks, self.flags, self._halves = ranks, [], halves
+        self._started = []
         os.makedirs(self.folder)
 
     def start(self, **options):
         options['flags'] = self.flags + options.get('flags', [])
-        return Training(self.folder, **dict({'ranks': self.ranks}, **options))
+        self._started.append(Training(self.folder, **dict({'ranks': self.ranks}, **options)))
+        return self._started[-1]
+
+    def close(self):
+        """Leaves nothing running and, where all is well, no files."""
+        for training in self._started:
+            training.end()
+        if not self.wrong:
+            shutil.rmtree(self.scratch)
 
     def moment(self):
         """A step at which something happens."""

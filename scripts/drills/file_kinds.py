@@ -1,7 +1,6 @@
 """Drills on files and disks: lost, damaged, left over, changed, full, read-only."""
 
 import os
-import resource
 import shutil
 import subprocess
 
@@ -121,10 +120,8 @@ def file_limit(drill):
     """Files may not grow beyond a limit (ulimit -f): said at the start, or when saving."""
     size = drill.dice.choice([2000, 100000, 400000, 900000])
 
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-
-    training = drill.start(preexec=limit)
+    # Not by preexec_fn: Python code in a fork of threads may wait for a lock for ever.
+    training = drill.start(prefix=['prlimit', f'--fsize={size}:'])
     drill.expect(training, (1, 2), 'ulimit -f|File too large')
     drill.finish()
 
@@ -141,7 +138,7 @@ def full_disk(drill):
         mount(drill.folder, 'remount,size=200m')
         drill.finish()
     finally:
-        subprocess.call(['umount', drill.folder])
+        unmount(drill.folder)
 
 
 @kind()
@@ -163,7 +160,7 @@ def read_only(drill):
         mount(drill.folder, 'remount,rw')
         drill.finish()
     finally:
-        subprocess.call(['umount', drill.folder])
+        unmount(drill.folder)
 
 
 @kind()
@@ -177,7 +174,7 @@ def corrupted_record(drill):
     with open(shard, 'rb') as f:
         whole = f.read()
     training = drill.start()
-    training.wait_for_step(8 + drill.dice.randrange(30))
+    training.wait_for_step(drill.moment())
     training.end()
     with open(shard, 'r+b') as f:
         for place in range(len(whole) // 3, len(whole), 400):
@@ -191,7 +188,10 @@ def corrupted_record(drill):
 
 def mount(folder, options):
     """Mounts a tmpfs there, or changes it; gives whether that may be done here."""
-    done = subprocess.run(
-        ['mount', '-t', 'tmpfs', '-o', options, 'none', folder], stderr=subprocess.DEVNULL
-    )
-    return done.returncode == 0
+    command = ['mount', '-t', 'tmpfs', '-o', options, 'none', folder]
+    return subprocess.call(command, stderr=subprocess.DEVNULL, timeout=60) == 0
+
+
+def unmount(folder):
+    """Takes it off at once, whoever still has a file open there."""
+    subprocess.check_call(['umount', '--lazy', folder], timeout=60)

@@ -8,7 +8,7 @@ import socket
 import time
 
 from drills.kinds import kind
-from hccl import rank_table
+from hccl import cores, rank_table
 
 
 @kind()
@@ -59,8 +59,10 @@ def taken_port(drill):
     servers = [rank_table.make(f'127.0.0.{n}', [(0, f'192.168.0.{n}')]) for n in (1, 2)]
     rank_table.dump(rank_table.merge(servers), table)
     base = free_ports(drill.dice)
-    flags = [[f'--rank_table={table}', f'--base_port={base}', f'--server_id=127.0.0.{n}']
-             for n in (1, 2)]  # fmt: skip
+    # The cores of two ranks on one server: bits depend on how many there are.
+    places = zip((1, 2), cores.assign_cores('auto', 2))
+    flags = [[f'--rank_table={table}', f'--base_port={base}', f'--server_id=127.0.0.{n}',
+              f'--bind_cores={",".join(map(str, place))}'] for n, place in places]  # fmt: skip
     with socket.socket() as taken:
         taken.bind(('127.0.0.1', base))
         taken.listen(1)
@@ -140,7 +142,7 @@ def closed_pipe(drill):
         reading, writing = os.pipe()
         training = drill.start(stderr=writing)
         os.close(writing)
-        os.read(reading, 1)
+        training.first_byte(reading)
         os.close(reading)
     else:
         with open('/dev/full', 'w') as full:

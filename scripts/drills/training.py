@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -11,7 +12,7 @@ import uuid
 from drills import processes
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-STEPS = 60
+STEPS = 40
 KEPT = 3
 PATIENCE = 240.0  # seconds that a start may take; longer is a hang
 FLAGS = [
@@ -43,18 +44,17 @@ def environment(mark, **extra):
 class Training:
     """A running train_loop.py. `folder`: --train_dir; ranks: 1 without a launcher, else by one."""
 
-    def __init__(self, folder, ranks=1, flags=(), env=None, preexec=None, stderr=None):
+    def __init__(self, folder, ranks=1, flags=(), env=None, prefix=(), stderr=None):
         self.mark, self._folder, self._stderr = uuid.uuid4().hex, folder, b''
         self._metrics, self.begun = os.path.join(folder, 'metrics.jsonl'), time.monotonic()
         table = [f'--rank_table=hccl_{ranks}p.json'] if ranks > 1 else []
-        command = [sys.executable, os.path.join(ROOT, 'train_loop.py')] + FLAGS
+        command = [*prefix, sys.executable, os.path.join(ROOT, 'train_loop.py')] + FLAGS
         self.process = subprocess.Popen(
             command + table + list(flags) + [f'--train_dir={folder}'],
             env=environment(self.mark, **(env or {})),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE if stderr is None else stderr,
-            preexec_fn=preexec,
         )
         self._reader = None
         if stderr is None:
@@ -84,22 +84,33 @@ class Training:
         return self.last_metrics().get('step', 0)
 
     def wait_for_step(self, step):
-        """Waits until so many steps are done, or the process has ended."""
-        while self.steps() < step and self.process.poll() is None and self._in_time():
-            time.sleep(0.004)
+        """Waits until so many steps are done, or the process has ended. Raises TimeoutError."""
+        while self.steps() < step and self.process.poll() is None:
+            self._check_time(f'step {step}')
+            time.sleep(0.005)
 
     def rank_process(self, rank):
-        """Process id of a rank, as soon as it has one; the process itself where none is started."""
-        while self.process.poll() is None and self._in_time():
+        """Process id of a rank, as soon as it has one; None where the launcher has ended. Raises
+        TimeoutError.
+        """
+        while self.process.poll() is None:
+            self._check_time(f'rank {rank}')
             for pid, env in processes.marked(self.mark).items():
                 launched = processes.parent_of(pid) == self.process.pid
                 if launched and env.get('RANK_ID') == str(rank):
                     return pid
-            time.sleep(0.01)
+            time.sleep(0.1)
         return None
 
-    def _in_time(self):
-        return time.monotonic() - self.begun < PATIENCE
+    def first_byte(self, descriptor):
+        """Waits until it has written something there. Raises TimeoutError."""
+        while not select.select([descriptor], [], [], 1.0)[0]:
+            self._check_time('output')
+        return os.read(descriptor, 1)
+
+    def _check_time(self, what):
+        if time.monotonic() - self.begun > PATIENCE:
+            raise TimeoutError(f'no {what} {PATIENCE:.0f} s after its start: {self.last_line()}')
 
     def finish(self):
         """The exit status; None where it hung and had to be killed. Nothing is left running."""
@@ -116,6 +127,7 @@ class Training:
 
     def end(self):
         processes.kill_all(self.mark)
-        self.process.wait()
+        self.process.kill()
+        self.process.wait(PATIENCE)
         if self._reader:
             self._reader.join(5)  # all who could write have ended

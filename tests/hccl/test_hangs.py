@@ -68,11 +68,14 @@ time.sleep(300)
 def test_ranks_wait_longer_while_another_saves(start):
     """Rank 0 is outside the loop for longer than a loop may take, and lives."""
     launch = start("""
-note('ready', os.getpid())
 if RANK == 0:
     beat('between', 5, limit=60.0, patience=60.0)
+note('ready', os.getpid())
+if RANK == 0:
     time.sleep(2.5)
 else:
+    while not os.path.exists('ready_0'):
+        time.sleep(0.02)
     beat('loop', 5, limit=0.5)
     while not os.path.exists('saved_0'):
         time.sleep(0.02)
@@ -124,9 +127,31 @@ if RANK == 0:
     beat('meet', 0)
 time.sleep(300)
 """,
-        start_limit=1.0,
+        step_timeout=1.0,
+        constants={'attempt.BEGIN_LIMIT': 1.0},
     )
     launch.wait_ready(2)
     status, line, _ = launch.finish()
     assert status == 1 and launch.left() == []
     assert line.startswith('rank 1 failed with a timeout: rank 1 not ready after 1 s')
+
+
+@pytest.mark.parametrize('begun', [False, True])
+def test_a_rank_stopped_while_it_starts_is_named(start, begun):
+    """Before its first sign of life, or while it loads TensorFlow and its data set."""
+    launch = start(
+        f"""
+if RANK == 0 or {begun}:
+    beat('start', 0)
+note('ready', os.getpid())
+time.sleep(300)
+""",
+        step_timeout=2.0,
+    )
+    pids = launch.wait_ready(2)
+    time.sleep(2.5)  # a rank that runs may be silent for longer
+    os.kill(pids[1], signal.SIGSTOP)
+    status, line, took = launch.finish()
+    assert status == 1 and 2 < took < 2 + 10 and launch.left() == []
+    assert line.startswith('rank 1 failed with a timeout: rank 1 not ready: rank 1 stopped by a ')
+    assert 'File "rank.py"' in launch.read('stacks_0')

@@ -32,6 +32,8 @@ def beat(state='loop', batch=5, waits=0.0, silent=0.0, limit=10.0, patience=10.0
         ([beat(waits=2), beat(waits=2, silent=11)], [1]),  # a stopped rank in a long loop
         ([beat('meet', waits=2), beat('meet', waits=9)], None),
         ([beat('meet', waits=11), beat('between', waits=2)], [0]),
+        ([beat('meet', waits=2), beat('start', waits=9, silent=9)], None),
+        ([beat('meet', waits=2), beat('start', waits=12, silent=11)], [1]),
     ],
 )
 def test_who_is_late(beats, late):
@@ -48,6 +50,7 @@ def test_whom_ranks_wait_for():
     beats = {0: beat('meet', waits=12), 2: beat('meet', waits=3)}
     text = liveness.waiting_for(beats, range(4), NOW)
     assert text == '2 ranks waiting for 12 s for ranks 1, 3'
+    assert liveness.waiting_for({**beats, 3: beat('start')}, range(4), NOW) == text
     assert liveness.waiting_for({}, range(4), NOW) is None
     assert liveness.waiting_for({0: beat('between')}, [0], NOW) is None
     every = {rank: beat('meet', waits=80 - rank) for rank in range(12)}
