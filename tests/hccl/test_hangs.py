@@ -26,7 +26,8 @@ for batch in range(10**6):
 
 def wait_for_batch(launch, batch):
     end = time.time() + 20
-    while not os.path.exists(os.path.join(launch.folder, f'at_{batch}_0')):
+    notes = [os.path.join(launch.folder, f'at_{batch}_{rank}') for rank in range(2)]
+    while not all(map(os.path.exists, notes)):
         assert time.time() < end and launch.process.poll() is None, launch.stderr()
         time.sleep(0.02)
 
