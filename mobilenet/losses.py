@@ -32,7 +32,7 @@ def l2(variables, weight_decay):
     TF-slim). For the report alone: decay_gradients gives its gradient.
     """
     decayed = [v for v in variables if layers.is_decayed(v.op.name)]
-    if not weight_decay or not decayed:
+    if not weight_decay:
         return tf.constant(0.0)
     # Not add_n, which leaks memory in the oneDNN build.
     return weight_decay * tf.reduce_sum(tf.stack([tf.nn.l2_loss(v) for v in decayed]))

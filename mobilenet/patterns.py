@@ -38,14 +38,13 @@ def _parts(pattern):
 
 def _fits(character, part):
     if len(part) > 1:
-        return _in_set(character, part[1:-1])
+        negated = part[1] == '!'
+        return _in_set(character, part[1 + negated : -1]) != negated
     return part in ('?', character)
 
 
 def _in_set(character, members):
-    """members: what stands between the brackets."""
-    if members.startswith('!'):
-        return not _in_set(character, members[1:])
+    """members: what stands between the brackets, without a `!` at the start."""
     while members:
         if members[1:2] == '-' and len(members) > 2:
             if members[0] <= character <= members[2]:

@@ -52,9 +52,15 @@ MODULES = {
         'tests/hccl/test_rank_table_wrong.py',
         'tests/hccl/test_rank_table.py',
     ],
-    'mobilenet/configuration.py': ['tests/mobilenet/test_configuration.py'],
+    'mobilenet/configuration.py': [
+        'tests/mobilenet/test_configuration.py',
+        'tests/mobilenet/devices/test_threads.py',
+    ],
     'mobilenet/flag_types.py': ['tests/mobilenet/test_flag_types.py'],
-    'mobilenet/recipe_flags.py': ['tests/mobilenet/test_flags.py'],
+    'mobilenet/recipe_flags.py': [
+        'tests/mobilenet/test_flags.py',
+        'tests/mobilenet/test_configuration.py',
+    ],
     'mobilenet/checkpoints/names.py': CHECKPOINTS,
     'mobilenet/checkpoints/checksums.py': CHECKPOINTS,
     'mobilenet/checkpoints/position.py': CHECKPOINTS,
@@ -143,7 +149,7 @@ def test_module(path, tests, jobs):
         raise SystemExit(f'mutate.py: {path}: its tests fail without a mutant: ' + ' '.join(tests))
     limit = int(10 + 10 * (time.time() - started) / 2)
     equivalent = read_equivalent().get(path, {})
-    mutants = [m for m in read_mutants(path) if (m.old, m.new) not in equivalent]
+    mutants = [m for m in read_mutants(path) if (m.old.strip(), m.new) not in equivalent]
     survivors = run_all(mutants, tests, limit, jobs)
     share = 100 * (1 - len(survivors) / len(mutants)) if mutants else 100.0
     print(

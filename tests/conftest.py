@@ -11,6 +11,10 @@ sys.path.insert(0, ROOT)
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 os.environ.setdefault('KMP_BLOCKTIME', '0')
+# For the commands that tests start as well: plain kernels and a thread a process. oneDNN's graph
+# passes take seconds a session; what is about its kernels says TF_DISABLE_MKL=0.
+os.environ.setdefault('TF_DISABLE_MKL', '1')
+os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 # Under `nohup … &` these are ignored, and so they would be in every command that a test starts.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -60,3 +64,5 @@ def pytest_collection_modifyitems(items):
         path = os.path.relpath(str(item.fspath), ROOT)
         if path.startswith(SLOW):
             item.add_marker('slow')
+    # The slow ones first: no worker is left with one of them at the end.
+    items.sort(key=lambda item: item.get_closest_marker('slow') is None)

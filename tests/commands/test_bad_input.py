@@ -50,7 +50,7 @@ def test_no_matching_files(tmp_path):
 
 
 def test_another_network(tmp_path):
-    runs.train(tmp_path / 'v1', '--max_train_steps=1', env=runs.environment(**runs.PLAIN_KERNELS))
+    runs.train(tmp_path / 'v1', '--max_train_steps=1', env=runs.environment())
     other = ['--model_name=mobilenet_v2_035', '--max_train_steps=1']
     assert_one_line(
         runs.train(

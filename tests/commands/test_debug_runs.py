@@ -13,7 +13,7 @@ import pytest
 from mobilenet.comparison import dump_reader
 from tests.helpers import runs
 
-PLAIN = runs.environment(**runs.PLAIN_KERNELS)
+PLAIN = runs.environment()
 
 
 @pytest.fixture(scope='module')

@@ -14,7 +14,7 @@ FLAGS = ['--device=npu', '--precision_mode=must_keep_origin_dtype', '--max_train
 
 def environment(**extra):
     path = os.pathsep.join([runs.ROOT, runs.NPU_SIM])
-    return runs.environment(PYTHONPATH=path, **runs.PLAIN_KERNELS, **extra)
+    return runs.environment(PYTHONPATH=path, **extra)
 
 
 def profiling(folder):

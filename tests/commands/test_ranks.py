@@ -2,7 +2,6 @@
 one decision.
 """
 
-import hashlib
 import os
 import re
 import signal
@@ -17,16 +16,9 @@ from hccl import ports
 from tests.helpers import runs
 
 PRECISION = '--precision_mode=must_keep_origin_dtype'  # the NPU's own default is float16
-OF_THE_RANK = (
-    'moving_mean',
-    'moving_variance',
-    'moving_mean/ExponentialMovingAverage',
-    'moving_variance/ExponentialMovingAverage',
-)
 
 
 def environment(device, **extra):
-    extra = dict(runs.PLAIN_KERNELS, **extra)
     extra['PYTHONPATH'] = os.pathsep.join([runs.ROOT] + ([runs.NPU_SIM] if device == 'npu' else []))
     return runs.environment(**extra)
 
@@ -42,55 +34,30 @@ def train(folder, device, *arguments, **extra):
     )
 
 
-def log_of(folder, rank):
-    with open(os.path.join(str(folder), f'train_rank_{rank}.log' if rank else 'train.log')) as f:
-        return f.read()
+def test_four_ranks_end_with_the_same_weights(tmp_path):
+    """On the host; eight on the simulated NPU: tests/scripts/test_reference_run.py."""
+    table = ['--rank_table=hccl_4p.json', '--iterations_per_loop=2', '--moving_average_decay=0']
+    train(tmp_path, 'host', *table, '--max_train_steps=4')
+    assert runs.digests(tmp_path, 4) == [runs.digest_of_checkpoint(tmp_path, 4)] * 4
+    assert runs.metrics(tmp_path)[-1]['epoch'] == pytest.approx(4 * 4 * 8 / 1438)
 
 
-def digests(folder, num_ranks):
-    """The last digest in each rank's log."""
-    return [
-        re.findall(r'weights sha256 ([0-9a-f]{64})$', log_of(folder, rank), re.M)[-1]
-        for rank in range(num_ranks)
-    ]
-
-
-def digest_of_checkpoint(folder, step):
-    """What the digest of a rank's log must be, from rank 0's checkpoint."""
-    whole = hashlib.sha256()
-    for name, value in sorted(runs.weights(folder, step).items()):
-        if not name.endswith(OF_THE_RANK):
-            value = np.asarray(value)
-            whole.update(f'{name} {value.dtype} {value.shape};'.encode() + value.tobytes())
-    return whole.hexdigest()
-
-
-@pytest.mark.parametrize('device,steps', [('host', 4), ('npu', 2)])
-def test_eight_ranks_end_with_the_same_weights(tmp_path, device, steps):
-    train(
-        tmp_path,
-        device,
-        '--rank_table=hccl_8p.json',
-        '--iterations_per_loop=2',
-        '--moving_average_decay=0',
-        f'--max_train_steps={steps}',
-    )
-    assert digests(tmp_path, 8) == [digest_of_checkpoint(tmp_path, steps)] * 8
-    assert runs.metrics(tmp_path)[-1]['epoch'] == pytest.approx(steps * 8 * 8 / 1438)
-
-
-@pytest.mark.parametrize('table', [[], ['--rank_table=hccl_2p.json']], ids=['1 rank', '2 ranks'])
-def test_the_simulated_npu_gives_the_hosts_bits(tmp_path, table):
-    """Loops of 7, 7 and 6 iterations on the NPU, of 10 on the host; oneDNN's kernels on both, and
-    the host's ops in place of the NPU's own Relu6Grad.
+@pytest.mark.parametrize(
+    'ranks,kernels,on_npu', [(1, 'plain', []), (2, 'onednn', ['--relu6_gradient=host'])]
+)
+def test_the_simulated_npu_gives_the_hosts_bits(tmp_path, ranks, kernels, on_npu):
+    """Loops of 7, 7 and 6 iterations on the NPU, of 10 on the host; the same kernels on both, with
+    oneDNN's the host's ops in place of the NPU's own Relu6Grad.
     """
     host, npu = tmp_path / 'host', tmp_path / 'npu'
-    onednn, on_npu = {'TF_DISABLE_MKL': '0'}, ['--iterations_per_loop=7', '--relu6_gradient=host']
-    train(host, 'host', '--max_train_steps=20', *table, **onednn)
-    train(npu, 'npu', '--max_train_steps=20', *on_npu, *table, **onednn)
+    flags = ['--max_train_steps=20'] + [f'--rank_table=hccl_{ranks}p.json'] * (ranks > 1)
+    mkl = {'TF_DISABLE_MKL': '01'[kernels == 'plain']}
+    train(host, 'host', *flags, **mkl)
+    train(npu, 'npu', *flags, '--iterations_per_loop=7', *on_npu, **mkl)
     runs.assert_same_bits(runs.weights(host, 20), runs.weights(npu, 20))
-    if table:
-        assert digests(host, 2) == digests(npu, 2) == [digest_of_checkpoint(host, 20)] * 2
+    if ranks > 1:
+        digest = runs.digest_of_checkpoint(host, 20)
+        assert runs.digests(host, 2) == runs.digests(npu, 2) == [digest] * 2
 
 
 def test_sigterm_to_the_launcher_stops_all_ranks_at_one_step_and_the_same_command_goes_on(tmp_path):
@@ -100,6 +67,7 @@ def test_sigterm_to_the_launcher_stops_all_ranks_at_one_step_and_the_same_comman
         '--max_train_steps=2000',
         '--iterations_per_loop=2',
         '--learning_rate_decay_type=fixed',
+        '--moving_average_decay=0',
     ]
     process = subprocess.Popen(
         runs.command('train_loop.py', *runs.SMALL, f'--train_dir={stopped}', *arguments),
@@ -116,17 +84,23 @@ def test_sigterm_to_the_launcher_stops_all_ranks_at_one_step_and_the_same_comman
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 0, stderr
     steps = [
-        int(re.search(r'stopped after (\d+) of 2000 steps', log_of(stopped, rank)).group(1))
+        int(re.search(r'stopped after (\d+) of 2000 steps', runs.log_of(stopped, rank)).group(1))
         for rank in range(2)
     ]
     assert steps[0] == steps[1] == runs.metrics(stopped)[-1]['step'] < 2000
-    assert digests(stopped, 2) == [digest_of_checkpoint(stopped, steps[0])] * 2
+    assert runs.digests(stopped, 2) == [runs.digest_of_checkpoint(stopped, steps[0])] * 2
 
     last = steps[0] + 6  # the learning rate is fixed: it does not depend on the length of the run
     for folder in (stopped, through):
         runs.train(folder, *arguments, f'--max_train_steps={last}', env=environment('host'))
-    runs.assert_same_bits(runs.weights(stopped, last), runs.weights(through, last), but=OF_THE_RANK)
-    assert digests(stopped, 2) == digests(through, 2) == [digest_of_checkpoint(through, last)] * 2
+    runs.assert_same_bits(
+        runs.weights(stopped, last), runs.weights(through, last), but=runs.OF_THE_RANK
+    )
+    assert (
+        runs.digests(stopped, 2)
+        == runs.digests(through, 2)
+        == [runs.digest_of_checkpoint(through, last)] * 2
+    )
 
 
 def start_cases(folder, device, rank, addresses):
@@ -220,7 +194,7 @@ def check_skipped(both):
             )
             runs.assert_same_bits(after, {name: before[name] for name in after})
     good = [of_case(result, 'good') for result in both]
-    runs.assert_same_bits(*good, but=OF_THE_RANK)
+    runs.assert_same_bits(*good, but=runs.OF_THE_RANK)
     assert good[0]['global_step'] == 2**40 + 12346 and good[0]['skipped_steps'] == 2
     name = 'MobilenetV1/Conv2d_0/weights'
     assert not np.array_equal(good[0][name], before[name])
@@ -252,7 +226,7 @@ def test_rank_id_without_the_launcher_is_that_rank(tmp_path):
     outputs = [process.communicate(timeout=200) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert outputs[0] == ('', '')  # rank 1 writes its log alone
-    assert digests(tmp_path, 2) == [digest_of_checkpoint(tmp_path, 2)] * 2
+    assert runs.digests(tmp_path, 2) == [runs.digest_of_checkpoint(tmp_path, 2)] * 2
     assert runs.metrics(tmp_path)[-1]['epoch'] == pytest.approx(2 * 2 * 8 / 1438)
 
 

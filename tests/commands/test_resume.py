@@ -11,7 +11,7 @@ from hccl import ports
 from mobilenet.checkpoints import names, position
 from tests.helpers import runs
 
-PLAIN = runs.environment(**runs.PLAIN_KERNELS)
+PLAIN = runs.environment()
 FIXED = ['--learning_rate_decay_type=fixed', '--save_every_steps=4', '--iterations_per_loop=2']
 FIXED += ['--warmup_epochs=0.4']
 

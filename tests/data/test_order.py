@@ -47,8 +47,8 @@ def test_one_rank_takes_the_line_as_it_is():
 
 def test_every_bit_of_a_seed_counts():
     """numpy takes a seed in words of 32 bits: none of a large seed's may be lost."""
-    orders = {tuple(permutation(1 << bit, 0, 50)) for bit in range(64)}
-    assert len(orders) == 64
+    orders = {tuple(permutation(seed, 0, 50)) for seed in [0] + [1 << bit for bit in range(64)]}
+    assert len(orders) == 65
 
 
 def test_few_permutations_are_kept_and_none_is_made_twice_in_a_row(monkeypatch):

@@ -47,7 +47,6 @@ def environment():
     }
     env['PYTHONPATH'] = os.pathsep.join([ROOT, os.path.join(ROOT, 'tests', 'npu_sim')])
     env.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
-    env['TF_DISABLE_MKL'] = '1'  # its graph passes take ten seconds a graph
     return env
 
 

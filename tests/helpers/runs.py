@@ -1,7 +1,9 @@
 """Runs the real commands on the digits, small: what tests of whole runs share."""
 
+import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -20,11 +22,16 @@ SMALL = [
     '--data_threads=2',
 ]
 NPU_SIM = os.path.join(ROOT, 'tests', 'npu_sim')
+PLAIN_KERNELS = {}  # tests/conftest.py sets them for all
 
 
-# A start without oneDNN's graph passes takes 4 s less: for tests that are not about the bits of the
-# training itself.
-PLAIN_KERNELS = {'TF_DISABLE_MKL': '1'}
+# Of a batch norm's own statistics, which ranks do not share.
+OF_THE_RANK = (
+    'moving_mean',
+    'moving_variance',
+    'moving_mean/ExponentialMovingAverage',
+    'moving_variance/ExponentialMovingAverage',
+)
 
 
 def environment(**extra):
@@ -92,3 +99,26 @@ def assert_same_bits(one, other, but=()):
 def metrics(train_dir):
     with open(os.path.join(str(train_dir), 'metrics.jsonl')) as f:
         return [json.loads(line) for line in f]
+
+
+def log_of(folder, rank):
+    with open(os.path.join(str(folder), f'train_rank_{rank}.log' if rank else 'train.log')) as f:
+        return f.read()
+
+
+def digests(folder, num_ranks):
+    """The last digest in each rank's log."""
+    return [
+        re.findall(r'weights sha256 ([0-9a-f]{64})$', log_of(folder, rank), re.M)[-1]
+        for rank in range(num_ranks)
+    ]
+
+
+def digest_of_checkpoint(folder, step):
+    """What the digest of a rank's log must be, from rank 0's checkpoint."""
+    whole = hashlib.sha256()
+    for name, value in sorted(weights(folder, step).items()):
+        if not name.endswith(OF_THE_RANK):
+            value = np.asarray(value)
+            whole.update(f'{name} {value.dtype} {value.shape};'.encode() + value.tobytes())
+    return whole.hexdigest()

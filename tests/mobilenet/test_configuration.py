@@ -5,6 +5,7 @@ import types
 
 import pytest
 
+import eval_loop
 from mobilenet import configuration, devices
 from mobilenet.errors import UsageError
 import train_loop
@@ -159,3 +160,85 @@ def test_restarts_are_for_ranks():
     assert config('--max_restarts=2', '--rank_table=hccl_2p.json').max_restarts == 2
     with pytest.raises(UsageError, match='--rank_table'):
         config('--max_restarts=2')
+
+
+def test_fine_tuning_has_defaults_of_its_own():
+    """30 epochs from 0.02 without a warm-up; what is given is taken; averages that are trusted."""
+    c = training('--checkpoint_path=x', '--batch_size=719')
+    assert (c.learning_rate, c.warmup_epochs, c.moving_average_decay) == (0.02, 0.0, 0.99)
+    assert (c.max_epoch, c.total_steps, c.trusted_updates) == (30.0, 60, 890.0)
+    given = config('--checkpoint_path=x', '--learning_rate=0.1', '--max_train_steps=3')
+    assert (given.learning_rate, given.max_epoch) == (0.1, None)
+    anew = training('--batch_size=719')
+    assert (anew.learning_rate, anew.max_epoch, anew.trusted_updates) == (0.4, 300.0, 0.0)
+
+
+def test_labels_may_be_offset():
+    """For weights with a class 0 of their own; `auto` is found out where the weights are read."""
+    c = training('--batch_size=8', '--label_offset=1')
+    assert (c.label_offset, c.num_classes) == (1, 11)
+    c = training('--batch_size=8', '--label_offset=auto')
+    assert (c.label_offset, c.num_classes) == (0, 10)
+
+
+def test_threads_that_decode_are_as_many_as_the_cores(monkeypatch):
+    monkeypatch.setattr(configuration.cores, 'count', lambda: 7)
+    assert config().data_threads == 7 and config('--data_threads=2').data_threads == 2
+
+
+def evaluation(*argv):
+    return eval_loop.parse(['--device=host', '--dataset_name=digits', *argv])
+
+
+def test_an_evaluation_writes_beside_its_checkpoint(tmp_path):
+    for suffix in ('.index', '.data-00000-of-00001'):
+        (tmp_path / f'model.ckpt-1{suffix}').write_bytes(b'')
+    path = f'--checkpoint_path={tmp_path / "model.ckpt-1"}'
+    assert evaluation(path).eval_dir == str(tmp_path)
+    assert evaluation(path, '--eval_dir=elsewhere').eval_dir == 'elsewhere'
+    assert evaluation(path).flags['eval_dir'] == str(tmp_path)
+    with pytest.raises(UsageError, match='--dataset_name=folder needs --dataset_dir'):
+        evaluation(path, '--dataset_name=folder')
+    with pytest.raises(UsageError, match='--checkpoint_path is missing'):
+        evaluation()
+
+
+def test_defaults_handed_in_are_below_what_is_given():
+    groups = [('a', [configuration.flags.flag('device', '', 'host'), *LIKE_AN_EVALUATION])]
+
+    def resolve(*argv, **defaults):
+        return configuration.resolve('tool.py', 'What it is.', groups, argv, defaults)
+
+    assert resolve('--checkpoint_path=x/y', image_size=64).image_size == 64
+    assert resolve('--checkpoint_path=x/y', '--image_size=32', image_size=64).image_size == 32
+    assert resolve('--checkpoint_path=x/y').image_size == 224
+
+
+LIKE_AN_EVALUATION = [
+    f
+    for _, table in configuration.flags.evaluation(['digits'], ['none'])
+    for f in table
+    if f.name not in ('device', 'dataset_name')
+] + [configuration.flags.flag('dataset_name', '', 'digits')]
+
+
+def test_wrong_use_and_help_name_the_command(capsys):
+    for argv, status in ((['--seed=x'], 2), (['--see=3'], 2), (['--help'], 0)):
+        with pytest.raises(SystemExit) as ended:
+            config(*argv)
+        assert ended.value.code == status
+    out, err = capsys.readouterr()
+    assert out.startswith('usage: train_loop.py [--flag VALUE …], with the flags below\n')
+    assert 'Train a MobileNet with a plain tf.Session loop.' in out
+    assert [line.split(':')[0] for line in err.splitlines()] == ['train_loop.py'] * 2
+
+
+def test_a_configuration_loses_nothing():
+    with pytest.raises(TypeError):
+        del config().seed
+
+
+def test_float16_in_the_graph_is_of_modes_that_a_host_has():
+    assert configuration.float16_graph(config('--precision_mode=force_fp16')) is True
+    npu = config().replace(device='npu', precision_mode='allow_mix_precision')
+    assert configuration.float16_graph(npu) is False

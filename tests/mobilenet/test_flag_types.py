@@ -79,6 +79,34 @@ def test_lists_of_steps():
         )
 
 
+def test_retries_and_their_pause():
+    assert flag_types.retries('5:60') == flag_types.retries('5') == [5, 60.0]
+    assert flag_types.retries('0:0.5') == [0, 0.5] and flag_types.retries('2:') == [2, 60.0]
+    assert 'at least 0' in refusal(flag_types.retries, '-1')
+    assert 'at least 0' in refusal(flag_types.retries, '1:-1')
+    assert 'not a whole number' in refusal(flag_types.retries, 'a:1')
+    assert 'not a number' in refusal(flag_types.retries, '1:2:3')
+
+
+def test_seconds():
+    assert flag_types.seconds_or_auto('auto') == 'auto' and flag_types.seconds_or_auto('1') == 1.0
+    assert 'at least 1' in refusal(flag_types.seconds_or_auto, '0.9')
+
+
+def test_a_default_as_help_shows_it():
+    shown = [flag_types.shown_default(value) for value in (None, False, '', [], ())]
+    assert shown == ['', '', '', '', '; default ()']
+    values = (0.00004, 1.0, 3, True, 'x', 0)
+    assert [flag_types.shown_default(value)[10:] for value in values] == [
+        '4e-05',
+        '1',
+        '3',
+        'True',
+        'x',
+        '0',
+    ]
+
+
 def test_lists_of_names():
     assert flag_types.names('A, B,,C/d ') == ['A', 'B', 'C/d']
     assert flag_types.names(' , ') == []

@@ -3,7 +3,7 @@
 import pytest
 
 import data
-from mobilenet import flag_types, flags
+from mobilenet import flag_types, flags, recipe_flags
 
 RECIPE = {
     'model_name': 'mobilenet_v1',
@@ -58,6 +58,15 @@ def parser():
 def test_defaults_are_the_references_recipe(parser):
     found = vars(parser.parse_args([]))
     assert {name: found.get(name, 'missing') for name in RECIPE} == RECIPE
+
+
+def test_help_of_an_optimizers_own_flags_names_it():
+    own = {f.name: f.help for f in recipe_flags.OPTIMIZER if '_' in f.name}
+    of = {name: name.split('_')[0] for name in own}
+    named = {name: text for name, text in own.items() if of[name] in recipe_flags.OPTIMIZERS}
+    assert len(named) == 10 and named == {name: of[name] for name in named}
+    shown = {f.name: f.metavar for f in recipe_flags.OPTIMIZER if f.metavar}
+    assert shown == {'loss_scale': 'NUMBER|dynamic[:START]'}
 
 
 # flag: (texts that are taken, texts that are not)

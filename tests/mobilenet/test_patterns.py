@@ -1,6 +1,8 @@
 """Patterns against fnmatch where that one ends, and their time where it does not."""
 
 import fnmatch
+import itertools
+import re
 import time
 
 from hypothesis import given, settings
@@ -30,6 +32,21 @@ def test_matches_are_those_of_fnmatch(text, pattern):
 )
 def test_sets_and_edges(text, pattern, fits):
     assert patterns.matches(text, pattern) is fits
+
+
+def test_every_small_set_is_that_of_fnmatch():
+    """All sets of up to four of five characters, but for ranges that fall, which it refuses."""
+    compared = 0
+    for members in (m for n in range(1, 5) for m in itertools.product('abc-!', repeat=n)):
+        pattern = '[' + ''.join(members) + ']'
+        try:
+            wanted = [fnmatch.fnmatchcase(character, pattern) for character in 'abcd-!']
+        except re.error:
+            continue
+        compared += 1
+        found = [patterns.matches(character, pattern) for character in 'abcd-!']
+        assert found == wanted, pattern
+    assert compared > 500
 
 
 def test_many_stars_end():

@@ -9,7 +9,7 @@ from tests.helpers import runs
 def test_a_rank_killed_in_training_leaves_nothing_but_a_run_that_goes_on():
     done = subprocess.run(
         runs.command('scripts/kill_ranks.py', '--times=1'),
-        env=runs.environment(**runs.PLAIN_KERNELS),
+        env=runs.environment(),
         capture_output=True,
         text=True,
         timeout=500,

@@ -11,7 +11,7 @@ def test_counts_and_what_is_not_on_the_list(tmp_path):
     path.write_text(json.dumps({'Conv2D': {'isGray': False}, 'Relu6': {}}))
     done = subprocess.run(
         runs.command('scripts/npu_ops.py', *runs.SMALL, '--ops_list', str(path)),
-        env=runs.environment(**runs.PLAIN_KERNELS),
+        env=runs.environment(),
         capture_output=True,
         text=True,
     )

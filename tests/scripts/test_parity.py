@@ -16,7 +16,7 @@ SMALL = [flag for flag in runs.SMALL if not flag.startswith('--batch_size')] + [
 def script(name, *arguments, env=None, cwd=None):
     return subprocess.run(
         runs.command(os.path.join('scripts', name), *arguments),
-        env=env or runs.environment(**runs.PLAIN_KERNELS),
+        env=env or runs.environment(),
         capture_output=True,
         cwd=cwd and str(cwd),
         text=True,
@@ -30,7 +30,7 @@ def script(name, *arguments, env=None, cwd=None):
 )
 def test_host_and_simulated_npu_agree_step_by_step(tmp_path):
     out = str(tmp_path / 'out')
-    env = runs.environment(PYTHONPATH=runs.NPU_SIM, **runs.PLAIN_KERNELS)
+    env = runs.environment(PYTHONPATH=runs.NPU_SIM)
     done = script(
         'parity.py', '--steps=2', '--a=host', '--b=npu float32', '--out=' + out, *SMALL, env=env
     )

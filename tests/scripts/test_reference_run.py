@@ -24,7 +24,7 @@ TINY = [
 def run(script, *arguments, env=None):
     return subprocess.run(
         ['bash', os.path.join(runs.ROOT, 'scripts', script), *arguments],
-        env=env or runs.environment(**runs.PLAIN_KERNELS),
+        env=env or runs.environment(),
         capture_output=True,
         text=True,
     )
@@ -43,7 +43,7 @@ def test_ends_with_the_block_of_figures(tmp_path, script, device, ranks):
         f'--device={device}',
         '--precision_mode=must_keep_origin_dtype',  # in float16 the first steps are skipped
         *TINY,
-        env=runs.environment(**runs.PLAIN_KERNELS, **extra),
+        env=runs.environment(**extra),
     )
     assert done.returncode == 0, done.stderr
     block = done.stdout[done.stdout.index('--- Final result ---') :].splitlines()[1:]
@@ -55,6 +55,9 @@ def test_ends_with_the_block_of_figures(tmp_path, script, device, ranks):
     assert float(shown['Final Performance images/sec']) == pytest.approx(
         last['images_per_sec'], abs=0.01
     )
+    if ranks > 1:
+        assert runs.digests(tmp_path, ranks) == [runs.digest_of_checkpoint(tmp_path, 4)] * ranks
+        assert last['epoch'] == pytest.approx(4 * 8 * ranks / 1438)
     if 'full' in script:
         with open(tmp_path / 'eval.jsonl') as f:
             assert float(shown['Final Train Accuracy']) == json.loads(f.read())['top1']

@@ -51,10 +51,7 @@ class Terminal:
     def __init__(self, folder, *arguments):
         self._master, slave = pty.openpty()
         environment = runs.environment(
-            TERM='dumb',
-            LC_ALL='C.UTF-8',
-            XDG_CACHE_HOME=os.path.join(str(folder), 'cache'),
-            **runs.PLAIN_KERNELS,
+            TERM='dumb', LC_ALL='C.UTF-8', XDG_CACHE_HOME=os.path.join(str(folder), 'cache')
         )
         self.process = subprocess.Popen(
             runs.command('train_loop.py', *runs.SMALL, '--train_dir=run', '--step', *arguments),

@@ -11,7 +11,7 @@ import pytest
 
 from tests.helpers import runs
 
-PLAIN = runs.environment(**runs.PLAIN_KERNELS)
+PLAIN = runs.environment()
 SCRIPT = """\
 # A NaN halts a loop of three; put right, the same batches come again.
 set weight:Logits/Conv2d_1c_1x1/biases nan

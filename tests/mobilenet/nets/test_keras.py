@@ -7,16 +7,12 @@ Sizes that end in 2x2 are of no use as a reference: oneDNN's depthwise gradient 
 (see depthwise_conv2d in mobilenet/nets/layers.py, and test_nets_layers.py).
 """
 
-import os
-
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
-os.environ.setdefault('KMP_BLOCKTIME', '0')  # oneDNN's threads must not spin between small ops
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from mobilenet import nets
+from mobilenet.devices import host
 
 CLASSES = 12
 BATCH = 4
@@ -83,7 +79,9 @@ def test_forward_gradients_and_statistics(model_name, size, training):
         tf.keras.backend.set_session(session)
         model, their_logits = keras_network(model_name, size, training)
         inputs = tf.placeholder(tf.float32, images.shape)
-        network = nets.build(model_name, inputs, CLASSES, training)
+        network = nets.build(
+            model_name, inputs, CLASSES, training, stock_relu6_gradient=not host.onednn_kernels()
+        )
         ours, theirs = tf.global_variables(nets.scope_name(model_name)), in_slim_order(model)
         assert len(ours) == len(theirs)
         pairs = [(v, w) for v, w in zip(ours, theirs) if 'moving_' not in v.op.name]

@@ -5,9 +5,6 @@ import os
 import subprocess
 import sys
 
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
-os.environ.setdefault('KMP_BLOCKTIME', '0')
-
 import numpy as np
 import pytest
 import tensorflow as tf
