@@ -105,10 +105,8 @@ def launch(
             place = os.path.join(folder, f'start_{others.attempt}')
             os.mkdir(place)
             common = dict(env, **shared_environment(table, log_dir, base_port, env))
-            patience = step_timeout or BEGIN_LIMIT
-            return Attempt(
-                server, argv, cores, common, log_dir, place, stop, others, patience
-            ).run()
+            begin = step_timeout or BEGIN_LIMIT
+            return Attempt(server, argv, cores, common, log_dir, place, stop, others, begin).run()
 
         try:
             return supervise(
