@@ -14,7 +14,7 @@ from mobilenet.flag_types import DYNAMIC_START, Parser
 TRUSTED_UPDATES = 890.0
 
 # Flags that do nothing without another one.
-_NEEDS = {'dump_tensors': 'dump_steps', 'dump_dir': 'dump_steps'}
+_NEEDS = {'dump_tensors': 'dump_steps', 'dump_dir': 'dump_steps', 'new_training': 'checkpoint_path'}
 
 
 class Config(types.SimpleNamespace):
@@ -45,7 +45,7 @@ def resolve(prog, description, groups, argv, defaults=None):
     flags.add_all(parser, groups)
     parser.set_defaults(**(defaults or {}))
     given = parser.parse_known_args(argv)[0]
-    if 'train_dir' in given and given.checkpoint_path:
+    if 'train_dir' in given and fine_tunes(given):
         parser.set_defaults(**recipe_flags.FINE_TUNING)
     values = vars(parser.parse_args(argv))
     _check_choices(values, groups, defaults or {})
@@ -92,10 +92,15 @@ def _fill_in(values):
         float16 = values['precision_mode'] in devices.FLOAT16_MODES
         values['loss_scale'] = (DYNAMIC_START, True) if float16 else (1.0, False)
     if values['max_train_steps'] is None and values['max_epoch'] is None:
-        fine_tuning = values['checkpoint_path'] is not None
+        fine_tuning = fine_tunes(types.SimpleNamespace(**values))
         values['max_epoch'] = (
             recipe_flags.FINE_TUNING_EPOCHS if fine_tuning else recipe_flags.DEFAULT_EPOCHS
         )
+
+
+def fine_tunes(config):
+    """Whether a training goes on from weights that are good already."""
+    return config.checkpoint_path is not None and not config.new_training
 
 
 def _kernels(values):
@@ -181,7 +186,7 @@ def for_training(config, dataset, world_size):
         float16=float16_graph(config),
         stop_on_nan=config.nan_policy == 'stop',
         dropout=not config.deterministic,
-        trusted_updates=TRUSTED_UPDATES if config.checkpoint_path else 0.0,
+        trusted_updates=TRUSTED_UPDATES if fine_tunes(config) else 0.0,
         inspects=any(
             (
                 config.step,

@@ -37,6 +37,12 @@ FINE_TUNING = [
         + f', --max_epoch={recipe_flags.FINE_TUNING_EPOCHS:g}',
     ),
     flag(
+        'new_training',
+        'the weights of --checkpoint_path are initial values of a new training, no fine-tuning: '
+        'defaults and averages are as without it',
+        type=boolean,
+    ),
+    flag(
         'checkpoint_exclude_scopes',
         'scopes that are not taken from it, such as Logits or Conv2d_13_pointwise',
         [],

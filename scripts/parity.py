@@ -195,9 +195,8 @@ def run_sides(args, sides, others):
     a, b = sides
     a.run(common)
     given = any(flag.split('=')[0] == '--checkpoint_path' for flag in others)
-    b.run(
-        common + ([] if given else ['--checkpoint_path=' + os.path.join(a.folder, 'model.ckpt-0')])
-    )
+    start = ['--checkpoint_path=' + os.path.join(a.folder, 'model.ckpt-0'), '--new_training']
+    b.run(common + ([] if given else start))
 
 
 def final_weights(sides, steps):

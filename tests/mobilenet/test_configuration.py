@@ -46,6 +46,16 @@ def test_without_a_length_it_is_300_epochs():
     assert config('--max_train_steps=3').max_epoch is None
 
 
+def test_weights_are_fine_tuned_or_the_start_of_a_new_training():
+    given = ['--checkpoint_path=weights', '--batch_size=719']
+    tuned, new, plain = training(*given), training(*given, '--new_training'), training(given[1])
+    recipe = ('learning_rate', 'warmup_epochs', 'moving_average_decay', 'max_epoch')
+    for name in (*recipe, 'trusted_updates'):
+        assert getattr(new, name) == getattr(plain, name) != getattr(tuned, name), name
+    with pytest.raises(UsageError, match='--new_training does nothing without --checkpoint_path'):
+        config('--new_training')
+
+
 def test_a_batch_of_all_ranks_is_no_larger_than_the_data():
     assert training('--batch_size=719', world_size=2).steps_per_epoch == 1
     with pytest.raises(UsageError, match=r'--batch_size=720 on 2 ranks .*1438 images'):
