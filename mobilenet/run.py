@@ -54,7 +54,7 @@ class TrainingRun:
                     hook.before_graph(self)
                 stack.enter_context(tf.Graph().as_default())
                 start = self._build()
-                for line in self.device.check_graph():
+                for line in self.device.check_graph(self.graph.step):
                     self.say(line)
                 longest = self.config.longest_loop
                 self.sess = stack.enter_context(self.device.session(longest, self.world_size))

@@ -24,7 +24,7 @@ from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 from tensorflow.python import pywrap_tensorflow
 
 from mobilenet import ending
-from mobilenet.devices import float_status, npu_op_list
+from mobilenet.devices import float_status, npu_op_list, npu_options
 from mobilenet.errors import UsageError
 
 TRAINING_RUN_MODE = 1
@@ -136,8 +136,11 @@ class NpuDevice:
             )
             parameters.setdefault('dump_mode', 'output')
 
-    def check_graph(self):
-        """Lines to tell of the built step. Raises UsageError where an op of it would not sink."""
+    def check_graph(self, step):
+        """Lines to tell of the built train_step.Step. Raises UsageError where an op of it would not
+        sink, or --gradient_split is for another number of gradients.
+        """
+        npu_options.check_gradient_split(self.options.gradient_split, len(step.gradients))
         fetched = [self._loop.op] + [t.op for t in tf.nest.flatten(self._loop.values)]
         return npu_op_list.check(fetched, self.options.allow_host_ops)
 

@@ -171,6 +171,17 @@ def parse_gradient_split(text):
     return GradientSplit(by, values)
 
 
+def check_gradient_split(split, num_gradients):
+    """Raises UsageError where indices do not end with the last gradient. split: a GradientSplit or
+    None.
+    """
+    if split is not None and split.by == 'idx' and split.values[-1] != num_gradients - 1:
+        raise UsageError(
+            f'--gradient_split=idx:{",".join(map(str, split.values))}: the last index must be '
+            f'{num_gradients - 1}, as there are {num_gradients} gradients'
+        )
+
+
 def precision_mode(mode):
     """`--precision_mode` as used on an NPU. Raises UsageError."""
     if mode == 'auto':

@@ -59,6 +59,7 @@ def test_an_op_that_is_not_on_the_list_is_refused_or_said(tmp_path):
     last = refused.stderr.splitlines()[-1]
     assert refused.returncode == 2 and f'{path}: Floor (' in last, refused.stderr
     assert 'mobilenet/dropout.py:' in last and '--allow_host_ops' in last
+    assert len(refused.stderr.splitlines()) == 1
     done = runs.train(
         tmp_path / 'run',
         *FLAGS,
@@ -70,3 +71,13 @@ def test_an_op_that_is_not_on_the_list_is_refused_or_said(tmp_path):
     assert 'op check: Floor (' in done.stderr
     assert runs.metrics(tmp_path / 'run')[-1]['step'] == 4
     assert states_of_profiles(tmp_path / 'profile') == ['whole']
+
+
+def test_a_gradient_split_for_another_number_of_gradients_is_refused(tmp_path):
+    """mobilenet_v1_025 has 83 gradients; so it is said before a device or a rank is started."""
+    split = '--gradient_split=idx:10,99'
+    done = runs.train(tmp_path, *FLAGS, split, env=environment(), check=False)
+    assert done.returncode == 2 and done.stderr.splitlines() == [
+        'train_loop.py: --gradient_split=idx:10,99: the last index must be 82, as there are 83 '
+        'gradients'
+    ]

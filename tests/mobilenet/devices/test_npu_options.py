@@ -140,7 +140,13 @@ def test_precision_mode_and_mixed_compilation():
 
 def test_gradient_split():
     assert parse('--gradient_split=96.54,3.46').gradient_split == ('size', [96.54, 3.46])
-    assert parse('--gradient_split', 'idx:10,20,82').gradient_split == ('idx', [10, 20, 82])
+    split = parse('--gradient_split', 'idx:10,20,82').gradient_split
+    assert split == ('idx', [10, 20, 82])
+    npu_options.check_gradient_split(split, 83)
+    npu_options.check_gradient_split(None, 83)
+    for number in (82, 84):
+        with pytest.raises(UsageError, match=f'idx:10,20,82: the last index must be {number - 1}'):
+            npu_options.check_gradient_split(split, number)
 
 
 @pytest.mark.parametrize('mode', devices.PRECISION_MODES)
