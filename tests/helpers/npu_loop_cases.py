@@ -130,6 +130,18 @@ def last_batch_shorter():
         sess.run(tf.reduce_sum(batch))
 
 
+def iterator_initialised_again():
+    counter = Counter()
+    for _ in range(2):  # a session takes its queues along
+        with tf.Session(config=config()) as sess:
+            sess.run(counter.init)
+            report(sess.run(counter.number))
+            sess.run(tf.global_variables_initializer())
+    with tf.Session(config=config()) as sess:
+        sess.run(counter.init)
+        sess.run(counter.iterator.initializer)
+
+
 def dynamic_inside():
     counter = Counter()
     kept = tf.boolean_mask(tf.range(4), tf.equal(tf.range(4) % 2, 0))

@@ -3,6 +3,7 @@
 Writes what the rank got from every collective to the .npz named by the first argument.
 """
 
+import json
 import sys
 
 import numpy as np
@@ -39,36 +40,16 @@ def build(rank):
 
 
 def overflow_of_one_rank(device, rank):
-    """Rank 1 overflows in its second step: [steps, skipped] after loops of 4 and of 3.
-
-    With collectives as the project has, in a graph and a session of its own.
+    """Training steps whose third overflows on rank 1: what changed in the good steps before it, in
+    it and after it, and the loop's report, as JSON. In a graph and a session of its own.
     """
     from hccl.collectives import HcclCollectives
 
-    collectives = HcclCollectives(rank, 2)
+    factor = 1e30 if rank == 1 else 1.0
     with tf.Graph().as_default():
-        step, skipped = [
-            tf.get_variable(
-                name, [], tf.int64, tf.zeros_initializer(), None, False, use_resource=True
-            )
-            for name in ('step', 'skipped')
-        ]
-
-        def build_step():
-            status = device.overflow_check(collectives)
-            second = tf.equal(status.begin(step.read_value()) * rank, 1)
-            gradient = tf.ones([3]) * tf.where(second, 1e38, 1.0) * 10.0
-            mean = collectives.allreduce_mean([gradient])
-            finite = status.all_finite(mean, [gradient])
-            with tf.control_dependencies([finite]):
-                bad = tf.cast(tf.logical_not(finite), tf.int64)
-                return tf.group(step.assign_add(1), skipped.assign_add(bad))
-
-        loop = device.sink(build_step, lambda: [step.read_value(), skipped.read_value()])
-        init = tf.global_variables_initializer()
-        with device.session(4, 2) as sess:
-            sess.run(init)
-            return np.array([loop.run(sess, 4), loop.run(sess, 3)])
+        hp = npu_steps.settings()
+        with npu_steps.Steps(device, hp, HcclCollectives(rank, 2), factor=factor) as run:
+            return json.dumps(npu_steps.around_the_bad_step(run))
 
 
 def main(path):
@@ -103,6 +84,7 @@ def main(path):
         results['split'] = split_api.strategies['hccl_world_group'][1]
         sess.run(init)
         results.update(sess.run(tensors))
+    device = npu_steps.device()
     for mode, adapter in npu_steps.MODES:
         npu_steps.choose(mode, adapter)
         results[f'steps {mode} {adapter}'] = overflow_of_one_rank(device, rank)

@@ -98,6 +98,7 @@ REFUSED = [
     ('not_loaded', 'before the number of iterations was loaded'),
     ('overwritten_after_load', 'overwritten since'),
     ('fed_while_sunk', 'takes no feeds'),
+    ('iterator_initialised_again', 'IteratorV2 is initialised again'),
     ('last_batch_shorter', 'dynamic shape (?,): batch with drop_remainder'),
     ('dynamic_inside', 'has the dynamic shape (?,'),
     ('while_around_get_next', 'inside the while loop'),

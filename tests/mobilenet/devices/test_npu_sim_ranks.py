@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import ROOT, npu_case_server
+from tests.mobilenet.devices.test_npu_steps import check_steps
 
 
 def free_addresses(count):
@@ -116,9 +117,10 @@ def test_ranks_are_known(results):
 
 @pytest.mark.parametrize('mode,adapter', npu_case_server.MODES)
 def test_overflow_of_one_rank_is_seen_by_both(results, mode, adapter):
-    # [steps, skipped] after loops of 4 and of 3; rank 1 overflowed in the second step.
+    """Training steps, the third overflows on rank 1: no weight or average of either moves."""
     for result in results:
-        assert result[f'steps {mode} {adapter}'].tolist() == [[4, 1], [7, 1]]
+        steps, report = json.loads(str(result[f'steps {mode} {adapter}']))
+        check_steps(*steps, report)
 
 
 def test_unfinished_rank_table_is_refused(tmp_path):

@@ -20,8 +20,9 @@ _DATASET_ITERATORS = (
     'IteratorFromStringHandleV2',
 )
 
-# marks: types of the adapter's ops in the run; sinks: whether IterationOp is among them.
-RunInfo = collections.namedtuple('RunInfo', 'ops marks sinks')
+# marks: types of the adapter's ops in the run; sinks: whether IterationOp is among them; started:
+# names of the iterators that it initialises.
+RunInfo = collections.namedtuple('RunInfo', 'ops marks sinks started')
 
 
 def inspect(graph, fetched):
@@ -35,7 +36,8 @@ def inspect(graph, fetched):
                 seen.add(other)
                 stack.append(other)
     marks = {mark_of(op) for op in seen} - {None}
-    return RunInfo(seen, marks, any(op.name == ITERATION_OP for op in seen))
+    started = {op.inputs[1].op.name for op in seen if op.type == 'MakeIterator'}
+    return RunInfo(seen, marks, any(op.name == ITERATION_OP for op in seen), started)
 
 
 def check(graph, info, iterations_per_loop):

@@ -11,6 +11,7 @@ from npu_bridge.sim.program import Program
 
 _ITERATIONS = 'npu_runconfig/iterations_per_loop'
 _original = {}
+_queues = {}  # iterator -> the open session in which it was initialised
 
 
 def take_hold():
@@ -48,6 +49,8 @@ def _cpu_config(config):
 
 
 def _close(self):
+    for name in [name for name, session in _queues.items() if session is self]:
+        del _queues[name]
     world.forget_session(self)
     profile.forget(self)
     _original['close'](self)
@@ -87,6 +90,13 @@ def _inspect(session, fetches):
     return info, program and program.giving(handler)
 
 
+def _start_queues(session, iterators):
+    for name in sorted(iterators):
+        if name in _queues:
+            fatal(f'{name} is initialised again, and the queue of this name is there')
+        _queues[name] = session
+
+
 class _Npu:
     """The device's side of one session."""
 
@@ -113,6 +123,7 @@ class _Npu:
 
     def run(self, session, info, program, fetches, feed_dict, options, run_metadata):
         self._notice_load(fetches, feed_dict)
+        _start_queues(session, info.started)
         times = self._times(session, feed_dict) if info.sinks else 1
         values = program.run(feed_dict, times, options, run_metadata)
         if 'NPUInit' in info.marks:

@@ -1,0 +1,40 @@
+"""One rank of a few sunk steps of V2 and of V3, for tests/commands/test_network_bits.py.
+
+    python network_bits.py host|npu OUTPUT.npz ADDRESSES…
+
+ADDRESSES: host:port of every rank with commas, for each network its own, as each has a server.
+Writes all variables after the steps.
+"""
+
+import os
+import sys
+
+import numpy as np
+import tensorflow as tf
+
+from hccl import collectives, launcher
+from mobilenet.devices import host
+from tests.helpers import npu_steps
+
+
+def main(device_name, output, *addresses):
+    rank, size, _ = launcher.rank_of(os.environ)
+    results = {}
+    for name, own in zip(npu_steps.OTHER_NETWORKS, addresses):
+        own = own.split(',')
+        device = host.HostDevice(own, rank) if device_name == 'host' else npu_steps.device()
+        together = collectives.create(device_name, rank, size, own)
+        hp = npu_steps.settings(model_name=name, dropout=True)
+        with tf.Graph().as_default():
+            # The third step of rank 0, and of rank 1 alike, overflows.
+            with npu_steps.Steps(device, hp, together, longest=3) as run:
+                loops = [run.run(n) for n in ((4,) if device_name == 'host' else (3, 1))]
+                assert (loops[-1]['global_step'], loops[-1]['skipped_steps']) == (3, 1)
+                results.update(run.read())
+    np.savez(output, **results)
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:])
+    sys.stdout.flush()
+    os._exit(0)  # TensorFlow's servers do not end by themselves
