@@ -42,6 +42,7 @@ SLOW = (
     'tests/hccl/test_liveness.py',
     'tests/hccl/test_supervise.py',
     'tests/mobilenet/checkpoints/test_store.py',
+    'tests/mobilenet/debug/test_prompt.py',
     'tests/mobilenet/debug/test_stepper.py',
     'tests/mobilenet/devices/test_npu.py',
     'tests/mobilenet/devices/test_npu_interface.py',
