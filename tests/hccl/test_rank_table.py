@@ -7,6 +7,7 @@ import sys
 import textwrap
 import threading
 import time
+import types
 
 import pytest
 
@@ -204,6 +205,43 @@ def test_rank_id_and_table_go_together(env, table_path, needs, words):
     with pytest.raises(UsageError) as raised:
         rank_table.check_environment(env, table_path, needs)
     assert all(word in str(raised.value) for word in words)
+
+
+def test_what_goes_together_is_told_with_all_its_names():
+    env = {'RANK_ID': '1', 'RANK_SIZE': '2'}
+    with pytest.raises(UsageError) as raised:
+        rank_table.check_environment(env, 'hccl_4p.json', False)
+    assert str(raised.value).startswith(
+        'RANK_ID=1, RANK_SIZE=2 in the environment, but --rank_table=hccl_4p.json has 4 ranks: '
+    )
+    alone = {'RANK_ID': '0', 'RANK_TABLE_FILE': 'hccl_8p.json'}  # a rank alone reads no table
+    assert rank_table.check_environment(alone, None, True) is None
+
+
+def test_how_long_a_table_is_waited_for(tmp_path, monkeypatch):
+    """By a clock of its own: half a second at a time, to the moment and no longer."""
+    slept = []
+    clock = types.SimpleNamespace(monotonic=lambda: 7.0 + sum(slept), sleep=slept.append)
+    monkeypatch.setattr(rank_table, 'time', clock)
+    path = tmp_path / 'table.json'
+    path.write_text(json.dumps(dict(table_1_0(), status='initializing')))
+    for timeout, pauses in ((1.0, [0.5, 0.5]), (0.25, [0.25]), (0.0, [])):
+        del slept[:]
+        with pytest.raises(UsageError):
+            rank_table.load(str(path), timeout)
+        assert slept == pauses
+    with pytest.raises(UsageError):
+        rank_table.load(str(path))
+    assert slept == []
+
+
+@pytest.mark.parametrize('address', ['', 7, None])
+def test_an_address_of_a_container_that_is_none(tmp_path, address):
+    data = table_1_0(2, 1)
+    data['server_list'][0]['container_ip'] = address
+    table = load(data, tmp_path)
+    with pytest.raises(UsageError, match='is not in rank table'):
+        rank_table.find_server(table, address or '')
 
 
 def test_vendor_package_of_the_same_name_still_imports(tmp_path):
