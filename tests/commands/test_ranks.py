@@ -43,7 +43,7 @@ def test_four_ranks_end_with_the_same_weights(tmp_path):
 
 
 @pytest.mark.parametrize(
-    'ranks,kernels,on_npu', [(1, 'onednn', ['--relu6_gradient=host']), (2, 'plain', [])]
+    'ranks,kernels,on_npu', [(1, 'plain', []), (2, 'onednn', ['--relu6_gradient=host'])]
 )
 def test_the_simulated_npu_gives_the_hosts_bits(tmp_path, ranks, kernels, on_npu):
     """Loops of 7, 7 and 6 iterations on the NPU, of 10 on the host; the same kernels on both, with

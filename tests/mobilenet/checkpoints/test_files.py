@@ -96,6 +96,25 @@ def test_the_hint(tmp_path):
         assert names.hint(folder) == (None, [])
 
 
+def test_odd_lines_of_a_hint(tmp_path):
+    """The first name counts; what is no string of a path is passed over, and the rest is read."""
+    path = tmp_path / 'checkpoint'
+    write(path, 'model_checkpoint_path: "a"\nmodel_checkpoint_path: "b"\n')
+    assert names.hint(str(tmp_path)) == (str(tmp_path / 'a'), [])
+    write(path, 'model_checkpoint_path: "a\\000b"\n')
+    assert names.hint(str(tmp_path)) == (None, [])
+    write(path, 'all_model_checkpoint_paths: "\\x"\nall_model_checkpoint_paths: "c"\n')
+    assert names.hint(str(tmp_path)) == (None, [str(tmp_path / 'c')])
+
+
+def test_a_hint_in_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for step in (1, 2, 3):
+        put('.', f'model.ckpt-{step}')
+    names.write_hint('.', ['model.ckpt-2'])
+    assert names.to_resume('.')[0] == ['./model.ckpt-2', './model.ckpt-1']
+
+
 def test_a_hint_is_read_up_to_a_megabyte(tmp_path):
     line = 'model_checkpoint_path: "a"\n'
     write(tmp_path / 'checkpoint', line + '#' * ((1 << 20) - len(line)))
@@ -123,7 +142,7 @@ def test_the_newest_goes_on_but_where_a_person_names_an_older_one(tmp_path):
 
 
 def test_paths_of_checkpoints(tmp_path):
-    with pytest.raises(UsageError, match=r'--checkpoint_path=.*: no checkpoint in this folder'):
+    with pytest.raises(UsageError, match=r'^--checkpoint_path=.*: no checkpoint in this folder'):
         names.resolve(str(tmp_path))
     other = put(tmp_path, 'other-3')
     assert names.resolve(str(tmp_path)) == other
@@ -133,7 +152,7 @@ def test_paths_of_checkpoints(tmp_path):
     assert names.resolve(str(tmp_path)) == own
     for path in (own, own + '.index', own + '.data-00000-of-00001', own + '.meta', own + '.json'):
         assert names.resolve(path) == own
-    with pytest.raises(UsageError, match=r'--flag=.*model.ckpt-2: no such checkpoint'):
+    with pytest.raises(UsageError, match=r'^--flag=.*model.ckpt-2: no such checkpoint'):
         names.resolve(str(tmp_path / 'model.ckpt-2'), '--flag')
 
 
@@ -194,6 +213,16 @@ def test_damage_is_named(tmp_path):
     list_file.unlink()
     list_file.mkdir()
     assert refusal(prefix) == f'{list_file}: Is a directory'
+
+
+def test_a_list_of_checksums_is_short_text(tmp_path):
+    prefix = put(tmp_path, 'model.ckpt-1')
+    checksums.write(prefix, names.files_of(prefix))
+    list_file = tmp_path / 'model.ckpt-1.sha256'
+    good = list_file.read_bytes()
+    for content in (b'\xff' + good, good * ((3 << 19) // len(good))):
+        list_file.write_bytes(content)
+        assert refusal(prefix) == f'{list_file} is not a list of checksums'
 
 
 FACTS = {'run': 'r', 'step': 3, 'batches': 4, 'records': 32, 'world_size': 1, 'batch_size': 8}
