@@ -6,11 +6,12 @@ import sys
 
 from tqdm import tqdm
 
+from mobilenet.errors import UsageError
 from mobilenet.log_file import LogFile
 
 
 def open_log(train_dir, rank):
-    """The logger of a rank, which appends to its log."""
+    """The logger of a rank, which appends to its log. Raises UsageError."""
     return log_to(path_of(train_dir, rank))
 
 
@@ -20,11 +21,14 @@ def path_of(train_dir, rank):
 
 
 def log_to(path, name='mobilenet'):
-    """A logger that appends to a file."""
+    """A logger that appends to a file. Raises UsageError where that cannot be written to."""
     logger = logging.getLogger(name)
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    handler = LogFile(path)
+    try:
+        handler = LogFile(path)
+    except OSError as error:
+        raise UsageError(f'{path} cannot be written to: {error.strerror}')
     handler.setFormatter(logging.Formatter('%(asctime)s %(levelname)s %(message)s'))
     for old in list(logger.handlers):
         logger.removeHandler(old)
