@@ -29,20 +29,27 @@ PANELS = (
     ('skipped steps', 'skipped_steps', False),
     ('images/s', 'images_per_sec', False),
 )
+LONGEST_NAME = 40
 PAGE = """<!DOCTYPE html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{title}</title>
 <style>
 body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em }}
+h1 {{ font-size: 1.3em; overflow-wrap: anywhere }}
 svg {{ width: 100%; height: auto }}
-div {{ overflow-x: auto }}
+.plots {{ display: grid; gap: .5em }}
+.plots {{ grid-template-columns: repeat(auto-fit, minmax(min(100%, 27em), 1fr)) }}
+.table {{ overflow-x: auto }}
 table {{ border-collapse: collapse }}
-td, th {{ padding: .2em .8em; text-align: right; border-bottom: 1px solid #ddd }}
-td:first-child, th:first-child {{ text-align: left }}
+td, th {{ padding: .2em .6em; text-align: right; border-bottom: 1px solid #ddd }}
+th {{ white-space: nowrap }}
+td:first-child, th:first-child {{ text-align: left; min-width: 9em }}
 </style>
 <h1>{title}</h1>
-{plot}
-<div><table>
+<div class="plots">
+{plots}
+</div>
+<div class="table"><table>
 <tr><th>run</th><th>step</th><th>epoch</th><th>loss</th><th>accuracy</th><th>images/s (median)</th>
 <th>skipped</th><th>best top-1</th><th>at step</th></tr>
 {rows}
@@ -111,49 +118,80 @@ class Run:
         ]
 
 
-def draw(runs):
-    """A matplotlib figure."""
+def prepare(runs):
+    """matplotlib's pyplot, for files, with a font for the runs' names."""
     import matplotlib
 
     matplotlib.use('Agg')
     from matplotlib import pyplot
 
     fonts.use_for([run.name for run in runs])
-    figure, axes = pyplot.subplots(3, 2, figsize=(12, 10), sharex=True)
-    for (title, key, logarithmic), panel in zip(PANELS, axes.flat):
-        for number, run in enumerate(runs):
-            steps, values = run.series(key)
-            marker = '.' if len(steps) < 3 else None
-            panel.plot(
-                steps, values, color=f'C{number}', marker=marker, label=fonts.plain(run.name)
-            )
-            if key == 'accuracy' and run.evaluations:
-                points = [(e['step'], e['top1']) for e in run.evaluations]
-                label = f'{fonts.plain(run.name)}, evaluated (top-1)'
-                panel.plot(*zip(*points), 'o--', color=f'C{number}', label=label)
-        panel.set_title(title)
-        panel.grid(alpha=0.3)
-        if logarithmic:
-            panel.set_yscale('log', base=2)
-        if key in ('loss', 'accuracy') and panel.lines:
-            panel.legend(fontsize='small')
-    for panel in axes[-1]:
-        panel.set_xlabel('step (global_step)')
+    return pyplot
+
+
+def draw(runs):
+    """A matplotlib figure of all panels."""
+    figure, axes = prepare(runs).subplots(3, 2, figsize=(12, 10), sharex=True)
+    for panel, axis in zip(PANELS, axes.flat):
+        draw_panel(axis, runs, *panel)
+    for axis in axes[-1]:
+        axis.set_xlabel('step (global_step)')
     figure.tight_layout()
     return figure
 
 
-def page(figure, runs):
-    """The HTML page: the figure as SVG, and a row a run."""
+def draw_panel(axis, runs, title, key, logarithmic):
+    for number, run in enumerate(runs):
+        steps, values = run.series(key)
+        marker = '.' if len(steps) < 3 else None
+        style = {'color': f'C{number}', 'label': label(run)}
+        # Wide below narrow: of lines that are the same, all are seen.
+        width = 1.5 + min(len(runs) - 1 - number, 4)
+        axis.plot(steps, values, marker=marker, linewidth=width, **style)
+        if key == 'accuracy' and run.evaluations:
+            points = [(e['step'], e['top1']) for e in run.evaluations]
+            style['label'] += ', evaluated (top-1)'
+            axis.plot(*zip(*points), 'o--', **style)
+    axis.set_title(title)
+    axis.grid(alpha=0.3)
+    if logarithmic:
+        axis.set_yscale('log', base=2)
+    if key == 'skipped_steps':
+        top = max([1, *axis.get_ylim()])
+        axis.set_ylim(-0.05 * top, top)  # a line at 0 is seen
+        axis.yaxis.get_major_locator().set_params(integer=True)
+    if key in ('loss', 'accuracy') and axis.lines:
+        axis.legend(fontsize='small')
+
+
+def label(run):
+    name = run.name if len(run.name) <= LONGEST_NAME else run.name[: LONGEST_NAME - 1] + '…'
+    return fonts.plain(name)
+
+
+def svg_of(runs, panel):
+    """A panel by itself, to be put into a page."""
+    pyplot = prepare(runs)
+    figure, axis = pyplot.subplots(figsize=(6, 3.6))
+    draw_panel(axis, runs, *panel)
+    axis.set_xlabel('step (global_step)')
+    figure.tight_layout()
     drawn = io.StringIO()
     figure.savefig(drawn, format='svg')
+    pyplot.close(figure)
     svg = drawn.getvalue()
+    return svg[svg.index('<svg') :]
+
+
+def page(runs):
+    """The HTML page: the panels as SVG, side by side where there is room, and a row a run."""
     rows = '\n'.join(
         '<tr>' + ''.join(f'<td>{html.escape(str(c))}</td>' for c in run.row()) + '</tr>'
         for run in runs
     )
     title = html.escape(', '.join(run.name for run in runs))
-    return PAGE.format(title=title, plot=svg[svg.index('<svg') :], rows=rows)
+    plots = '\n'.join(svg_of(runs, panel) for panel in PANELS)
+    return PAGE.format(title=title, plots=plots, rows=rows)
 
 
 def main():
@@ -162,7 +200,7 @@ def main():
     figure = draw(runs)
     figure.savefig(args.output, dpi=100)
     path = args.output[: -len('.png')] + '.html'
-    text.write_text(path, page(figure, runs))
+    text.write_text(path, page(runs))
     for run in runs:
         last = run.metrics[-1] if run.metrics else {'step': math.nan}
         print(f'{run.name}: {len(run.metrics)} loops to step {last["step"]}, ', end='')

@@ -1,26 +1,33 @@
 #!/usr/bin/env python3
-"""Times the forward pass of an evaluation against the same network elsewhere.
+"""Times the evaluation of a folder of photographs, decoding included, against the same network
+elsewhere.
 
     python scripts/bench/bench_eval.py --peers torch,torch_compile,tf2,slim,slim_stock
 
-One batch that stays in memory: no input pipeline is in the figures. Each side is a process of its
-own; they take turns, one warm-up, and the figure is the median over the turns. The last lines are
-`ratio eval_over_PEER VALUE` (images/s) and `ratio memory_over_PEER VALUE`. Peers' environments are
-set up on request, in the user's cache.
+The photographs, 500x375 JPEGs of 72 kB, are made in a temporary folder. Each side is a process of
+its own with its usual pipeline: ours eval_loop.py's, torch a DataLoader with two workers and
+Pillow, the others tf.data. They take turns, stopped in between, so that none
+reads ahead in the time of another; one warm-up, and the figure is the median over the turns. The
+last lines are `ratio eval_over_PEER VALUE` (images/s) and `ratio memory_over_PEER VALUE` (of the
+main process). Peers' environments are set up on request, in the user's cache.
 """
 
 import argparse
+import os
 import sys
+import tempfile
 
 import environments
+import photographs
 import turns
 
+CLASSES, DISTINCT, FILES = 8, 64, 2048
 PROGRAMS = {
-    'torch': ('pytorch.py', 'forward'),
-    'torch_compile': ('pytorch.py', 'forward_compiled'),
-    'tf2': ('tensorflow2.py', 'forward'),
-    'slim': ('contrib_slim.py', 'forward'),
-    'slim_stock': ('contrib_slim.py', 'forward'),
+    'torch': ('pytorch.py', 'pipeline'),
+    'torch_compile': ('pytorch.py', 'pipeline_compiled'),
+    'tf2': ('tensorflow2.py', 'pipeline'),
+    'slim': ('contrib_slim.py', 'pipeline'),
+    'slim_stock': ('contrib_slim.py', 'pipeline'),
 }
 
 
@@ -31,21 +38,47 @@ def parse():
     parser.add_argument('--batch_size', type=int, default=64)
     parser.add_argument('--image_size', type=int, default=224)
     parser.add_argument('--turns', type=int, default=5, help='turns of each side, default 5')
-    parser.add_argument('--steps', type=int, default=4, help='batches in a turn, default 4')
+    parser.add_argument('--steps', type=int, default=8, help='batches in a turn, default 8')
     environments.add_peers_flag(parser)
     args = parser.parse_args()
     environments.check_peers(parser, args.peers)
     return args
 
 
+def write_folder(folder):
+    """FILES photographs of CLASSES classes to evaluate (links to DISTINCT ones)."""
+    images = photographs.encoded(DISTINCT)
+    for split, count in (('train', CLASSES), ('validation', FILES)):
+        for i in range(count):
+            place = os.path.join(folder, split, f'class_{i % CLASSES}')
+            os.makedirs(place, exist_ok=True)
+            path = os.path.join(place, f'{i:05}.jpg')
+            if i < DISTINCT:
+                with open(path, 'wb') as file:
+                    file.write(images[i])
+            else:
+                first = i % DISTINCT
+                os.link(
+                    os.path.join(folder, split, f'class_{first % CLASSES}', f'{first:05}.jpg'), path
+                )
+
+
+def time_sides(args, interpreters, folder):
+    """The sides, each with its turns."""
+    sizes = ['--batch_size', args.batch_size, '--image_size', args.image_size, '--images', folder]
+    sides = [turns.Side('ours', sys.executable, 'ours_eval.py', 'pipeline', *sizes, pausing=True)]
+    for peer in args.peers:
+        sides.append(turns.Side(peer, interpreters[peer], *PROGRAMS[peer], *sizes, pausing=True))
+    turns.take_turns(sides, args.turns, args.steps)
+    return sides
+
+
 def main():
     args = parse()
     interpreters = {peer: environments.python(peer) for peer in args.peers}
-    sizes = ['--batch_size', args.batch_size, '--image_size', args.image_size]
-    sides = [turns.Side('ours', sys.executable, 'ours.py', 'forward', *sizes)]
-    for peer in args.peers:
-        sides.append(turns.Side(peer, interpreters[peer], *PROGRAMS[peer], *sizes))
-    turns.take_turns(sides, args.turns, args.steps)
+    with tempfile.TemporaryDirectory() as folder:
+        write_folder(folder)
+        sides = time_sides(args, interpreters, folder)
     for side in sides:
         print(
             f'{side.name:<14} {args.batch_size / side.median:7.2f} images/s  {side.peak:6.0f} MiB'

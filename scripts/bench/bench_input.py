@@ -9,7 +9,6 @@ median of the rounds.
 """
 
 import argparse
-import io
 import os
 import resource
 import sys
@@ -19,37 +18,24 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 import numpy as np
+import photographs
 
 import data
 from data import examples, tfrecord
 from mobilenet import cores, devices
 
-HEIGHT, WIDTH = 375, 500
 REFERENCE_CALLS = 24  # the reference's num_parallel_calls
 
 
 def write_images(folder, count, num_records):
     """`count` images, each at the first quality that makes it 72 kB, as records of both splits."""
-    from PIL import Image
-    from sklearn.datasets import load_sample_images
-
-    random, photographs, sizes = np.random.RandomState(0), load_sample_images().images, []
-    records = []
-    for i in range(count):
-        photograph = photographs[i % 2]
-        y = random.randint(photograph.shape[0] - HEIGHT + 1)
-        x = random.randint(photograph.shape[1] - WIDTH + 1)
-        pixels = photograph[y : y + HEIGHT, x : x + WIDTH] + random.normal(0, 4, [HEIGHT, WIDTH, 1])
-        image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
-        for quality in range(84, 99):
-            encoded = io.BytesIO()
-            image.save(encoded, 'JPEG', quality=quality)
-            if encoded.tell() >= 72000:
-                break
-        sizes.append(encoded.tell())
-        records.append(
-            examples.image_example(encoded.getvalue(), 'JPEG', HEIGHT, WIDTH, 3, 1 + i % 1000)
-        )
+    images = photographs.encoded(count)
+    sizes = [len(image) for image in images]
+    height, width = photographs.HEIGHT, photographs.WIDTH
+    records = [
+        examples.image_example(image, 'JPEG', height, width, 3, 1 + i % 1000)
+        for i, image in enumerate(images)
+    ]
     for split in examples.SPLITS:
         path = os.path.join(folder, examples.shard_name(split, 0, 1))
         with tfrecord.TFRecordWriter(path) as writer:

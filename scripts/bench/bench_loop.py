@@ -7,9 +7,10 @@ whole command against the bare step.
 The tiny network (mobilenet_v1_025 at 32, batch 8) is nearly all calls of ops. `full` is the whole
 step, sunk; `single` the same, a session.run a step; slim makes the step of TF-slim's training
 script, with its EMA. At 224 `command` is the step with all of train_loop.py's hooks (bar,
-metrics.jsonl, TensorBoard, checkpoints), `bare` is forward, backward, momentum. The sides take
-turns; figures are medians. The last lines are `ratio NAME VALUE`; tiny_over_slim and
-sunk_over_single in steps/s, full_over_bare in seconds.
+metrics.jsonl, TensorBoard, checkpoints), `bare` is forward, backward, momentum, and `checkpoint` is
+what writing one takes, on the disk of the temporary folder. The sides take turns; figures are
+medians. The last lines are `ratio NAME VALUE`; tiny_over_slim and sunk_over_single in steps/s,
+full_over_bare and checkpoint_over_1000_steps (of --save_every_steps) in seconds.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import sys
 import environments
 import turns
 
+PEERS = ('slim', 'slim_stock')
 TINY = ['--model_name', 'mobilenet_v1_025', '--image_size', 32, '--batch_size', 8]
 
 
@@ -29,16 +31,9 @@ def parse():
     parser.add_argument(
         '--batch_size', type=int, default=32, help='of the steps at 224, default 32'
     )
-    parser.add_argument(
-        '--peers',
-        type=lambda text: text.split(',') if text else [],
-        default=[],
-        help='slim, slim_stock, with a comma; default none',
-    )
+    environments.add_peers_flag(parser, PEERS)
     args = parser.parse_args()
-    for peer in args.peers:
-        if peer not in ('slim', 'slim_stock'):
-            parser.error(f'--peers: {peer} is neither slim nor slim_stock')
+    environments.check_peers(parser, args.peers, PEERS)
     return args
 
 
@@ -58,15 +53,18 @@ def main():
     large = [
         turns.Side(mode, sys.executable, 'ours.py', mode, *sizes) for mode in ('command', 'bare')
     ]
-    turns.take_turns(large, args.turns, 10)
+    large.append(turns.Side('checkpoint', sys.executable, 'ours.py', 'checkpoint', *sizes))
+    turns.take_turns(large, args.turns, {'command': 10, 'bare': 10, 'checkpoint': 1})
     report(tiny, 'steps/s', 1)
-    report(large, 'images/s', args.batch_size)
     full, single, *slims = tiny
-    command, bare = large
+    command, bare, checkpoint = large
+    report([command, bare], 'images/s', args.batch_size)
+    print(f'checkpoint   {checkpoint.median * 1e3:8.1f} ms')
     turns.ratio('sunk_over_single', single.median / full.median)
     for side in slims:
         turns.ratio(f'tiny_over_{side.name}', side.median / full.median)
     turns.ratio('full_over_bare', command.median / bare.median)
+    turns.ratio('checkpoint_over_1000_steps', checkpoint.median / (1000 * command.median))
 
 
 if __name__ == '__main__':

@@ -1,29 +1,30 @@
 #!/usr/bin/env python3
-"""Times a training step over 2 ranks of 1 core each against 1 rank with 2 cores, with the same
-images in all.
+"""Times a training step over 1, 2 and 4 ranks that share this machine's cores, with the same images
+in all; and over Horovod.
 
-    python scripts/bench/bench_scaling.py      MobileNetV1 1.0 at 224, batch 2 x 16 against 32
+    python scripts/bench/bench_scaling.py --peers horovod      MobileNetV1 1.0 at 224, 32 images
 
-Three processes, pinned to their cores: the one rank, and the two, which all-reduce their gradients
-over gRPC. They are TrainingRuns as train_loop.py has them; the images are made once, so that no
-input pipeline is in the figures. The two sides take turns, a few steps each, so that other load
-meets them alike.
-The last line is `ratio two_ranks_over_one VALUE`: images/s over images/s, medians over the turns.
+The ranks are TrainingRuns as train_loop.py has them, pinned to their shares of the cores, over
+TensorFlow's collectives; Horovod's are the same graph with its all-reduce over gloo. Images are
+made once: no input pipeline is in the figures. The sides take turns, a few steps each. The last
+lines are `ratio NAME VALUE`: images/s over images/s, medians over the turns.
+
+Before them come the figures that scripts/scaling_model.py --measured predicts from: ranks alone (as
+many as there are cores, a core each, at once), and bare all-reduces of two ranks.
 """
 
 import argparse
 import os
-import statistics
-import subprocess
 import sys
-import tempfile
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-import numpy as np
+import environments
+import turns
 
-from hccl import launcher, ports
+from hccl import ports
+
+PEERS = ('horovod',)
 
 
 def parse():
@@ -35,151 +36,146 @@ def parse():
         '--batch_size', type=int, default=32, help='images a step, over all ranks; default 32'
     )
     parser.add_argument('--image_size', type=int, default=224)
+    parser.add_argument(
+        '--ranks', type=_counts, default=[1, 2, 4], help='how many, from 1 on; default 1,2,4'
+    )
     parser.add_argument('--turns', type=int, default=7, help='turns of each side, default 7')
     parser.add_argument('--steps', type=int, default=3, help='steps in a turn, default 3')
-    return parser.parse_args()
+    environments.add_peers_flag(parser, PEERS)
+    args = parser.parse_args()
+    environments.check_peers(parser, args.peers, PEERS)
+    if args.ranks[0] != 1 or any(args.batch_size % n for n in args.ranks):
+        parser.error('--ranks begins with 1, and divides --batch_size')
+    return args
 
 
-class OneBatch:
-    """An input pipeline that gives one batch of noise again and again."""
-
-    def __init__(self, rank, batch_size, image_size, num_classes):
-        rng = np.random.RandomState(rank)
-        images = rng.uniform(-1, 1, [batch_size, image_size, image_size, 3]).astype(np.float32)
-        self._batch = images, rng.randint(0, num_classes, batch_size).astype(np.int32)
-
-    def dataset(self, start_batch):
-        import tensorflow as tf
-
-        del start_batch
-        return tf.data.Dataset.from_tensors(self._batch).repeat()
-
-    def normalize(self, images):
-        return images
+def _counts(text):
+    return sorted({int(part) for part in text.split(',')})
 
 
-def rank_main(args):
-    """One rank: for each line `N` on stdin runs N steps and answers with a line."""
-    import data
-    from hccl import collectives
-    from mobilenet import configuration, devices
-    import train_loop
+class Bench:
+    """Starts the sides. cores: the two that ranks of this benchmark use."""
 
-    rank, size, addresses = launcher.rank_of(os.environ)
-    batch_size = args.batch_size // size
-    dataset = data.open_dataset('synthetic', None, 'train')
-    with tempfile.TemporaryDirectory() as train_dir:
-        config = configuration.for_training(
-            train_loop.parse(
-                [
-                    '--device=host',
-                    '--dataset_name=synthetic',
-                    f'--model_name={args.model_name}',
-                    f'--image_size={args.image_size}',
-                    f'--batch_size={batch_size}',
-                    f'--train_dir={train_dir}',
-                ]
-            ),
-            dataset,
-            size,
-        )
-        devices.import_tensorflow()
-        from mobilenet.run import TrainingRun
+    def __init__(self, args, cores, horovod):
+        self.args, self.cores, self._horovod = args, cores, horovod
+        self._meetings = []
 
-        run = TrainingRun(
-            config,
-            dataset,
-            OneBatch(rank, batch_size, args.image_size, config.num_classes),
-            devices.create(config, addresses, rank),
-            collectives.create(config.device, rank, size, addresses),
-            hooks=[],
-        )
-        with run.open() as sess:
-            for line in sys.stdin:
-                run.graph.loop.run(sess, int(line))
-                print('ran', flush=True)
-    sys.stdout.flush()
-    os._exit(0)  # TensorFlow's servers do not end by themselves
+    def ranks(self, name, mode, count, batch_size):
+        """The Ranks of one run; modes: see peers/rank.py."""
+        env = self._environments(mode, count)
+        interpreter = self._horovod if mode == 'horovod' else sys.executable
+        sizes = ['--model_name', self.args.model_name, '--image_size', self.args.image_size]
+        sizes += ['--batch_size', batch_size]
+        shares = share(self.cores, count)
+        started = [
+            turns.Side(
+                f'{name}, rank {rank}',
+                interpreter,
+                'rank.py',
+                mode,
+                *sizes,
+                env=dict(env[rank], OMP_NUM_THREADS=str(len(shares[rank]))),
+                cores=shares[rank],
+                pausing=mode == 'horovod',
+            )
+            for rank in range(count)
+        ]
+        return turns.Ranks(name, started)
 
-
-class Side:
-    """Ranks that run together. cores: the cores of each."""
-
-    def __init__(self, name, cores):
-        self.name, self.seconds = name, []
-        addresses = [f'127.0.0.1:{port}' for port in ports.free_ports(len(cores))]
-        self._ranks = [self._start(rank, mine, addresses) for rank, mine in enumerate(cores)]
-
-    @staticmethod
-    def _start(rank, cores, addresses):
-        env = dict(
-            os.environ,
-            RANK_ID=str(rank),
-            RANK_SIZE=str(len(addresses)),
-            OMP_NUM_THREADS=str(len(cores)),
-            MOBILENET_RANK_ADDRESSES=','.join(addresses),
-            PYTHONWARNINGS='ignore',
-        )
-        return subprocess.Popen(
-            [sys.executable] + sys.argv,
-            env=env,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            universal_newlines=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, cores),
-        )
-
-    def turn(self, steps):
-        """Runs so many steps on all ranks; gives the seconds a step took."""
-        start = time.perf_counter()
-        for rank in self._ranks:
-            rank.stdin.write(f'{steps}\n')
-            rank.stdin.flush()
-        for rank in self._ranks:
-            if rank.stdout.readline() != 'ran\n':
-                raise SystemExit(f'{self.name}: a rank ended, with exit status {rank.wait()}')
-        return (time.perf_counter() - start) / steps
+    def _environments(self, mode, count):
+        if mode == 'horovod':
+            meeting = turns.Side('Horovod', self._horovod, 'horovod_meeting.py', count)
+            self._meetings.append(meeting)
+            port = int(meeting.receive())
+            return [horovod_rank(rank, count, port) for rank in range(count)]
+        addresses = ','.join(f'127.0.0.1:{port}' for port in ports.free_ports(count))
+        common = {'RANK_SIZE': str(count), 'MOBILENET_RANK_ADDRESSES': addresses}
+        return [dict(common, RANK_ID=str(rank)) for rank in range(count)]
 
     def end(self):
-        for rank in self._ranks:
-            rank.kill()
-            rank.wait()
+        for meeting in self._meetings:
+            meeting.end()
 
 
-def main(args):
+def share(cores, count):
+    """The cores of each rank: equal shares, or, with more ranks than cores, one core in turn."""
+    each = len(cores) // count
+    if not each:
+        return [[cores[rank % len(cores)]] for rank in range(count)]
+    return [cores[rank * each : (rank + 1) * each] for rank in range(count)]
+
+
+def horovod_rank(rank, size, port):
+    """The variables that horovodrun sets for a rank on this machine."""
+    place = {'RANK': rank, 'SIZE': size, 'LOCAL_RANK': rank, 'LOCAL_SIZE': size}
+    place.update(CROSS_RANK=0, CROSS_SIZE=1, HOSTNAME='localhost')
+    place.update(GLOO_RENDEZVOUS_ADDR='127.0.0.1', GLOO_RENDEZVOUS_PORT=port, GLOO_IFACE='lo')
+    place.update(CONTROLLER='gloo', CPU_OPERATIONS='gloo', GLOO_TIMEOUT_SECONDS=3600)
+    return {f'HOROVOD_{name}': str(value) for name, value in place.items()}
+
+
+def compare(bench):
+    """The sides over ranks, in turns: prints their rows, ratios and figures."""
+    args = bench.args
+    sides = {}
+    for count in args.ranks:
+        sides[count] = bench.ranks(f'ranks_{count}', 'ours', count, args.batch_size // count)
+    for count in args.ranks[1:] if args.peers else []:
+        name = f'horovod_{count}'
+        sides[name] = bench.ranks(name, 'horovod', count, args.batch_size // count)
+    turns.take_turns(list(sides.values()), args.turns, args.steps)
+    for side in sides.values():
+        print(
+            f'{side.name:<12} {side.median * 1e3:7.1f} ms a step  '
+            f'{args.batch_size / side.median:6.2f} images/s'
+        )
+    words = {2: 'two', 4: 'four'}
+    for count in args.ranks[1:]:
+        print(f'figure ranks_{count}_step_seconds {sides[count].median:.4f}')
+    for count in args.ranks[1:]:
+        name = f'{words.get(count, count)}_ranks_over'
+        turns.ratio(f'{name}_one', sides[1].median / sides[count].median)
+        if args.peers:
+            turns.ratio(f'{name}_horovod', sides[f'horovod_{count}'].median / sides[count].median)
+
+
+def measure(bench):
+    """What the model predicts from: prints `figure NAME VALUE` lines."""
+    args, count = bench.args, len(bench.cores)
+    alone = [
+        bench.ranks(f'alone, batch {batch}', 'alone', count, batch)
+        for batch in (args.batch_size // 2, args.batch_size // 4)
+    ]
+    turns.take_turns(alone, args.turns, args.steps)
+    reductions = [bench.ranks(mode, mode, 2, 1) for mode in ('allreduce', 'message')]
+    size = reductions[0].ask('bytes')
+    turns.take_turns(reductions, args.turns, 10)
+    figures = {
+        'cores': count,
+        'batch_size': args.batch_size,
+        'rank_step_seconds': alone[0].median,
+        'half_batch_step_seconds': alone[1].median,
+        'gradient_bytes': size,
+        'allreduce_seconds': reductions[0].median,
+        'small_allreduce_seconds': reductions[1].median,
+    }
+    for name, value in figures.items():
+        print(f'figure {name} {value:.5g}' if value < 1e4 else f'figure {name} {value:.0f}')
+
+
+def main():
+    args = parse()
     cores = sorted(os.sched_getaffinity(0))[:2]
     if len(cores) < 2:
         raise SystemExit('bench_scaling.py: it takes two cores, this process may use one')
-    sides = []
+    horovod = environments.python('horovod') if args.peers else None
+    bench = Bench(args, cores, horovod)
     try:
-        sides += [
-            Side('1 rank, 2 cores', [cores]),
-            Side('2 ranks, 1 core each', [cores[:1], cores[1:]]),
-        ]
-        for side in sides:
-            side.turn(args.steps)  # plans the graph
-        for number in range(args.turns):
-            for side in sides if number % 2 else sides[::-1]:
-                side.seconds.append(side.turn(args.steps))
-                print(
-                    f'turn {number + 1}: {side.name:<22} {side.seconds[-1] * 1e3:7.1f} ms a step',
-                    flush=True,
-                )
+        measure(bench)
+        compare(bench)
     finally:
-        for side in sides:
-            side.end()
-    one, two = [statistics.median(side.seconds) for side in sides]
-    for side, median in zip(sides, (one, two)):
-        print(
-            f'{side.name:<22} {median * 1e3:7.1f} ms a step, '
-            f'{args.batch_size / median:6.2f} images/s'
-        )
-    print(f'ratio two_ranks_over_one {one / two:.3f}')
+        bench.end()
 
 
 if __name__ == '__main__':
-    arguments = parse()
-    if launcher.is_rank(os.environ):
-        rank_main(arguments)
-    else:
-        main(arguments)
+    main()

@@ -1,21 +1,44 @@
 """Processes that take turns, so that other load on the machine meets all of them alike."""
 
 import os
+import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 
+# What is stopped between its turns would outlive this process.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-class Side:
-    """A process that runs steps when told to: peers/PROGRAM, see peers/serving.py.
+class Turns:
+    """What the sides of a benchmark share.
 
     Attributes: name; seconds: of a step, one figure a turn; peak: its peak memory in MiB.
     """
 
-    def __init__(self, name, interpreter, program, *arguments, env=None):
+    def __init__(self, name):
         self.name, self.seconds, self.peak = name, [], None
+
+    def turn(self, steps):
+        self.seconds.append(self.ask(steps) / steps)
+
+    @property
+    def median(self):
+        return statistics.median(self.seconds)
+
+
+class Side(Turns):
+    """A process that runs steps when told to: peers/PROGRAM, see peers/serving.py.
+
+    cores: those it may use, None: all. pausing: it and its processes are stopped between turns,
+    since they keep the cores busy while they wait.
+    """
+
+    def __init__(self, name, interpreter, program, *arguments, env=None, cores=None, pausing=False):
+        super().__init__(name)
+        self._pausing = pausing
         self._errors = tempfile.TemporaryFile('w+')
         self._process = subprocess.Popen(
             [interpreter, os.path.join(HERE, 'peers', program), *map(str, arguments)],
@@ -24,15 +47,31 @@ class Side:
             stderr=self._errors,
             universal_newlines=True,
             env=dict(os.environ, PYTHONWARNINGS='ignore', **(env or {})),
+            preexec_fn=(lambda: os.sched_setaffinity(0, cores)) if cores else None,
+            start_new_session=True,  # `_signal` reaches all its processes
         )
 
     def ask(self, line):
         """Its answer to a line, a number. Ends the benchmark where it has failed."""
+        self.send(line)
+        answer = self.receive()
+        self.pause()
+        return answer
+
+    def pause(self):
+        if self._pausing:
+            self._signal(signal.SIGSTOP)
+
+    def send(self, line):
+        if self._pausing:
+            self._signal(signal.SIGCONT)
         try:
             self._process.stdin.write(f'{line}\n')
             self._process.stdin.flush()
         except BrokenPipeError:
-            pass  # it says below why it has ended
+            pass  # `receive` says why it has ended
+
+    def receive(self):
         while True:
             answer = self._process.stdout.readline()
             if not answer:
@@ -44,16 +83,35 @@ class Side:
             if answer.startswith('answer '):
                 return float(answer.split()[1])
 
-    def turn(self, steps):
-        self.seconds.append(self.ask(steps) / steps)
+    def _signal(self, number):
+        try:
+            os.killpg(self._process.pid, number)
+        except ProcessLookupError:
+            pass
 
     def end(self):
-        self._process.kill()
+        self._signal(signal.SIGKILL)
         self._process.wait()
 
-    @property
-    def median(self):
-        return statistics.median(self.seconds)
+
+class Ranks(Turns):
+    """The Sides of one run over several ranks. A turn takes as long as the slowest of them."""
+
+    def __init__(self, name, ranks):
+        super().__init__(name)
+        self._ranks = ranks
+
+    def ask(self, line):
+        for rank in self._ranks:
+            rank.send(line)
+        answer = max([rank.receive() for rank in self._ranks])
+        for rank in self._ranks:  # not before all have ended: they end with each other's help
+            rank.pause()
+        return answer
+
+    def end(self):
+        for rank in self._ranks:
+            rank.end()
 
 
 def take_turns(sides, turns, steps):

@@ -1,7 +1,7 @@
-"""A training step as TF-slim's training script makes it, or a forward pass, in TensorFlow 1.15.
+"""A training step, or the evaluation of a folder, as TF-slim's scripts make it; TensorFlow 1.15.
 
-Modes: train (L2, momentum, batch norm updates, an EMA of 0.9999), forward. With the oneDNN build it
-has the threads that suit it best.
+Modes: train (L2, momentum, batch norm updates, an EMA of 0.9999), pipeline. With the oneDNN build
+it has the threads that suit it best.
 """
 
 import os
@@ -10,6 +10,7 @@ os.environ.setdefault('OMP_NUM_THREADS', str(len(os.sched_getaffinity(0))))
 os.environ.setdefault('KMP_BLOCKTIME', '0')
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
+import photograph_pipeline
 import serving
 import slim_networks
 import tensorflow as tf
@@ -29,12 +30,19 @@ def train_op(logits, batch_size):
 
 
 def main():
-    args = serving.arguments('train', 'forward')
-    shape = [args.batch_size, args.image_size, args.image_size, 3]
-    images = tf.Variable(tf.random.stateless_uniform(shape, [1, 2], -1, 1), trainable=False)
-    logits = slim_networks.logits(args.model_name, images, args.mode == 'train')
-    step = train_op(logits, args.batch_size) if args.mode == 'train' else logits.op
-    config = tf.ConfigProto(inter_op_parallelism_threads=1)
+    args = serving.arguments('train', 'pipeline')
+    training = args.mode == 'train'
+    if training:
+        shape = [args.batch_size, args.image_size, args.image_size, 3]
+        images = tf.Variable(tf.random.stateless_uniform(shape, [1, 2], -1, 1), trainable=False)
+    else:
+        threads = len(os.sched_getaffinity(0))
+        found = photograph_pipeline.images(args.images, args.batch_size, args.image_size, threads)
+        images = tf.compat.v1.data.make_one_shot_iterator(found).get_next()
+    logits = slim_networks.logits(args.model_name, images, training)
+    step = train_op(logits, args.batch_size) if training else logits.op
+    # Beside the network's ops the input's get a thread of their own.
+    config = tf.ConfigProto(inter_op_parallelism_threads=1 if training else 2)
     with tf.Session(config=config) as sess:
         sess.run(tf.global_variables_initializer())
         serving.serve(lambda n: [sess.run(step) for _ in range(n)])

@@ -1,11 +1,13 @@
-"""A training step of this project, whole, bare or at the limit; or a forward pass.
+"""A training step of this project, whole, bare or at the limit.
 
 Modes: full (train_loop.py's step and loop, with all it has on by default, over one batch); single
-(the same, a session.run a step); command (full, with train_loop.py's hooks); bare (forward,
-backward, momentum); relu (bare, with plain relu's gradient in relu6's place); forward.
+(the same, a session.run a step); command (full, with train_loop.py's hooks); checkpoint (a step is
+the writing of one); bare (forward,
+backward, momentum); relu (bare, with plain relu's gradient in relu6's place).
 """
 
 import contextlib
+import itertools
 import os
 import sys
 import tempfile
@@ -14,31 +16,12 @@ import serving
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), *[os.pardir] * 3))
 
-import numpy as np
+from one_batch import OneBatch
 
 import data
 from hccl import collectives
 from mobilenet import configuration, devices
 import train_loop
-
-
-class OneBatch:
-    """An input pipeline that gives one batch of noise again and again."""
-
-    def __init__(self, batch_size, image_size):
-        rng = np.random.RandomState(0)
-        images = rng.uniform(-1, 1, [batch_size, image_size, image_size, 3]).astype(np.float32)
-        self._batch = images, np.arange(batch_size, dtype=np.int32)
-        self.bad_records = {}
-
-    def dataset(self, start_batch):
-        import tensorflow as tf
-
-        del start_batch
-        return tf.data.Dataset.from_tensors(self._batch).repeat()
-
-    def normalize(self, images):
-        return images
 
 
 def configure(args, train_dir):
@@ -78,6 +61,7 @@ def open_run(args, stack):
 def serve_run(args):
     with contextlib.ExitStack() as stack:
         run, sess = open_run(args, stack)
+        numbers = itertools.count()
 
         def loops(n):
             for _ in range(n // 10):
@@ -89,6 +73,9 @@ def serve_run(args):
                 'full': lambda n: run.graph.loop.run(sess, n),
                 'single': lambda n: [run.graph.loop.run(sess, 1) for _ in range(n)],
                 'command': loops,
+                'checkpoint': lambda n: [
+                    run.checkpointer.save(sess, next(numbers)) for _ in range(n)
+                ],
             }[args.mode]
         )
 
@@ -113,23 +100,21 @@ def serve_network(args):
             args.model_name,
             images,
             1000,
-            training=args.mode != 'forward',
-            fold='convolutions' if args.mode == 'forward' else None,  # as eval_loop.py
+            training=True,
             stock_relu6_gradient=plain or not host.onednn_kernels(),
         )
-    step = network.logits.op
-    if args.mode != 'forward':
-        labels = tf.range(args.batch_size) % 1000
-        loss = tf.losses.sparse_softmax_cross_entropy(labels, network.logits)
-        step = tf.train.MomentumOptimizer(0.01, 0.9).minimize(loss)
+    labels = tf.range(args.batch_size) % 1000
+    loss = tf.losses.sparse_softmax_cross_entropy(labels, network.logits)
+    step = tf.train.MomentumOptimizer(0.01, 0.9).minimize(loss)
     with devices.create(config).session(1, 1) as sess:
         sess.run(tf.global_variables_initializer())
         serving.serve(lambda n: [sess.run(step) for _ in range(n)])
 
 
 def main():
-    args = serving.arguments('full', 'single', 'command', 'bare', 'relu', 'forward')
-    (serve_run if args.mode in ('full', 'single', 'command') else serve_network)(args)
+    runs = ('full', 'single', 'command', 'checkpoint')
+    args = serving.arguments(*runs, 'bare', 'relu')
+    (serve_run if args.mode in runs else serve_network)(args)
 
 
 main()

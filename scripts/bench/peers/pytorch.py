@@ -1,8 +1,14 @@
-"""A training step, or a forward pass, of MobileNetV1 1.0 in PyTorch, channels last.
+"""A training step, or the evaluation of a folder, by MobileNetV1 1.0 in PyTorch, channels last.
 
-Modes: train, forward; train_compiled, forward_compiled: by torch.compile.
+Modes: train; pipeline (a DataLoader with two workers and Pillow, as torchvision's transforms do);
+train_compiled, pipeline_compiled: by torch.compile.
 """
 
+import glob
+import os
+
+import numpy as np
+from PIL import Image
 import serving
 import torch
 from torch import nn
@@ -41,18 +47,55 @@ def mobilenet_v1():
     return nn.Sequential(*layers)
 
 
-def main():
-    args = serving.arguments('train', 'train_compiled', 'forward', 'forward_compiled')
-    torch.manual_seed(0)
-    model = mobilenet_v1().to(memory_format=torch.channels_last)
+class Photographs(torch.utils.data.Dataset):
+    """What torchvision's ImageFolder with Resize(256), CenterCrop(224), ToTensor and Normalize
+    gives, float32 [3, size, size], by the same calls of Pillow and PyTorch.
+    """
+
+    def __init__(self, folder, size):
+        self._paths = sorted(glob.glob(os.path.join(folder, 'validation', '*', '*.jpg')))
+        self._size = size
+
+    def __len__(self):
+        return len(self._paths)
+
+    def __getitem__(self, i):
+        size = self._size
+        image = Image.open(self._paths[i]).convert('RGB')
+        scale = size * 256 // 224 / min(image.size)
+        width, height = [round(side * scale) for side in image.size]
+        image = image.resize((width, height), Image.BILINEAR)
+        left, top = (width - size) // 2, (height - size) // 2
+        pixels = np.array(image.crop((left, top, left + size, top + size)))
+        tensor = torch.from_numpy(pixels).permute(2, 0, 1).contiguous().to(torch.float32).div(255)
+        return tensor.sub_(0.5).div_(0.5)
+
+
+def batches(args):
+    """Endless float32 batches of photographs."""
+    loader = torch.utils.data.DataLoader(
+        Photographs(args.images, args.image_size),
+        args.batch_size,
+        num_workers=2,
+        drop_last=True,
+        persistent_workers=True,
+    )
+    while True:
+        for images in loader:
+            yield images.to(memory_format=torch.channels_last)
+
+
+def serve_evaluation(args, network):
+    network.eval()
+    stream = batches(args)
+    with torch.no_grad():
+        serving.serve(lambda n: [network(next(stream)) for _ in range(n)])
+
+
+def serve_training(args, model, network):
     images = torch.rand(args.batch_size, 3, args.image_size, args.image_size) * 2 - 1
     images = images.to(memory_format=torch.channels_last)
     labels = torch.arange(args.batch_size) % 1000
-    network = torch.compile(model) if args.mode.endswith('compiled') else model
-    if args.mode.startswith('forward'):
-        network.eval()
-        with torch.no_grad():
-            serving.serve(lambda n: [network(images) for _ in range(n)])
     criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
     optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9, weight_decay=4e-5)
 
@@ -63,6 +106,17 @@ def main():
             optimizer.step()
 
     serving.serve(steps)
+
+
+def main():
+    args = serving.arguments('train', 'train_compiled', 'pipeline', 'pipeline_compiled')
+    torch.manual_seed(0)
+    model = mobilenet_v1().to(memory_format=torch.channels_last)
+    network = torch.compile(model) if args.mode.endswith('compiled') else model
+    if args.mode.startswith('pipeline'):
+        serve_evaluation(args, network)
+    else:
+        serve_training(args, model, network)
 
 
 main()

@@ -1,12 +1,14 @@
-"""A training step, or a forward pass, of tf.keras.applications' MobileNets in TensorFlow 2.
+"""A training step, or the evaluation of a folder, by tf.keras.applications' MobileNets in
+TensorFlow 2.
 
-Modes: train, forward.
+Modes: train, pipeline.
 """
 
 import os
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
+import photograph_pipeline
 import serving
 import tensorflow as tf
 
@@ -24,9 +26,7 @@ def network(name, size):
     return build(input_shape=shape, weights=None, classes=1000, classifier_activation=None, **more)
 
 
-def main():
-    args = serving.arguments('train', 'forward')
-    model = network(args.model_name, args.image_size)
+def serve_training(args, model):
     shape = [args.batch_size, args.image_size, args.image_size, 3]
     images = tf.random.stateless_uniform(shape, [1, 2], -1, 1)
     labels = tf.one_hot(tf.range(args.batch_size) % 1000, 1000)
@@ -41,9 +41,22 @@ def main():
         optimizer.apply_gradients(zip(gradients, model.trainable_variables))
         return value
 
-    forward = tf.function(lambda: model(images, training=False))
-    step = train if args.mode == 'train' else forward
-    serving.serve(lambda n: [step().numpy() for _ in range(n)])
+    serving.serve(lambda n: [train().numpy() for _ in range(n)])
+
+
+def serve_evaluation(args, model):
+    found = photograph_pipeline.images(
+        args.images, args.batch_size, args.image_size, len(os.sched_getaffinity(0))
+    )
+    stream = iter(found)
+    forward = tf.function(lambda images: model(images, training=False))
+    serving.serve(lambda n: [forward(next(stream)).numpy() for _ in range(n)])
+
+
+def main():
+    args = serving.arguments('train', 'pipeline')
+    model = network(args.model_name, args.image_size)
+    (serve_training if args.mode == 'train' else serve_evaluation)(args, model)
 
 
 main()
