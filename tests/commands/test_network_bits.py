@@ -10,7 +10,7 @@ import sys
 import numpy as np
 
 from hccl import ports
-from tests.commands.test_ranks import OF_THE_RANK, environment
+from tests.commands.test_ranks import environment
 from tests.helpers import runs
 
 PROGRAM = os.path.join(runs.ROOT, 'tests', 'helpers', 'network_bits.py')
@@ -52,7 +52,7 @@ def test_v2_and_v3_end_with_the_hosts_bits_on_one_rank_and_on_two(tmp_path):
     runs.assert_same_bits(*alone)
     for rank in range(2):
         runs.assert_same_bits(both[rank], both[2 + rank])
-    runs.assert_same_bits(*both[:2], but=OF_THE_RANK)
+    runs.assert_same_bits(*both[:2], but=runs.OF_THE_RANK)
     for scope in ('MobilenetV2', 'MobilenetV3'):  # one rank sees half the batches of two
         name = f'{scope}/Logits/Conv2d_1c_1x1/weights'
         assert alone[0][name].any() and not np.array_equal(alone[0][name], both[0][name])
