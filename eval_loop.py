@@ -8,6 +8,7 @@ session are `Evaluation` of mobilenet/evaluation.py.
 """
 
 import functools
+import glob
 import json
 import os
 import sys
@@ -47,17 +48,18 @@ def training_config(argv):
     given = finder.parse_known_args(argv)[0]
     folder = configuration.folder_of(given.checkpoint_path or '')
     if given.checkpoint_path and not given.follow and '--follow' not in argv:
-        check_not_empty(given.checkpoint_path, folder)
+        check_is_there(given.checkpoint_path)
     return command.read_config(folder)
 
 
-def check_not_empty(path, folder):
+def check_is_there(path):
     """Raises UsageError where there is nothing to evaluate: before anything else is asked for."""
-    names = os.listdir(folder) if os.path.isdir(folder) else None
-    if names is None:
+    if os.path.isdir(path):
+        names = os.listdir(path)
+        if not any(name.endswith(('.index', '.pb')) or '.data-' in name for name in names):
+            raise UsageError(f'--checkpoint_path={path}: no checkpoint in this folder')
+    elif not (os.path.isfile(path) or glob.glob(glob.escape(path) + '.*')):
         raise UsageError(f'--checkpoint_path={path}: no such checkpoint or folder')
-    if path == folder and not any(name.endswith(('.index', '.pb')) for name in names):
-        raise UsageError(f'--checkpoint_path={path}: no checkpoint in this folder')
 
 
 def open_evaluation(config, dataset):

@@ -3,7 +3,11 @@
 Importing this package, its names and `open_dataset` needs no TensorFlow; the pipelines do.
 """
 
-from data.datasets import DATASET_NAMES, fingerprint, open_dataset
+from mobilenet import environment
+
+environment.require()
+
+from data.datasets import DATASET_NAMES, fingerprint, open_dataset  # noqa: E402 as refused above
 
 __all__ = (
     'AUGMENTATIONS',

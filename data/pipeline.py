@@ -3,9 +3,9 @@
     range of groups of positions -> (read, decode the window, resize, mirror, colours: one map, in
     parallel, in order; data/groups.py) -> batch -> prefetch
 
-All that is random, and which record comes when, is arithmetic on positions (data/order.py,
-data/augment.py): the same bits for any number of threads, and a resume at any batch reads nothing
-of what lies before.
+All that is random, and which record comes when, is a deterministic function of positions
+(data/order.py, data/augment.py): the same bits for any number of threads, and a resume at any batch
+reads nothing of what lies before.
 """
 
 import numpy as np

@@ -139,6 +139,16 @@ def duplicates(hashes_of_splits):
     return sorted(groups)
 
 
+def class_counts(checked, num_classes):
+    """int array [num_classes] of the good records of a Checked."""
+    return np.bincount(checked.labels[checked.labels >= 0], minlength=num_classes)
+
+
+def spread(values):
+    """Smallest, largest and median of an array, in words."""
+    return f'{values.min()} to {values.max()} (median {np.median(values):.0f})'
+
+
 def _run(tasks, datasets, findings, columns, num_processes, progress, kept):
     """One round. Returns what is left of tasks within which the decoder took its process down."""
     left = []

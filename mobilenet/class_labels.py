@@ -19,12 +19,15 @@ def read_names(path):
     """The names of a file, in order: "LABEL:NAME" a line as slim's labels.txt (a missing 0 is the
     background), or a name a line. Raises UsageError.
     """
-    lines = [line for _, line in text.read_lines(path, hint=' (--class_names)')]
+    lines = text.read_lines(path, hint=' (--class_names)')
     if not lines:
         raise UsageError(f'{path} is empty: it needs a line for each class')
-    numbered = [_NUMBERED.match(line) for line in lines]
+    numbered = [_NUMBERED.match(line) for _, line in lines]
+    if not numbered[0]:
+        return [line for _, line in lines]
     if not all(numbered):
-        return lines
+        number, line = lines[numbered.index(None)]
+        raise UsageError(f'{path}, line {number}: "{line}" is not LABEL:NAME, as the first line is')
     names = {int(match.group(1)): match.group(2).strip() for match in numbered}
     if len(names) < len(lines) or len(names) < max(names):
         raise UsageError(f'{path}: its labels are no row of numbers from 0 or 1, each once')

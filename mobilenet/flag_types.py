@@ -8,6 +8,7 @@ import math
 import re
 
 DYNAMIC_START = 4096.0  # of a dynamic loss scale
+LONGEST_CHOICES = 60  # characters that `--help` has in braces behind a flag
 
 # default: None where it follows from others; device: the only one it is for, or None.
 Flag = collections.namedtuple('Flag', 'name help default type choices metavar device bare')
@@ -117,7 +118,10 @@ def add_group(parser, title, flags):
     """Adds a table of flags to an argparse parser as a group with a title."""
     group = parser.add_argument_group(title)
     for f in flags:
-        text = (f'{f.device} only: ' if f.device else '') + f.help + shown_default(f.default)
+        many = f.choices and len(','.join(f.choices)) > LONGEST_CHOICES
+        listed = f'; one of {", ".join(f.choices)}' if many else ''
+        only = f'{f.device} only: ' if f.device else ''
+        text = only + f.help + listed + shown_default(f.default)
         bare = {} if f.bare is None else {'nargs': '?', 'const': f.bare}
         group.add_argument(
             f'--{f.name}',
@@ -125,7 +129,7 @@ def add_group(parser, title, flags):
             help=text.replace('%', '%%'),
             type=f.type,
             choices=f.choices,
-            metavar=f.metavar,
+            metavar='NAME' if many else f.metavar,
             **bare,
         )
 

@@ -47,7 +47,7 @@ class Metrics(Hook):
         line = entry(run, n, values, seconds)
         if run.is_main:
             self._write(run, line)
-        self._bar.set_postfix_str(BAR.format(**line), refresh=False)
+        self._bar.set_postfix_str(bar_text(line), refresh=False)
         self._bar.update(run.batch - self._bar.n)
         due = run.batch - self._last_logged >= run.config.log_every_steps
         if due or run.batch >= run.total_steps:
@@ -90,11 +90,22 @@ BAR = (
     'epoch {epoch:.2f} loss {loss:.4f} acc {accuracy:.3f} lr {learning_rate:.3g} '
     'scale {loss_scale:g} {images_per_sec:.0f} img/s'
 )
+SHORT_BAR = 'loss {loss:.4f} acc {accuracy:.3f}'
+WIDE = 120  # columns that leave a bar beside BAR
 LINE = (
     'step {step} of {total}  epoch {epoch:.2f}  loss {loss:.4f}  total_loss {total_loss:.4f}  '
     'accuracy {accuracy:.4f}  learning_rate {learning_rate:.6g}  loss_scale {loss_scale:g}  '
     'skipped {skipped_steps}  {images_per_sec:.1f} images/s  {left} left'
 )
+
+
+def bar_text(line):
+    """What stands behind the bar, as the terminal has room for."""
+    try:
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):
+        columns = 0
+    return (BAR if columns >= WIDE else SHORT_BAR).format(**line)
 
 
 def first_line(run):
@@ -114,6 +125,11 @@ def last_line(run):
         return f'stopped after {run.batch} of {total} steps{saved}'
     if not run.is_main:
         return 'done'
+    if not run.step:
+        return (
+            f'all {run.batch} steps were skipped (overflow), nothing was learned: give a smaller '
+            f'--loss_scale, or dynamic; weights of the start in {run.checkpointer.latest()}'
+        )
     return f'done: {run.batch} steps, weights in {run.checkpointer.latest()}'
 
 

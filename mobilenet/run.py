@@ -12,6 +12,8 @@ from mobilenet.checkpoints import position
 from mobilenet.stop_signal import StopSignal
 from mobilenet.weights import warm_start
 
+STARTING = 'the graph is built: 5 to 20 s until the first step, minutes where a device compiles it'
+
 
 class TrainingRun:
     """One rank's run. `open` it, then next_loop, around_loop and advance, again and again: see
@@ -56,6 +58,7 @@ class TrainingRun:
                 start = self._build()
                 for line in self.device.check_graph(self.graph.step):
                     self.say(line)
+                self.say(STARTING)
                 longest = self.config.longest_loop
                 self.sess = stack.enter_context(self.device.session(longest, self.world_size))
                 for hook in self.hooks:

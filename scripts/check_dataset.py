@@ -13,8 +13,6 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-import numpy as np
-
 import data
 from data import convert, folders, verify
 from data.progress import Progress
@@ -105,41 +103,39 @@ def class_name(dataset, label):
     return f'{label} {dataset.class_names[label]}' if dataset.class_names else str(label)
 
 
-def class_counts(dataset, checked):
-    return np.bincount(checked.labels[checked.labels >= 0], minlength=dataset.num_classes)
-
-
 def print_summary(split, dataset, checked):
     good = checked.labels >= 0
-    counts = class_counts(dataset, checked)
+    counts = verify.class_counts(checked, dataset.num_classes)
     megabytes = checked.sizes.sum() / 1e6
     print(f'{split}: {len(good)} records, {good.sum()} good, {megabytes:.1f} MB of images')
     if not good.any():
         return
     heights, widths, sizes = checked.heights[good], checked.widths[good], checked.sizes[good]
-    print(f'  sizes: {spread(widths)} wide, {spread(heights)} high, {spread(sizes)} bytes')
-    present = np.flatnonzero(counts)
+    print(
+        f'  sizes: {verify.spread(widths)} wide, {verify.spread(heights)} high, '
+        f'{verify.spread(sizes)} bytes'
+    )
+    present = counts.nonzero()[0]
     print(
         f'  labels: {present[0]} to {present[-1]}, {len(present)} of {dataset.num_classes} '
-        f'classes; images a class: {spread(counts[present])}'
+        f'classes; images a class: {verify.spread(counts[present])}'
     )
     if dataset.num_classes <= CLASSES_LISTED:
         for label, count in enumerate(counts):
             print(f'  {count:7d}  {class_name(dataset, label)}')
         return
-    empty = np.flatnonzero(counts == 0)
+    empty = (counts == 0).nonzero()[0]
     if len(empty):
         more = f' and {len(empty) - 5} more' if len(empty) > 5 else ''
         names = ', '.join(class_name(dataset, label) for label in empty[:5])
         print(f'  no images: {names}{more}')
 
 
-def spread(values):
-    return f'{values.min()} to {values.max()} (median {np.median(values):.0f})'
-
-
 def write_counts(path, datasets, checked):
-    counts = {split: class_counts(datasets[split], checked[split]) for split in checked}
+    counts = {
+        split: verify.class_counts(result, datasets[split].num_classes)
+        for split, result in checked.items()
+    }
     dataset = next(iter(datasets.values()))
     try:
         with text.open_text(path) as file:

@@ -1,4 +1,4 @@
-"""Compares two dumps of tensors and names the first that departs, in the order of the graph.
+"""Compares two dumps of tensors and names the first that differs, in the order of the graph.
 
     python scripts/compare_dumps.py results/npu/dumps results/host/dumps --html comparison.html
     python scripts/compare_dumps.py converted_npu_dump results/host/dumps/step_000010 \\
@@ -6,7 +6,7 @@
 
 A and B: a dump of train_loop.py, a folder of them, a tree of an NPU's dumps converted to .npy, or
 golden .npy files. B is the golden side, which relative figures divide by. Exit status: 0 all
-tensors are on both sides and within the tolerance; 3 one departs, is missing on a side, has another
+tensors are on both sides and within the tolerance; 3 one differs, is missing on a side, has another
 shape or could not be read; 2 wrong use; 1 anything else.
 """
 
@@ -21,7 +21,7 @@ from mobilenet.comparison import compare, page, report
 from mobilenet.errors import UsageError
 from scripts import tool
 
-DEPARTS = 3
+DIFFERS = 3
 
 
 def make_parser():
@@ -36,7 +36,7 @@ def make_parser():
         '--tolerance',
         type=flag_types.number(0),
         default=compare.TOLERANCE,
-        help='RelativeEuclideanDistance above it departs; default 1e-4, between the noise of '
+        help='RelativeEuclideanDistance above it differs; default 1e-4, between the noise of '
         'float32 '
         'from build to build (1e-5 in a layer, more in depth) and a rounding to float16 (3e-4)',
     )
@@ -74,7 +74,7 @@ def main():
         report.write_csv(args.csv, result)
     if args.html:
         page.write(args.html, result, args.a, args.b)
-    return 0 if result.agrees else DEPARTS
+    return 0 if result.agrees else DIFFERS
 
 
 if __name__ == '__main__':

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Runs the same steps on two devices (or two builds, two precisions, two copies of the code) and
-says where they part.
+says where they differ.
 
     python scripts/parity.py --steps 3 --a host --b npu --dataset_name digits --image_size 48
     python scripts/parity.py --steps 3 --a "host float32" --b "host float16" --tolerance 1e-2 \\
@@ -17,7 +17,7 @@ from the same weights and dump every step; A's weights at the start go to B. B i
 What the runs say goes to stderr.
 Files: OUT/a, OUT/b (the runs), OUT/parity.csv, OUT/parity.html. The dumps are large: afterwards
 only those of the first step that differs are kept.
-Exit status: 0 they agree, 3 they part, 2 wrong use, 1 a side failed.
+Exit status: 0 they agree, 3 they differ, 2 wrong use, 1 a side failed.
 """
 
 import os
@@ -45,7 +45,7 @@ WORDS = {
     'float16': '--precision_mode=allow_mix_precision',
 }
 OUT = 'results/parity'
-PARTED = 3
+DIFFERS = 3
 
 
 def make_parser():
@@ -67,7 +67,7 @@ def make_parser():
         '--tolerance',
         type=flag_types.number(0),
         default=compare.TOLERANCE,
-        help='RelativeEuclideanDistance above which a tensor departs, default '
+        help='RelativeEuclideanDistance above which a tensor differs, default '
         f'{compare.TOLERANCE:g}',
     )
     parser.add_argument(
@@ -257,7 +257,7 @@ def main():
             side.keep(step)
         left = 'removed' if step is None else f'removed but for step {step}'
         say(f'the dumps in {args.out} are {left}; --keep all keeps them')
-    return 0 if result.agrees else PARTED
+    return 0 if result.agrees else DIFFERS
 
 
 if __name__ == '__main__':

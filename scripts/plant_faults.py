@@ -112,7 +112,7 @@ def found(text, layer, line):
     """Whether a command's output names the layer first and shows the planted line."""
     first = text.splitlines()[0]
     return (
-        first.startswith(f'first to depart: act:{layer},')
+        first.startswith(f'first to differ: act:{layer},')
         and f'mobilenet/nets/layers.py:{line} ' in text
     )
 

@@ -26,6 +26,8 @@ from scripts import tool
 
 ROOT = sys.path[0]
 
+NAME = os.environ.get('REFERENCE_SCRIPT', 'reference_run.py')
+
 # The reference's learning rate is for 8 devices; one has an eighth of the batch.
 RECIPES = {('full', 1): ['--learning_rate=0.05'], ('full', 8): ['--learning_rate=0.4']}
 RECIPES['performance', 1] = RECIPES['full', 1] + ['--max_train_steps=1000']
@@ -36,7 +38,7 @@ LENGTHS = ('--max_train_steps', '--max_epoch')
 
 def parse(argv):
     parser = flag_types.Parser(
-        prog=os.environ.get('REFERENCE_SCRIPT', 'reference_run.py'),
+        prog=NAME,
         description=__doc__.split('\n\n')[0],
         epilog='Any further flag goes to train_loop.py.',
         allow_abbrev=False,
@@ -79,7 +81,10 @@ def training_flags(args, rest):
     if args.ranks > 1:
         binding = 'auto' if args.bind_core else 'none'
         flags += [f'--rank_table={rank_table(args)}', f'--bind_cores={binding}']
-    return flags + looking_flags(args) + rest
+    flags += looking_flags(args) + rest
+    if not any(flag.startswith('--dataset_') for flag in flags):
+        raise UsageError('--data_path is missing: give the folder of the data set')
+    return flags
 
 
 def looking_flags(args):
@@ -201,4 +206,4 @@ def main():
 
 
 if __name__ == '__main__':
-    tool.run(main)
+    tool.run(main, NAME)

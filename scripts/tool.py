@@ -16,13 +16,13 @@ STOPPED = {
 NOTES_SHOWN = 20
 
 
-def run(main):
+def run(main, name=None):
     """Calls `main`. Ends with its status (None: 0), with 2 and one line on wrong use, with 1 and
     one line else.
     """
     terminal.protect(outliving=False)
     signal.signal(signal.SIGTERM, _terminate)
-    name = os.path.basename(sys.argv[0])
+    name = name or os.path.basename(sys.argv[0])
     try:
         status = main()
         sys.stdout.flush()

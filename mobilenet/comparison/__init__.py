@@ -1,1 +1,5 @@
 """Dumps of tensors as files, and two of them compared. numpy only."""
+
+from mobilenet import environment
+
+environment.require()

@@ -1,4 +1,4 @@
-"""Two dumps compared, tensor by tensor in the order of the graph: where does one first depart from
+"""Two dumps compared, tensor by tensor in the order of the graph: where does one first differ from
 the other?
 """
 
@@ -30,8 +30,8 @@ class Result:
 
     @property
     def first(self):
-        """The first Row that departs, of the earliest step; None if none does."""
-        return next((row for row in self.rows if row.departs), None)
+        """The first Row that differs, of the earliest step; None if none does."""
+        return next((row for row in self.rows if row.differs), None)
 
     @property
     def agrees(self):
@@ -52,7 +52,7 @@ class Row:
     """A pair of tensors. a, b: Entries; figures: of statistics.compare(a, b).
 
     distance: what is held against the tolerance: RelativeEuclideanDistance, or MaxAbsoluteError
-    where the golden is all zero; equal: the same bits (and so the same dtype); departs: see
+    where the golden is all zero; equal: the same bits (and so the same dtype); differs: see
     `compare`.
     """
 
@@ -66,13 +66,13 @@ class Row:
         zero = statistics.all_zero(golden)
         self.distance = self.figures['MaxAbsoluteError' if zero else 'RelativeEuclideanDistance']
         self.equal = array.dtype == golden.dtype and _same_bits(array, golden)
-        self.departs = not self.equal and _departs(
+        self.differs = not self.equal and _differs(
             array, golden, self.figures, self.distance, tolerance
         )
 
     @property
     def verdict(self):
-        return 'equal' if self.equal else 'departs' if self.departs else 'within'
+        return 'equal' if self.equal else 'differs' if self.differs else 'within'
 
     @property
     def all_finite(self):
@@ -82,9 +82,9 @@ class Row:
 def compare(a_folder, b_folder, tolerance=TOLERANCE, pattern=None):
     """Compares the dumps under `a_folder` with the golden ones under `b_folder`; gives a Result.
 
-    Floating-point tensors depart where RelativeEuclideanDistance is above `tolerance`, or where NaN
+    Floating-point tensors differ where RelativeEuclideanDistance is above `tolerance`, or where NaN
     and infinities are not the same in the same places; where the golden is all zero,
-    MaxAbsoluteError is held against it. Integers and bools depart with any difference. The default
+    MaxAbsoluteError is held against it. Integers and bools differ with any difference. The default
     of 1e-4 lies between the noise of float32 from build to build (another order of sums: about 1e-5
     in a layer) and one rounding to float16 (about 3e-4). Noise adds up along the network: from
     build to build it is about 1e-3 at the end of MobileNetV1 on small batches.
@@ -221,9 +221,9 @@ def _same_bits(a, b):
     return np.array_equal(*(np.ascontiguousarray(x).reshape(-1).view(np.uint8) for x in (a, b)))
 
 
-def _departs(a, b, found, distance, tolerance):
+def _differs(a, b, found, distance, tolerance):
     if a.dtype.kind in 'biu' and b.dtype.kind in 'biu':
         return not np.array_equal(a, b)
     if (found['NonFiniteA'] or found['NonFiniteB']) and not statistics.same_non_finite(a, b):
         return True
-    return not distance <= tolerance  # a NaN departs
+    return not distance <= tolerance  # a NaN differs

@@ -4,7 +4,7 @@ import collections
 
 
 def step_table(rows):
-    """A line a step: the losses, and the layer that departs most of activations, gradients and
+    """A line a step: the losses, and the layer that differs most of activations, gradients and
     weights.
     """
     steps = collections.OrderedDict()
@@ -34,7 +34,7 @@ def _step_line(step, rows):
         group = [row for row in rows if row.known.name.startswith(prefix)]
         row = max(
             group,
-            key=lambda r: (r.departs, r.distance if r.distance == r.distance else float('inf')),
+            key=lambda r: (r.differs, r.distance if r.distance == r.distance else float('inf')),
             default=None,
         )
         worst.append(
@@ -65,9 +65,9 @@ def layer_table(rows, step):
     ]
     for layer, kinds in layers.items():
         marks = [_mark(kinds.get(kind)) for kind in ('weight', 'act', 'grad')]
-        parts = any(r.departs for group in kinds.values() for r in group)
+        parts = any(r.differs for group in kinds.values() for r in group)
         lines.append(
-            '{:<28}{:>16}{:>12}{:>12}{}'.format(layer, *marks, '  departs' if parts else '')
+            '{:<28}{:>16}{:>12}{:>12}{}'.format(layer, *marks, '  differs' if parts else '')
         )
     return lines
 

@@ -5,6 +5,7 @@ what is missing.
 import html
 import itertools
 
+from mobilenet import text
 from mobilenet.comparison import plot, report, statistics
 
 _STYLE = """
@@ -19,7 +20,7 @@ table { border-collapse: collapse; font-size: 12px; font-variant-numeric: tabula
 th { position: sticky; top: 0; background: #f3f4f6; cursor: pointer; text-align: right; }
 th, td { padding: 0.2rem 0.55rem; border-bottom: 1px solid #e5e7eb; white-space: nowrap; }
 td { text-align: right; } .text { text-align: left; }
-tr.departs td { background: #fdf0e7; } tr.departs td.verdict { color: #a63d00; font-weight: 600; }
+tr.differs td { background: #fdf0e7; } tr.differs td.verdict { color: #a63d00; font-weight: 600; }
 tr.equal td { color: #6b7280; }
 .table { overflow: auto; max-height: 80vh; border: 1px solid #e5e7eb; }
 """
@@ -38,12 +39,12 @@ document.querySelectorAll('th').forEach((head, column) => head.addEventListener(
   head.dataset.down = down ? '1' : '0';
   body.append(...rows);
 }));
-const choice = document.getElementById('step'), departing = document.getElementById('departing');
+const choice = document.getElementById('step'), differing = document.getElementById('differing');
 const show = () => { document.querySelectorAll('[data-step]').forEach(e => {
   e.hidden = (choice && choice.value !== '' && e.dataset.step !== choice.value)
-    || (departing.checked && e.tagName === 'TR' && !e.classList.contains('departs')); }); };
+    || (differing.checked && e.tagName === 'TR' && !e.classList.contains('differs')); }); };
 if (choice) choice.addEventListener('change', show);
-departing.addEventListener('change', show);
+differing.addEventListener('change', show);
 show();
 """
 _FACTS = ('order', 'step', 'tensor', 'layer', 'op', 'shape', 'verdict')
@@ -66,7 +67,7 @@ def write(path, result, a_folder, b_folder):
         f'<p>{_escape(report.summary(result))}</p>',
     ]
     first = '\n'.join(report.first_lines(result))
-    parts.append(f'<pre class="first_to_depart">{_escape(first)}</pre>')
+    parts.append(f'<pre class="first_to_differ">{_escape(first)}</pre>')
     parts += [f'<p>{_escape(note)}</p>' for note in result.notes] + _step_choice(
         steps, result.first
     )
@@ -77,7 +78,7 @@ def write(path, result, a_folder, b_folder):
             f'class="wide">{plot.svg(rows, result.tolerance, title)}</div></section>'
         )
     parts += _missing(result) + _table(result.rows) + [f'<script>{_SCRIPT}</script></body></html>']
-    with open(path, 'w', encoding='utf-8') as file:
+    with text.open_text(path) as file:
         file.write('\n'.join(parts) + '\n')
 
 
@@ -91,8 +92,8 @@ def _number(step):
 
 def _headline(result):
     if result.first is not None:
-        return f'{result.first.known.name} departs first'
-    return 'no tensor departs' if result.rows else 'no tensor is on both sides'
+        return f'{result.first.known.name} differs first'
+    return 'no tensor differs' if result.rows else 'no tensor is on both sides'
 
 
 def _step_choice(steps, first):
@@ -122,8 +123,8 @@ def _missing(result):
 def _table(rows):
     heads = _FACTS + statistics.NAMES + ('NonFiniteA', 'NonFiniteB')
     parts = [
-        '<h2>All pairs</h2><p><label><input type="checkbox" id="departing"> only those that '
-        'depart</label> '
+        '<h2>All pairs</h2><p><label><input type="checkbox" id="differing"> only those that '
+        'differ</label> '
         '(a click on a head sorts)</p>',
         '<div class="table"><table><thead><tr>',
         ''.join(f'<th{_class(head)}>{head}</th>' for head in heads),

@@ -30,7 +30,7 @@ _Frame = collections.namedtuple('_Frame', 'x ticks width low high height not_fin
 
 
 def svg(rows, tolerance, title):
-    """An <svg> element of the Rows of one step, at least one; the first that departs is marked."""
+    """An <svg> element of the Rows of one step, at least one; the first that differs is marked."""
     frame = _frame(rows, tolerance)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="plot" width="{frame.width:.0f}" '
@@ -45,7 +45,7 @@ def svg(rows, tolerance, title):
     parts.append(
         _line(LEFT, y, frame.width - RIGHT, y, RED, 'class="tolerance" stroke-dasharray="6 4"')
     )
-    first = next((row for row in rows if row.departs), None)
+    first = next((row for row in rows if row.differs), None)
     if first is not None:
         parts += _mark(frame.x[rows.index(first)], first.known.name, frame)
     parts += _paths(rows, frame) + _points(rows, frame) + _legend(tolerance)
@@ -74,7 +74,7 @@ def _frame(rows, tolerance):
 
 
 def _is_not_finite(row):
-    return (row.departs and not row.all_finite) or not row.distance < math.inf
+    return (row.differs and not row.all_finite) or not row.distance < math.inf
 
 
 def _columns(rows):
@@ -180,7 +180,7 @@ def _mark(x, name, frame):
     anchor, shift = ('end', -6) if x > frame.width * 0.6 else ('start', 6)
     return [
         _line(x, TOP - 18, x, TOP + frame.height, RED, 'class="first" stroke-width="1.5"'),
-        _text(x + shift, TOP - 22, 'first to depart: ' + name, anchor, RED, 'font-weight="bold"'),
+        _text(x + shift, TOP - 22, 'first to differ: ' + name, anchor, RED, 'font-weight="bold"'),
     ]
 
 
@@ -210,7 +210,7 @@ def _points(rows, frame):
             )
         )
         name = f'data-name={quoteattr(row.known.name)} '
-        shade = 1 if row.departs else 0.35
+        shade = 1 if row.differs else 0.35
         if _cosine_distance(row) < math.inf:  # none where one side is all zero
             parts.append(
                 f'<path {name}class="cosine" d="M{x:.1f} '

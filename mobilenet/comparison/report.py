@@ -4,6 +4,7 @@ import collections
 import csv
 import os
 
+from mobilenet import text
 from mobilenet.comparison import statistics
 
 FIRST_ROWS = 20
@@ -35,19 +36,19 @@ COLUMNS = _FACTS + statistics.NAMES + ('NonFiniteA', 'NonFiniteB', 'source', 'fi
 
 
 def lines(result, show_all=False):
-    """The comparison as lines: the first tensor that departs and the ops before it, a table, what
+    """The comparison as lines: the first tensor that differs and the ops before it, a table, what
     is on one side only.
 
-    The table has the departing rows, at most 20, or all rows of the comparison with `show_all`.
+    The table has the differing rows, at most 20, or all rows of the comparison with `show_all`.
     """
     found = first_lines(result) + ['']
-    departing = [row for row in result.rows if row.departs]
-    shown = result.rows if show_all else departing[:FIRST_ROWS]
+    differing = [row for row in result.rows if row.differs]
+    shown = result.rows if show_all else differing[:FIRST_ROWS]
     if shown:
         found += _table(shown)
-        if len(shown) < len(departing):
+        if len(shown) < len(differing):
             found.append(
-                f'... and {len(departing) - len(shown)} more that depart (--all shows all rows)'
+                f'... and {len(differing) - len(shown)} more that differ (--all shows all rows)'
             )
         found.append('')
     found.append(summary(result))
@@ -60,12 +61,12 @@ def lines(result, show_all=False):
 
 def summary(result):
     """The counts, in one line."""
-    equal, departing = (
+    equal, differing = (
         sum(row.equal for row in result.rows),
-        sum(row.departs for row in result.rows),
+        sum(row.differs for row in result.rows),
     )
     return (
-        f'{len(result.rows)} pairs: {departing} depart, {len(result.rows) - equal - departing} '
+        f'{len(result.rows)} pairs: {differing} differ, {len(result.rows) - equal - differing} '
         f'within tolerance {result.tolerance:g}, {equal} equal bit for bit; '
         f'{len(result.only_in_a)} only in A, {len(result.only_in_b)} only in B, '
         f'{len(result.other_shape)} of another shape'
@@ -73,13 +74,13 @@ def summary(result):
 
 
 def first_lines(result):
-    """Names the first tensor that departs, why, and the ops before it."""
+    """Names the first tensor that differs, why, and the ops before it."""
     row = result.first
     if row is None:
-        return ['no tensor departs' if result.rows else 'no tensor is on both sides']
+        return ['no tensor differs' if result.rows else 'no tensor is on both sides']
     known = row.known
     facts = [
-        'first to depart: ' + known.name,
+        'first to differ: ' + known.name,
         'layer ' + known.layer if known.layer else '',
         'op {}{}'.format(known.op, ' (' + known.type + ')' if known.type else ''),
         known.source,
@@ -93,7 +94,7 @@ def first_lines(result):
 
 
 def reason(row, tolerance):
-    """Why a row departs, in one line."""
+    """Why a row differs, in one line."""
     if row.a.dtype.kind in 'biu' and row.b.dtype.kind in 'biu':
         return 'whole numbers differ, by up to {:g}'.format(row.figures['MaxAbsoluteError'])
     if row.figures['NonFiniteA'] != row.figures['NonFiniteB']:
@@ -247,7 +248,7 @@ def write_csv(path, result):
     """A line a pair with all figures, unrounded; then a line for each tensor that has no pair or
     another shape.
     """
-    with open(path, 'w', newline='') as file:
+    with text.open_text(path) as file:
         writer = csv.writer(file, lineterminator='\n')
         writer.writerow(COLUMNS)
         for row in result.rows:

@@ -2,6 +2,7 @@
 
 import cmd
 import inspect
+import io
 import logging
 import os
 import signal
@@ -147,7 +148,7 @@ class Script:
 
     def __init__(self, path):
         self._name, self.line_number = ('stdin' if path == '-' else path), 0
-        self.file = sys.stdin if path == '-' else open(path, errors='replace')
+        self.file = sys.stdin if path == '-' else io.StringIO(text.read_text(path), newline=None)
 
     def where(self):
         return f'{self._name}, line {self.line_number}'

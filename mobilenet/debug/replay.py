@@ -27,7 +27,7 @@ class Replay:
         self._edits = []
         self.keep = False
         self.arrays = {}  # {item name: array} of the last run
-        self.departed = False  # a run again gave another loss
+        self.differed = False  # a run again gave another loss
 
     @property
     def can_repeat(self):
@@ -50,7 +50,7 @@ class Replay:
             if fed:
                 self._feed(batch, fed, [])
             values = self._go(n - fed, proceed, items, options, metadata)
-        self._loss, self.departed = values['total_loss_sum'], False
+        self._loss, self.differed = values['total_loss_sum'], False
         return values
 
     def _go(self, n, proceed, items, options, metadata):
@@ -74,7 +74,7 @@ class Replay:
         self.arrays, self._before_last = {}, self._before if n == 1 else None
         self._back()
         values = self._feed(batch, n, [])
-        self._loss, self.departed = values['total_loss_sum'], False
+        self._loss, self.differed = values['total_loss_sum'], False
         return values
 
     def _back(self):
@@ -124,7 +124,7 @@ class Replay:
         try:
             self._back()
             values = self._feed(batch, n, items, before_last)
-            self.departed = self.departed or not _same(values['total_loss_sum'], self._loss)
+            self.differed = self.differed or not _same(values['total_loss_sum'], self._loss)
         finally:
             self._graph.write(self._sess, now)
 

@@ -124,7 +124,7 @@ class Stepper:
                 f'the loss or a gradient of batch {run.batch} is not finite: '
                 'the step has changed nothing'
             )
-        if looking.replay.departed:
+        if looking.replay.differed:
             say(
                 'note: run again to be looked at, the step gave another loss: '
                 'the device does not repeat itself'

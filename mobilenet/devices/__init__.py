@@ -92,5 +92,10 @@ def import_tensorflow(config=None):
     warnings.filterwarnings('ignore', category=FutureWarning)
     import tensorflow as tf
 
+    if not tf.__version__.startswith('1.15.'):
+        raise UsageError(
+            f'TensorFlow is {tf.__version__} here, and has to be 1.15: run scripts/setup.sh once, '
+            'then `. .venv/bin/activate`'
+        )
     tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.ERROR)
     return tf

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from mobilenet import run_record
 from mobilenet.errors import UsageError
 from scripts import flags_page
 from tests.helpers import runs
@@ -69,6 +70,14 @@ def test_links_lead_somewhere(page):
 def test_the_page_of_flags_is_what_the_code_says():
     for path, text in flags_page.pages().items():
         assert read(path) == text, f'{path}: run scripts/flags_page.py'
+
+
+@pytest.mark.parametrize('page', ['docs/training.md', 'docs/zh/training.md'])
+def test_the_guide_has_every_name_of_allow_changed(page):
+    flags = train_loop.parse(['--dataset_name=digits']).flags
+    (listed,) = re.findall(r'--allow_changed A,B`[^\n]*\n((?:`.*\n)+)', read(page))
+    names = re.findall(r'`(\w+)`', re.split('[.。]', listed)[0])
+    assert names == run_record.allowed_names(flags)
 
 
 def all_commands():

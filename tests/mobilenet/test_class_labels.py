@@ -35,6 +35,13 @@ def test_bad_files_of_names(tmp_path, text):
         class_labels.read_names(write(tmp_path, text))
 
 
+@pytest.mark.parametrize('text', ['0:a\nx:b\n', '0:a\n1 b\n', '\ufeff0:a\r\n:b\r\n'])
+def test_a_line_that_almost_is_one_is_named(tmp_path, text):
+    (tmp_path / 'labels.txt').write_bytes(text.encode())
+    with pytest.raises(UsageError, match='labels.txt, line 2: '):
+        class_labels.read_names(str(tmp_path / 'labels.txt'))
+
+
 def test_number_of_names(tmp_path):
     path = write(tmp_path, 'a\nb\n')
     assert class_labels.names_of('', path, 2) == ['a', 'b']

@@ -69,7 +69,7 @@ def test_csv_has_all_rows_and_figures(faulty, tmp_path):
     path = str(tmp_path / 'x.csv')
     status, text, errors = run(*faulty, '--csv', path)
     assert (status, errors) == (3, '')
-    assert text.startswith('first to depart: act:layer_1, layer layer_1, ')
+    assert text.startswith('first to differ: act:layer_1, layer layer_1, ')
     with open(path, newline='') as file:
         lines = list(csv.DictReader(file))
     names = [t.name for t in network()] + ['scope/<b>&",:0']
@@ -84,10 +84,10 @@ def test_csv_has_all_rows_and_figures(faulty, tmp_path):
         [float(line[name]) for name in statistics.NAMES], plain_figures(a, b), rtol=1e-12
     )
     assert [x['verdict'] for x in lines if x['step'] == '2'] == ['equal'] * 4 + [
-        'departs',
+        'differs',
         'equal',
-        'departs',
-    ] + ['equal'] * 5 + ['departs', 'equal', 'only in B']
+        'differs',
+    ] + ['equal'] * 5 + ['differs', 'equal', 'only in B']
     assert [x['NonFiniteA'] for x in lines if x['name'] == 'grad:layer_0'] == ['0', '5']
 
 
@@ -105,7 +105,7 @@ def test_page_is_whole_and_needs_nothing_else(faulty, tmp_path):
     cells = [data for tag, data in page.texts if tag == 'td']
     assert cells.count('act:layer_1') == 2 and cells.count('scope/<b>&",:0') == 2
     assert [data for tag, data in page.texts if tag == 'li'] == ['extra, step 2']
-    assert any('act:layer_1 departs first' in data for tag, data in page.texts if tag == 'title')
+    assert any('act:layer_1 differs first' in data for tag, data in page.texts if tag == 'title')
 
 
 def height(decades, value):
@@ -145,7 +145,7 @@ def test_points_of_the_plot_are_at_their_heights(faulty):
     assert (
         'log scale' in words
         and 'order of the graph' in words
-        and 'first to depart: act:layer_1' in words
+        and 'first to differ: act:layer_1' in words
     )
 
 

@@ -29,7 +29,7 @@ def test_host_and_simulated_npu_agree_step_by_step(tmp_path):
         'parity.py', '--steps=2', '--a=host', '--b=npu float32', '--out=' + out, *SMALL, env=env
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.startswith('no tensor departs')
+    assert done.stdout.startswith('no tensor differs')
     losses = re.findall(r'^ +(\d) +(\S+) +(\S+) +\S+ +equal +equal +equal$', done.stdout, re.M)
     assert [step for step, _, _ in losses] == ['0', '1']
     logged = [m['loss'] for m in runs.metrics(os.path.join(out, 'a'))]
@@ -60,7 +60,7 @@ def test_a_default_folder_is_used_again_and_a_difference_leaves_its_dumps(tmp_pa
     first = SMALL + ['--steps=2', '--keep=all']
     sides = ['--a=host --label_smoothing=0', '--b=host --label_smoothing=0.1']
     done = script('parity.py', *first, *sides, cwd=tmp_path)
-    assert done.returncode == 3 and done.stdout.startswith('first to depart: loss,')
+    assert done.returncode == 3 and done.stdout.startswith('first to differ: loss,')
     out = tmp_path / 'results' / 'parity'
     assert sorted(os.listdir(str(out / 'b' / 'dumps'))) == ['step_000000', 'step_000001']
 

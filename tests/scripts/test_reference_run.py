@@ -68,7 +68,8 @@ def test_ends_with_the_block_of_figures(tmp_path, script, device, ranks):
 @pytest.mark.parametrize(
     'arguments,words',
     [
-        (['--data_path=/no/such'], ['--data_path', '/no/such']),
+        (['--data_path=/no/such'], ['train_performance_1p.sh: --data_path=/no/such']),
+        ([], ['train_performance_1p.sh: --data_path is missing']),
         (['--over_dump=True'], ['--over_dump', 'NPU']),
         (['--profiling', '--profiling_path=/tmp'], ['--profiling_path', 'NPU']),
         (['--over_dump=maybe'], ['--over_dump', 'maybe']),

@@ -1,4 +1,4 @@
-"""Two dumps compared: pairs, order and what departs."""
+"""Two dumps compared: pairs, order and what differs."""
 
 import os
 import re
@@ -41,7 +41,7 @@ def test_a_device_tree_against_our_dump(tmp_path):
     put(device, f'Split.scope_z.9.1.{TIME + 20}.6.0.0.3.output.0.npy', z0)
     result = compared(tmp_path / 'npu', tmp_path / 'golden')
     assert names_of(result.rows) == ['z:0', 'z:1', 'act:late']
-    assert [row.verdict for row in result.rows] == ['equal', 'departs', 'equal']
+    assert [row.verdict for row in result.rows] == ['equal', 'differs', 'equal']
     assert result.rows[1].distance == pytest.approx(0.01, rel=1e-3)
     assert (
         result.first.known.source == 'mobilenet/nets/layers.py:95 conv2d' and result.first.step == 5
@@ -89,7 +89,7 @@ def test_first_is_of_the_earliest_step_and_position(tmp_path):
     assert names_of(result.rows[:13]) == [t.name for t in network()]
     lines = report.lines(result)
     assert (
-        lines[0] == 'first to depart: act:layer_2, layer layer_2, op act/layer_2 (Relu6), '
+        lines[0] == 'first to differ: act:layer_2, layer layer_2, op act/layer_2 (Relu6), '
         'mobilenet/nets/layers.py:95 conv2d, step 10'
     )
     assert lines[2] == '  ops between act:layer_1 (equal) and it:'
@@ -118,7 +118,7 @@ def test_slow_growth_is_no_jump(tmp_path, before, said):
 
 @pytest.mark.parametrize(
     'factor, verdict',
-    [(1, 'equal'), (1 + 1e-6, 'within'), (1 + 9e-5, 'within'), (1 + 1.2e-4, 'departs')],
+    [(1, 'equal'), (1 + 1e-6, 'within'), (1 + 9e-5, 'within'), (1 + 1.2e-4, 'differs')],
 )
 def test_tolerance(tmp_path, factor, verdict):
     value = np.random.RandomState(0).normal(size=1000)
@@ -134,30 +134,30 @@ NAN, INF = np.nan, np.inf
     'a, b, verdict',
     [
         ([1, NAN], [1, NAN], 'equal'),
-        ([1, NAN], [1, 2], 'departs'),
-        ([1.0, 2], [1, INF], 'departs'),
-        ([1, NAN, 3], [1, INF, 3], 'departs'),
-        ([NAN, 1], [1, NAN], 'departs'),
-        ([1, INF], [1, -INF], 'departs'),
+        ([1, NAN], [1, 2], 'differs'),
+        ([1.0, 2], [1, INF], 'differs'),
+        ([1, NAN, 3], [1, INF, 3], 'differs'),
+        ([NAN, 1], [1, NAN], 'differs'),
+        ([1, INF], [1, -INF], 'differs'),
         ([1, NAN, 3.00001], [1, NAN, 3], 'within'),
         ([0.0, 0], [-0.0, 0], 'within'),
         ([0, 5e-5], [0.0, 0], 'within'),
-        ([0, 2e-4], [0.0, 0], 'departs'),
-        ([0.0, 0], [1.0, 1], 'departs'),
-        (np.float32([1 / 3]), np.float16([1 / 3]), 'departs'),
+        ([0, 2e-4], [0.0, 0], 'differs'),
+        ([0.0, 0], [1.0, 1], 'differs'),
+        (np.float32([1 / 3]), np.float16([1 / 3]), 'differs'),
         (np.float32([0.5]), np.float16([0.5]), 'within'),
-        (np.int32([100000, 1]), np.int32([100001, 1]), 'departs'),
+        (np.int32([100000, 1]), np.int32([100001, 1]), 'differs'),
         (np.int32([1]), np.int64([1]), 'within'),
-        ([True, False], [True, True], 'departs'),
+        ([True, False], [True, True], 'differs'),
         (np.zeros((0, 2)), np.zeros((0, 2)), 'equal'),
     ],
 )
-def test_what_departs(tmp_path, a, b, verdict):
+def test_what_differs(tmp_path, a, b, verdict):
     put(tmp_path / 'a', f'x.0.{TIME}.npy', a)
     put(tmp_path / 'b', f'x.0.{TIME}.npy', b)
     result = compared(tmp_path / 'a', tmp_path / 'b')
-    assert result.rows[0].verdict == verdict and result.agrees == (verdict != 'departs')
-    if verdict == 'departs':
+    assert result.rows[0].verdict == verdict and result.agrees == (verdict != 'differs')
+    if verdict == 'differs':
         assert report.reason(result.first, result.tolerance)
 
 
@@ -194,7 +194,7 @@ def test_missing_other_shape_and_damaged_are_listed(tmp_path):
     text = '\n'.join(report.lines(result))
     for name in ('act:layer_2', 'grad:layer_0', 'images', '3x5 in B', 'NHWC', 'stray.npy'):
         assert name in text
-    assert text.startswith('no tensor departs')
+    assert text.startswith('no tensor differs')
 
 
 def test_which_steps_go_together(tmp_path):

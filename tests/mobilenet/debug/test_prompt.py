@@ -9,7 +9,9 @@ import subprocess
 import time
 
 import numpy as np
+import pytest
 
+from mobilenet.debug import prompt
 from tests.helpers import runs
 from tests.mobilenet.debug.test_stepper import step
 
@@ -127,3 +129,13 @@ def test_a_terminal_has_completion_errors_and_comes_back_at_ctrl_c(tmp_path):
     done = step(undisturbed, 'next\nnext\nquit\n', '--max_train_steps=4000')
     assert re.findall(r'^batch.*  loss (\S+)', done.stdout, re.M) == [first[0], second[0]]
     assert metrics.exists()
+
+
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16'])
+@pytest.mark.parametrize('end', ['\n', '\r\n', '\r'])
+def test_a_script_of_another_editor(tmp_path, encoding, end):
+    """A byte order mark and line ends of Windows and old Macs are no part of a command."""
+    path = tmp_path / 'script.txt'
+    path.write_bytes(end.join(['next 2', '# 你好', 'quit', '']).encode(encoding))
+    lines = prompt.Script(str(path)).file.readlines()
+    assert lines == ['next 2\n', '# 你好\n', 'quit\n']
