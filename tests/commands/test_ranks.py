@@ -43,17 +43,20 @@ def test_four_ranks_end_with_the_same_weights(tmp_path):
 
 
 @pytest.mark.parametrize(
-    'ranks,kernels,on_npu', [(1, 'plain', []), (2, 'onednn', ['--relu6_gradient=host'])]
+    'ranks,kernels,on_npu,mode',
+    [(1, 'plain', [], 'inf_nan'), (2, 'onednn', ['--relu6_gradient=host'], 'saturate')],
 )
-def test_the_simulated_npu_gives_the_hosts_bits(tmp_path, ranks, kernels, on_npu):
+def test_the_simulated_npu_gives_the_hosts_bits(tmp_path, ranks, kernels, on_npu, mode):
     """Loops of 7, 7 and 6 iterations on the NPU, of 10 on the host; the same kernels on both, with
-    oneDNN's the host's ops in place of the NPU's own Relu6Grad.
+    oneDNN's the host's ops in place of the NPU's own Relu6Grad. A saturating NPU has every op
+    watched, which may not change bits.
     """
     host, npu = tmp_path / 'host', tmp_path / 'npu'
     flags = ['--max_train_steps=20'] + [f'--rank_table=hccl_{ranks}p.json'] * (ranks > 1)
     mkl = {'TF_DISABLE_MKL': '01'[kernels == 'plain']}
     train(host, 'host', *flags, **mkl)
-    train(npu, 'npu', *flags, '--iterations_per_loop=7', *on_npu, **mkl)
+    on_npu = ['--iterations_per_loop=7', *on_npu]
+    train(npu, 'npu', *flags, *on_npu, NPU_SIM_OVERFLOW=mode, **mkl)
     runs.assert_same_bits(runs.weights(host, 20), runs.weights(npu, 20))
     if ranks > 1:
         digest = runs.digest_of_checkpoint(host, 20)

@@ -48,11 +48,19 @@ def _is_watched(op):
 
 
 def _watched(op):
-    if op.type in MOVES or not _is_watched(op):
+    if op.type in MOVES or not _is_watched(op) or _shows_behind(op):
         return
     for i, tensor in enumerate(used_outputs(op)):
         if tensor.dtype == tf.float32 and tensor.shape.ndims is not None:
             yield i, tensor
+
+
+def _shows_behind(op):
+    """A convolution that only its bias reads, which carries on what is not finite. With a second
+    reader oneDNN would not make one op of the two, and the bits would be others.
+    """
+    readers = [consumer.type for consumer in op.outputs[0].consumers()] if op.outputs else []
+    return op.type == 'Conv2D' and readers == ['BiasAdd']
 
 
 def _sum_of(nodes, tensor, i):

@@ -1,7 +1,7 @@
 """What a test can choose of the simulated device, by the environment.
 
-NPU_SIM_OVERFLOW=inf_nan (as an Atlas A2 or A3; the default: it is fast, and has the bits of
-  oneDNN kernels, which the watch would change) or saturate (as a 910A: every op is watched)
+NPU_SIM_OVERFLOW=inf_nan (as an Atlas A2 or A3; the default, as it is fast) or saturate (as a 910A:
+  every op is watched)
 NPU_SIM_ADAPTER=new (the default) or old: without the V2 status ops and is_inf_nan_enabled
 NPU_SIM_CHIP=910A: float32 convolutions do not compile; by default they do
 ASCEND_OPP_PATH: where the list of ops is, as on a real server; by default the simulator's own
