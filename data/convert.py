@@ -17,7 +17,7 @@ import numpy as np
 
 from data import digest, examples, images, tfrecord, workers
 from data.progress import Progress
-from mobilenet import text
+from mobilenet import devices, text
 from mobilenet.errors import UsageError
 
 Source = collections.namedtuple('Source', 'path label text synset boxes')
@@ -238,11 +238,14 @@ def _put_in_place(paths, out_dir, split):
 def write_shard(task):
     """In a worker. Yields (images done, [(path, reason) of bad ones]) as it goes."""
     done, bad, reported, next_report = 0, [], 0, time.time() + REPORT_SECONDS
-    key = _key(task)  # of before the files are read
+    devices.import_tensorflow()
+    from data.decoding import Decoder
+
+    key, decoder = _key(task), Decoder()  # the key of before the files are read
     with tfrecord.TFRecordWriter(task.path) as writer:
         for item in task.sources:
             try:
-                writer.write(_example(item, images.read_image(item.path, task.apply_exif)))
+                writer.write(_example(item, _read(item.path, task.apply_exif, decoder)))
             except images.NotAnImage as error:
                 if task.on_bad_image == 'stop':
                     raise UsageError(f'{item.path}: {error}; remove it, or use --on_bad_image skip')
@@ -258,6 +261,17 @@ def write_shard(task):
                 'image: remove them, or use fewer shards'
             )
     text.write_text(task.path + DONE_SUFFIX, json.dumps({'key': key, 'bad': bad}))
+
+
+def _read(path, apply_exif, decoder):
+    """The EncodedImage of a file. Training's own decoder has the last word: it refuses a damaged
+    JPEG now and then that Pillow takes. Raises NotAnImage.
+    """
+    image = images.read_image(path, apply_exif)
+    reason = decoder.refusal(image.encoded, image.height, image.width)
+    if reason:
+        raise images.NotAnImage(f'training cannot decode it: {reason}')
+    return image
 
 
 def _example(item, image):

@@ -8,7 +8,8 @@ import threading
 
 import tensorflow as tf
 
-from data import preprocess
+from data import preprocess, reader
+from data.memory import budget
 
 # Of more pixels than this, an image is decoded by itself: a call from Python is then a small part
 # of its time, and a group of them would take too much memory.
@@ -35,6 +36,16 @@ class Decoder:
             {self._encoded: example.encoded, self._window: example.window},
             options=self._options,
         )
+
+    def refusal(self, encoded, height, width):
+        """Why an encoded image of this size cannot be decoded as a whole; None where it can be."""
+        whole = reader.Example(encoded, [0, 0, height, width], False, None, 0, 1, height * width)
+        try:
+            with budget.hold(3 * whole.pixels):
+                self(whole)
+        except tf.errors.OpError as error:
+            return error.message.split('\n')[0]
+        return None
 
     def _open(self):
         with tf.Graph().as_default() as graph, tf.device('/cpu:0'):

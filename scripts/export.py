@@ -238,6 +238,7 @@ def main():
         weights.folder, args.class_names, trained.num_classes, weights.class_names
     )
     command.make_folder(args.output_dir, '--output_dir')
+    names = names and [text.printable(name) for name in names]  # a graph's strings are UTF-8
     if names:
         path = os.path.join(args.output_dir, class_labels.LABELS_FILE)
         text.write_text(path, examples.labels_text(names))

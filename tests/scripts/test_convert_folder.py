@@ -112,6 +112,18 @@ def test_folder_names_and_counts_bad_files(mixed):
     assert stdout.endswith('; 4 skipped\n')
 
 
+def test_training_decides_what_can_be_decoded(tmp_path):
+    """A JPEG whose end marker has a flipped bit: Pillow takes it, training's decoder does not."""
+    save(tmp_path / 'src' / 'cat' / 'good.jpg', picture(1))
+    damaged = bytearray((tmp_path / 'src' / 'cat' / 'good.jpg').read_bytes())
+    damaged[-2] ^= 32
+    assert images.encoded_image(bytes(damaged)).format == 'JPEG'
+    (tmp_path / 'src' / 'cat' / 'damaged.jpg').write_bytes(damaged)
+    status, stdout, stderr = convert_folder(tmp_path / 'src', tmp_path / 'out')
+    assert status == 0 and 'damaged.jpg: training cannot decode it: ' in stderr, stderr
+    assert [e['image/filename'] for e in of_folder(tmp_path / 'out', 'train')] == [b'good.jpg']
+
+
 def test_folder_stops_at_a_bad_file_and_leaves_nothing(mixed, tmp_path):
     src, _, _ = mixed
     status, _, stderr = convert_folder(src, tmp_path / 'out', '--on_bad_image', 'stop')

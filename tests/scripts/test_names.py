@@ -1,5 +1,5 @@
 """Folders, files and classes named in any bytes, under LC_ALL=C and under an ASCII terminal: the
-data commands take them, and print and write them.
+commands take them, and print and write them.
 """
 
 import csv
@@ -76,17 +76,83 @@ def test_contact_sheet(images, tmp_path):
     assert os.path.getsize(output) > 1000
 
 
-def test_training_and_evaluation(images, tmp_path):
+OPTIONS = {'encoding': 'ascii'}
+
+
+@pytest.fixture(scope='module')
+def trained(images, tmp_path_factory):
+    """The folder of a run of two steps, resumed between them, with a dump of the second."""
+    train_dir = os.path.join(os.fsencode(str(tmp_path_factory.mktemp('run'))), PLACE)
     folder = [b'--dataset_dir=' + images, '--dataset_name=folder', '--on_bad_record=skip']
     small = ['--image_size=32', '--batch_size=4', '--preprocessing_name=none']
-    train_dir = os.path.join(os.fsencode(str(tmp_path)), PLACE)
-    options = {'encoding': 'ascii'}
-    for steps in (1, 2):  # the second one resumes
-        length = ['--model_name=mobilenet_v1_025', f'--max_train_steps={steps}']
-        length += ['--learning_rate_decay_type=fixed', b'--train_dir=' + train_dir]
-        _, stderr = run('train_loop.py', *folder, *small, *length, **options)
+    for steps in (1, 2):
+        flags = ['--model_name=mobilenet_v1_025', f'--max_train_steps={steps}', '--dump_steps=1']
+        flags += ['--learning_rate_decay_type=fixed', b'--train_dir=' + train_dir]
+        _, stderr = run('train_loop.py', *folder, *small, *flags, **OPTIONS)
     assert b'3 classes' in stderr and b'every 5th image held out' in stderr
-    run('eval_loop.py', b'--checkpoint_path=' + train_dir, '--per_class', *folder, **options)
+    return train_dir
+
+
+def test_evaluation(images, trained):
+    train_dir = trained
+    folder = [b'--dataset_dir=' + images, '--dataset_name=folder', '--on_bad_record=skip']
+    run('eval_loop.py', b'--checkpoint_path=' + train_dir, '--per_class', *folder, **OPTIONS)
     with open(os.path.join(train_dir, b'per_class-2.csv'), encoding='utf-8', newline='') as file:
         assert [row[1] for row in csv.reader(file)][1:] == ['caf\\xe9', "it's [1] $a$", '你好 кот']
     assert os.path.getsize(os.path.join(train_dir, b'confusion-2.png')) > 1000
+
+
+def scripts(*commands):
+    """Runs [script, argument, …] lists in one process; each has to end with 0. Gives stdout."""
+    words = [word for command in commands for word in ['--then', *command]]
+    stdout, stderr = run('tests/helpers/scripts_in_one.py', *words, **OPTIONS)
+    for script, *_ in commands:
+        assert f'{script}: status 0\n'.encode() in stderr, stderr
+    assert stderr.count(b': status 0\n') == len(commands), stderr
+    return stdout
+
+
+def test_weights_pictures_and_dumps(images, trained, tmp_path):
+    out = os.path.join(os.fsencode(str(tmp_path)), PLACE)
+    os.mkdir(out)
+    picture = os.path.join(images, CLASSES[0], CLASSES[0] + b'1.jpg')
+    names, dumps = os.path.join(out, b'names\xe9.txt'), os.path.join(trained, b'dumps')
+    with open(names, 'w') as file:
+        file.write('one\ntwo\nthree\n')
+    weights = b'--checkpoint_path=' + trained
+    frozen = b'--checkpoint_path=' + os.path.join(out, b'exported', b'frozen.pb')
+    stdout = scripts(
+        ['scripts/inspect_checkpoint.py', trained],
+        ['scripts/predict.py', picture, weights, b'--sheet=' + os.path.join(out, b'sheet.png')],
+        ['scripts/export.py', weights, b'--output_dir=' + os.path.join(out, b'exported')],
+        ['scripts/predict.py', picture, frozen, '--image_size=32', b'--class_names=' + names],
+        ['scripts/plot_run.py', trained, b'--output=' + os.path.join(out, b'run.png')],
+        [
+            'scripts/compare_dumps.py',
+            *(dumps, dumps, b'--csv=' + os.path.join(out, b'dumps.csv')),
+            b'--html=' + os.path.join(out, b'dumps.html'),
+        ],
+    )
+    assert b'no tensor differs' in stdout and b'mobilenet_v1_025' in stdout and b'three' in stdout
+    files = {'sheet.png', 'run.png', 'run.html', 'dumps.csv', 'dumps.html', 'exported'}
+    assert files <= {name.decode() for name in os.listdir(out) if name.isascii()}
+
+
+def test_imagenet_and_rank_tables(images, tmp_path):
+    place = os.path.join(os.fsencode(str(tmp_path)), PLACE)
+    synset = os.path.join(place, b'train', b'n01440764')
+    os.makedirs(synset)
+    for name in os.listdir(os.path.join(images, CLASSES[1])):
+        os.link(os.path.join(images, CLASSES[1], name), os.path.join(synset, b'\xe9' + name))
+    conf, table = os.path.join(place, b'hccn.conf'), os.path.join(place, b'table.json')
+    merged = os.path.join(place, b'merged.json')
+    with open(conf, 'w') as file:
+        file.write('address_0=192.168.1.1\n')
+    out, make = os.path.join(place, b'out'), 'scripts/make_rank_table.py'
+    stdout = scripts(
+        ['scripts/convert_imagenet.py', out, b'--train_dir=' + os.path.join(place, b'train')],
+        ['scripts/check_dataset.py', out],
+        [make, b'--hccn_conf=' + conf, '--devices=0', '--server_id=10.0.0.1', '-o', table],
+        [make, 'merge', table, '-o', merged],
+    )
+    assert b'train: 6 images of 1 class' in stdout and os.path.getsize(merged) > 100
