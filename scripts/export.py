@@ -10,6 +10,7 @@ of the largest (folded, TFLite and ONNX: 1e-4), else status 1.
 """
 
 import os
+import shutil
 import sys
 import tempfile
 
@@ -96,6 +97,7 @@ class Export:
         from mobilenet.export.inference_graph import Input
 
         self.args, self.trained, self.names, self.scratch = args, trained, names, scratch
+        self._made = os.path.join(scratch, 'made')
         size = args.image_size
         self.pixels = np.random.RandomState(0).randint(0, 256, [IMAGES, size, size, 3], np.uint8)
         self.images = self.pixels.astype(np.float32) * np.float32(2 / 255.0) - np.float32(1)
@@ -116,7 +118,22 @@ class Export:
         return inference_graph.run(graph, images)
 
     def path(self, suffix):
-        return os.path.join(self.args.output_dir, self.trained.model_name + suffix)
+        """Where a format is made and checked: any name of --output_dir would not do, TensorFlow's
+        writers take paths in UTF-8 alone.
+        """
+        os.makedirs(self._made, exist_ok=True)
+        return os.path.join(self._made, self.trained.model_name + suffix)
+
+    def final(self, path):
+        return os.path.join(self.args.output_dir, os.path.basename(path))
+
+    def put_in_place(self):
+        """Moves what was made to --output_dir."""
+        for name in os.listdir(self._made):
+            target = self.final(name)
+            if os.path.isdir(target):
+                shutil.rmtree(target)
+            shutil.move(os.path.join(self._made, name), target)
 
     def chosen_input(self):
         """(Input of --input, what to check it with, the logits wanted, tolerance)."""
@@ -159,7 +176,7 @@ class Export:
         images = np.resize(self.images, (batch_size,) + self.images.shape[1:])
         wanted = self.logits(images)
         inputs = images if layout == 'NHWC' else images.transpose(0, 3, 1, 2)
-        print(formats.atc_command(path, entry, self.args.soc_version))
+        print(formats.atc_command(self.final(path), entry, self.args.soc_version))
         return path, formats.run_frozen(path, inputs), wanted, self.tolerance
 
     def tflite(self):
@@ -221,7 +238,7 @@ def check(path, logits, wanted, tolerance):
     if not error < tolerance:
         raise Failure(
             f'{path}: its logits differ from the checkpoint by {error:.1e} of the largest, more '
-            f'than {tolerance:.0e}: do not use it'
+            f'than {tolerance:.0e}: it is not written'
         )
     print(f'{path}: logits as of the checkpoint to {error:.1e} of the largest', flush=True)
 
@@ -249,7 +266,9 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         export = Export(args, trained, names, scratch)
         for name in args.format:
-            check(*getattr(export, name)())
+            path, *logits = getattr(export, name)()
+            check(export.final(path), *logits)
+            export.put_in_place()
     return 0
 
 

@@ -5,7 +5,6 @@ which gives logits from what was written.
 """
 
 import os
-import shutil
 import sys
 
 import tensorflow as tf
@@ -32,7 +31,6 @@ def write_saved_model(path, graph_def, class_names):
     """A SavedModel with the tag `serve` and the signature `serving_default`: images in; logits,
     probabilities and, where there are names, class_names out.
     """
-    shutil.rmtree(path, ignore_errors=True)
     with tf.Graph().as_default() as graph, tf.Session() as sess:
         tf.import_graph_def(graph_def, name='')
         outputs = [LOGITS, PROBABILITIES] + ([CLASS_NAMES] if class_names else [])

@@ -114,7 +114,8 @@ def test_folder_names_and_counts_bad_files(mixed):
 
 def test_training_decides_what_can_be_decoded(tmp_path):
     """A JPEG whose end marker has a flipped bit: Pillow takes it, training's decoder does not."""
-    save(tmp_path / 'src' / 'cat' / 'good.jpg', picture(1))
+    for name in ('good.jpg', 'held_out.jpg'):
+        save(tmp_path / 'src' / 'cat' / name, picture(1))
     damaged = bytearray((tmp_path / 'src' / 'cat' / 'good.jpg').read_bytes())
     damaged[-2] ^= 32
     assert images.encoded_image(bytes(damaged)).format == 'JPEG'
