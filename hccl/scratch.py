@@ -36,8 +36,11 @@ def remove_left_over():
             if os.lstat(path).st_uid != os.getuid():
                 continue
             lock = os.open(os.path.join(path, _LOCK), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:  # killed while it was being removed, or gone
+            shutil.rmtree(path, ignore_errors=True)
+            continue
         except OSError:
-            continue  # just being made, or removed by another
+            continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(path, ignore_errors=True)

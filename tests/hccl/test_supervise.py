@@ -138,6 +138,7 @@ def test_the_folder_of_a_killed_launcher_is_removed_by_the_next(start, tmp_path)
     killed.process.wait()
     before = scratch_folders(temporary)
     assert len(before) == 2
+    (temporary / 'mobilenet_launch_half').mkdir()  # of one that was killed as it removed it
     assert start('', folder='next', env=env).finish()[0] == 0
     after = scratch_folders(temporary)
     assert len(after) == 1 and after[0] in before
