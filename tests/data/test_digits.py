@@ -64,7 +64,10 @@ def test_every_digit_once_and_every_fifth_held_out(written):
 
 
 def test_written_once_to_the_cache_without_tensorflow(tmp_path):
-    code = 'import sys; sys.modules["tensorflow"] = None'
+    code = (
+        'import sys; from mobilenet import environment; environment.require = lambda: None\n'
+        'sys.modules["tensorflow"] = None'
+    )
     process = start(None, code, XDG_CACHE_HOME=str(tmp_path))
     folder = tmp_path / 'mobilenet-tf' / 'digits'
     assert process.communicate()[0].decode().strip() == str(folder)

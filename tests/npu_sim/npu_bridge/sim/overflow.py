@@ -59,8 +59,8 @@ def _shows_behind(op):
     """A convolution that only its bias reads, which carries on what is not finite. With a second
     reader oneDNN would not make one op of the two, and the bits would be others.
     """
-    readers = [consumer.type for consumer in op.outputs[0].consumers()] if op.outputs else []
-    return op.type == 'Conv2D' and readers == ['BiasAdd']
+    # Of convolutions alone: an iterator's readers may be copies, which Python does not know.
+    return op.type == 'Conv2D' and [c.type for c in op.outputs[0].consumers()] == ['BiasAdd']
 
 
 def _sum_of(nodes, tensor, i):
