@@ -8,6 +8,7 @@ had not finished. (`data/folders.py` and `data/imagenet_archives.py` list the im
 """
 
 import collections
+import functools
 import json
 import os
 import shutil
@@ -238,14 +239,11 @@ def _put_in_place(paths, out_dir, split):
 def write_shard(task):
     """In a worker. Yields (images done, [(path, reason) of bad ones]) as it goes."""
     done, bad, reported, next_report = 0, [], 0, time.time() + REPORT_SECONDS
-    devices.import_tensorflow()
-    from data.decoding import Decoder
-
-    key, decoder = _key(task), Decoder()  # the key of before the files are read
+    key = _key(task)  # of before the files are read
     with tfrecord.TFRecordWriter(task.path) as writer:
         for item in task.sources:
             try:
-                writer.write(_example(item, _read(item.path, task.apply_exif, decoder)))
+                writer.write(_example(item, _read(item.path, task.apply_exif)))
             except images.NotAnImage as error:
                 if task.on_bad_image == 'stop':
                     raise UsageError(f'{item.path}: {error}; remove it, or use --on_bad_image skip')
@@ -263,12 +261,21 @@ def write_shard(task):
     text.write_text(task.path + DONE_SUFFIX, json.dumps({'key': key, 'bad': bad}))
 
 
-def _read(path, apply_exif, decoder):
+@functools.lru_cache(maxsize=None)
+def _decoder():
+    """Training's own: one a worker, whatever number of shards it writes."""
+    devices.import_tensorflow()
+    from data.decoding import Decoder
+
+    return Decoder()
+
+
+def _read(path, apply_exif):
     """The EncodedImage of a file. Training's own decoder has the last word: it refuses a damaged
     JPEG now and then that Pillow takes. Raises NotAnImage.
     """
     image = images.read_image(path, apply_exif)
-    reason = decoder.refusal(image.encoded, image.height, image.width)
+    reason = _decoder().refusal(image.encoded, image.height, image.width)
     if reason:
         raise images.NotAnImage(f'training cannot decode it: {reason}')
     return image
