@@ -23,6 +23,7 @@ import environments
 import turns
 
 from hccl import ports
+from hccl.cores import assign_cores
 
 PEERS = ('horovod',)
 
@@ -66,7 +67,7 @@ class Bench:
         interpreter = self._horovod if mode == 'horovod' else sys.executable
         sizes = ['--model_name', self.args.model_name, '--image_size', self.args.image_size]
         sizes += ['--batch_size', batch_size]
-        shares = share(self.cores, count)
+        shares = assign_cores('auto', count, self.cores)
         started = [
             turns.Side(
                 f'{name}, rank {rank}',
@@ -95,14 +96,6 @@ class Bench:
     def end(self):
         for meeting in self._meetings:
             meeting.end()
-
-
-def share(cores, count):
-    """The cores of each rank: equal shares, or, with more ranks than cores, one core in turn."""
-    each = len(cores) // count
-    if not each:
-        return [[cores[rank % len(cores)]] for rank in range(count)]
-    return [cores[rank * each : (rank + 1) * each] for rank in range(count)]
 
 
 def horovod_rank(rank, size, port):

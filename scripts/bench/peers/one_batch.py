@@ -1,6 +1,27 @@
-"""An input pipeline that gives one batch of noise again and again, for a TrainingRun."""
+"""A training over one batch of noise, again and again: its configuration and input pipeline, for a
+TrainingRun.
+"""
 
 import numpy as np
+
+import data
+from mobilenet import configuration
+import train_loop
+
+
+def configure(args, train_dir, world_size=1, **flags):
+    """(Config, data set) of train_loop.py on the host with a benchmark's sizes; flags: further."""
+    flags.update(
+        device='host',
+        dataset_name='synthetic',
+        model_name=args.model_name,
+        image_size=args.image_size,
+        batch_size=args.batch_size,
+        train_dir=train_dir,
+    )
+    config = train_loop.parse([f'--{name}={value}' for name, value in flags.items()])
+    dataset = data.open_dataset('synthetic', None, 'train')
+    return configuration.for_training(config, dataset, world_size), dataset
 
 
 class OneBatch:

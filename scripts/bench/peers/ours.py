@@ -16,41 +16,26 @@ import serving
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), *[os.pardir] * 3))
 
-from one_batch import OneBatch
+import one_batch
 
-import data
 from hccl import collectives
-from mobilenet import configuration, devices
+from mobilenet import devices
 import train_loop
 
-
-def configure(args, train_dir):
-    flags = {
-        'device': 'host',
-        'dataset_name': 'synthetic',
-        'model_name': args.model_name,
-        'image_size': args.image_size,
-        'batch_size': args.batch_size,
-        'train_dir': train_dir,
-        'loss_scale': 'dynamic:1024',
-        'iterations_per_loop': 10,
-    }
-    config = train_loop.parse([f'--{name}={value}' for name, value in flags.items()])
-    dataset = data.open_dataset('synthetic', None, 'train')
-    return configuration.for_training(config, dataset, 1), dataset
+FLAGS = {'loss_scale': 'dynamic:1024', 'iterations_per_loop': 10}
 
 
 def open_run(args, stack):
     """An open TrainingRun and its session."""
     folder = stack.enter_context(tempfile.TemporaryDirectory())
-    config, dataset = configure(args, folder)
+    config, dataset = one_batch.configure(args, folder, **FLAGS)
     devices.import_tensorflow(config)
     from mobilenet.run import TrainingRun
 
     run = TrainingRun(
         config,
         dataset,
-        OneBatch(args.batch_size, args.image_size),
+        one_batch.OneBatch(args.batch_size, args.image_size),
         devices.create(config),
         collectives.create('host', 0, 1, None),
         train_loop.make_hooks(config) if args.mode == 'command' else [],
@@ -82,7 +67,7 @@ def serve_run(args):
 
 def serve_network(args):
     with tempfile.TemporaryDirectory() as folder:
-        config, _ = configure(args, folder)
+        config, _ = one_batch.configure(args, folder, **FLAGS)
     tf = devices.import_tensorflow(config)
     from mobilenet import nets
     from mobilenet.devices import host

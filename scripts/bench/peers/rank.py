@@ -14,12 +14,10 @@ import serving
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), *[os.pardir] * 3))
 
-from one_batch import OneBatch
+import one_batch
 
-import data
 from hccl import collectives, launcher
-from mobilenet import configuration, devices
-import train_loop
+from mobilenet import devices
 
 
 def horovod_parts():
@@ -66,26 +64,11 @@ def parts(mode):
     return device, collectives.create('host', rank, size, addresses)
 
 
-def configure(args, train_dir, size):
-    flags = {
-        'device': 'host',
-        'dataset_name': 'synthetic',
-        'model_name': args.model_name,
-        'image_size': args.image_size,
-        'batch_size': args.batch_size,
-        'train_dir': train_dir,
-        'kernels': 'onednn',
-    }
-    config = train_loop.parse([f'--{name}={value}' for name, value in flags.items()])
-    dataset = data.open_dataset('synthetic', None, 'train')
-    return configuration.for_training(config, dataset, size), dataset
-
-
 def serve_training(args, device, reducer, train_dir):
     from mobilenet.run import TrainingRun
 
-    config, dataset = configure(args, train_dir, reducer.size)
-    pipeline = OneBatch(args.batch_size, args.image_size, reducer.rank)
+    config, dataset = one_batch.configure(args, train_dir, reducer.size, kernels='onednn')
+    pipeline = one_batch.OneBatch(args.batch_size, args.image_size, reducer.rank)
     device = device or devices.create(config)
     run = TrainingRun(config, dataset, pipeline, device, reducer, hooks=[])
     with run.open() as sess:
