@@ -116,5 +116,4 @@ def _draw_pairs(counts, names):
 
 def _short(name):
     """The first of a class's names, cut to what fits beside the picture."""
-    first = name.split(',')[0]
-    return fonts.plain(first if len(first) <= LONGEST_NAME else first[: LONGEST_NAME - 1] + '…')
+    return fonts.plain(name.split(',')[0], LONGEST_NAME)

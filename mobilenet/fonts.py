@@ -8,8 +8,10 @@ PREFERRED = ('NotoSansCJK', 'NotoSans', 'wqy', 'simhei', 'Droid')
 DEJAVU_HAS = '\u0530'  # all letters before it: Latin, Greek, Cyrillic
 
 
-def plain(name):
-    """A name that matplotlib does not take for mathematics."""
+def plain(name, longest=None):
+    """A name that matplotlib does not take for mathematics; cut to so many characters."""
+    if longest and len(name) > longest:
+        name = name[: longest - 1] + '…'
     return name.replace('$', r'\$')
 
 

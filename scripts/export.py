@@ -98,6 +98,7 @@ class Export:
 
         self.args, self.trained, self.names, self.scratch = args, trained, names, scratch
         self._made = os.path.join(scratch, 'made')
+        os.makedirs(self._made, exist_ok=True)
         size = args.image_size
         self.pixels = np.random.RandomState(0).randint(0, 256, [IMAGES, size, size, 3], np.uint8)
         self.images = self.pixels.astype(np.float32) * np.float32(2 / 255.0) - np.float32(1)
@@ -121,7 +122,6 @@ class Export:
         """Where a format is made and checked: any name of --output_dir would not do, TensorFlow's
         writers take paths in UTF-8 alone.
         """
-        os.makedirs(self._made, exist_ok=True)
         return os.path.join(self._made, self.trained.model_name + suffix)
 
     def final(self, path):

@@ -144,7 +144,7 @@ def draw_panel(axis, runs, title, key, logarithmic):
     for number, run in enumerate(runs):
         steps, values = run.series(key)
         marker = '.' if len(steps) < 3 else None
-        style = {'color': f'C{number}', 'label': label(run)}
+        style = {'color': f'C{number}', 'label': fonts.plain(run.name, LONGEST_NAME)}
         # Wide below narrow: of lines that are the same, all are seen.
         width = 1.5 + min(len(runs) - 1 - number, 4)
         axis.plot(steps, values, marker=marker, linewidth=width, **style)
@@ -162,11 +162,6 @@ def draw_panel(axis, runs, title, key, logarithmic):
         axis.yaxis.get_major_locator().set_params(integer=True)
     if key in ('loss', 'accuracy') and axis.lines:
         axis.legend(fontsize='small')
-
-
-def label(run):
-    name = run.name if len(run.name) <= LONGEST_NAME else run.name[: LONGEST_NAME - 1] + '…'
-    return fonts.plain(name)
 
 
 def svg_of(runs, panel):
