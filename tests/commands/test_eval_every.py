@@ -23,7 +23,7 @@ EVALUATED = [8, 12, 20, 24, 25]
 @pytest.fixture(scope='module')
 def folders(tmp_path_factory):
     """(run with evaluations, run without, stderr of the first)."""
-    env = runs.environment(**runs.PLAIN_KERNELS)
+    env = runs.environment()
     with_, without = [tmp_path_factory.mktemp(name) for name in ('with', 'without')]
     more = ['--eval_every_epochs=0.5', '--keep_best=2', '--keep_checkpoints=1']
     done = runs.train(with_, *RUN, *more, env=env)
@@ -82,7 +82,7 @@ def test_tensorboard_has_the_validation_curve_over_global_step(folders):
 
 
 def test_over_ranks_rank_0_evaluates_and_all_have_the_bits_they_had(tmp_path):
-    env = runs.environment(**runs.PLAIN_KERNELS)
+    env = runs.environment()
     run = ['--rank_table=hccl_2p.json', '--batch_size=64', '--max_train_steps=12']
     run += ['--iterations_per_loop=6', '--check_weights_every=1']
     with_, without = tmp_path / 'with', tmp_path / 'without'
@@ -104,7 +104,7 @@ def test_a_stop_gives_the_evaluation_up_at_once(tmp_path):
     arguments += ['--eval_every_epochs=0.00001', f'--train_dir={tmp_path}']
     process = subprocess.Popen(
         runs.command('train_loop.py', *arguments),
-        env=runs.environment(**runs.PLAIN_KERNELS),
+        env=runs.environment(),
         stderr=subprocess.PIPE,
         text=True,
     )

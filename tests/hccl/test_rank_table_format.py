@@ -6,31 +6,11 @@ import pytest
 
 from hccl import rank_table_format
 from mobilenet.errors import UsageError
+from tests.helpers.rank_tables import table_1_0
 
 
 def table(devices=2, servers=1, version='1.0', **changes):
-    entries = [
-        {
-            'server_id': f'10.0.0.{s}',
-            'device': [
-                {
-                    'device_id': str(d),
-                    'device_ip': f'192.168.{s}.{d}',
-                    'rank_id': str(s * devices + d),
-                }
-                for d in range(devices)
-            ],
-        }
-        for s in range(servers)
-    ]
-    result = {
-        'version': version,
-        'status': 'completed',
-        'server_count': str(servers),
-        'server_list': entries,
-    }
-    result.update(changes)
-    return result
+    return dict(table_1_0(servers, devices, first=0), version=version, **changes)
 
 
 def groups(*devices_of_instances, **changes):

@@ -6,18 +6,19 @@ import json
 from hccl import rank_table
 
 
-def table_1_0(servers=1, devices=8):
+def table_1_0(servers=1, devices=8, first=1):
+    """first: the last number of the first server's and of each first device's address."""
     return {
         'version': '1.0',
         'status': 'completed',
         'server_count': str(servers),
         'server_list': [
             {
-                'server_id': f'10.0.0.{s + 1}',
+                'server_id': f'10.0.0.{s + first}',
                 'device': [
                     {
                         'device_id': str(d),
-                        'device_ip': f'192.168.{s}.{d + 1}',
+                        'device_ip': f'192.168.{s}.{d + first}',
                         'rank_id': str(s * devices + d),
                     }
                     for d in range(devices)

@@ -22,7 +22,6 @@ SMALL = [
     '--data_threads=2',
 ]
 NPU_SIM = os.path.join(ROOT, 'tests', 'npu_sim')
-PLAIN_KERNELS = {}  # tests/conftest.py sets them for all
 
 
 # Of a batch norm's own statistics, which ranks do not share.
