@@ -8,6 +8,7 @@ A device, from `create`, has `session(longest_loop, world_size)`, `sink`, `overf
 import importlib
 import importlib.util
 import os
+import sys
 
 from mobilenet import cores
 from mobilenet.devices import threads
@@ -85,7 +86,10 @@ def import_tensorflow(config=None):
     import warnings
 
     if config is not None:
-        threads.set_environment(_threads(config))
+        chosen = _threads(config)
+        late = 'tensorflow' in sys.modules  # which has read TF_DISABLE_MKL
+        assert not late or threads.kernels_of_environment() or chosen.kernels == 'onednn'
+        threads.set_environment(chosen)
     os.environ.setdefault('OMP_NUM_THREADS', str(cores.count()))
     os.environ.setdefault('KMP_BLOCKTIME', '0')
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')

@@ -18,7 +18,6 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), *[os
 
 import one_batch
 
-from hccl import collectives
 from mobilenet import devices
 import train_loop
 
@@ -30,6 +29,7 @@ def open_run(args, stack):
     folder = stack.enter_context(tempfile.TemporaryDirectory())
     config, dataset = one_batch.configure(args, folder, **FLAGS)
     devices.import_tensorflow(config)
+    from hccl import collectives
     from mobilenet.run import TrainingRun
 
     run = TrainingRun(
