@@ -9,7 +9,6 @@ had not finished. (`data/folders.py` and `data/imagenet_archives.py` list the im
 
 import collections
 import functools
-import json
 import os
 import shutil
 import time
@@ -18,7 +17,7 @@ import numpy as np
 
 from data import digest, examples, images, tfrecord, workers
 from data.progress import Progress
-from mobilenet import devices, text
+from mobilenet import devices, json_files, text
 from mobilenet.errors import UsageError
 
 Source = collections.namedtuple('Source', 'path label text synset boxes')
@@ -187,20 +186,24 @@ def _tidy(staging, tasks):
     """{path: [(path, reason) of skipped files]} of the shards in the staging folder that are whole
     and of these very sources; anything else is removed from it.
     """
-    whole = {}
-    for task in tasks:
-        try:
-            with open(task.path + DONE_SUFFIX, encoding='ascii') as file:
-                done = json.load(file)
-            if os.path.exists(task.path) and done['key'] == _key(task):
-                whole[task.path] = done['bad']
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
+    done = {task.path: json_files.read_object(task.path + DONE_SUFFIX) for task in tasks}
+    whole = {t.path: done[t.path]['bad'] for t in tasks if _tells_of(done[t.path], t)}
     kept = set(whole) | {path + DONE_SUFFIX for path in whole}
-    for name in os.listdir(staging):
-        if os.path.join(staging, name) not in kept:
-            os.remove(os.path.join(staging, name))
+    for entry in list(os.scandir(staging)):
+        if entry.path not in kept:
+            (shutil.rmtree if entry.is_dir(follow_symlinks=False) else os.remove)(entry.path)
     return whole
+
+
+def _tells_of(done, task):
+    """Whether what lies beside a shard is of this one, as it is now."""
+    if not os.path.isfile(task.path):
+        return False
+    size, bad = os.path.getsize(task.path), done.get('bad')
+    told = isinstance(bad, list) and all(
+        isinstance(pair, list) and [*map(type, pair)] == [str, str] for pair in bad
+    )
+    return told and done.get('bytes') == size and done.get('key') == _key(task)
 
 
 def _key(task):
@@ -258,7 +261,8 @@ def write_shard(task):
                 f'none of the {len(task.sources)} files for {os.path.basename(task.path)} is an '
                 'image: remove them, or use fewer shards'
             )
-    text.write_text(task.path + DONE_SUFFIX, json.dumps({'key': key, 'bad': bad}))
+    size = os.path.getsize(task.path)
+    json_files.write_object(task.path + DONE_SUFFIX, {'key': key, 'bad': bad, 'bytes': size})
 
 
 @functools.lru_cache(maxsize=None)

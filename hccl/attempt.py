@@ -7,6 +7,7 @@ import time
 
 from hccl import failure, liveness
 from hccl.rank_process import Guard, RankProcess
+from mobilenet.awake import Awake
 
 POLL_INTERVAL = 0.05  # seconds
 END_GRACE = 3.0  # seconds from SIGTERM to SIGKILL after another rank has failed
@@ -34,6 +35,7 @@ class Attempt:
         self._patience, self._moved = patience, {}
         self._ranks, self._failures = [], []
         self._begun = self._told = time.monotonic()
+        self._awake = Awake()
         self._ending = None  # what has to be done to end the ranks, once one has failed
         self._passed_on = None  # when a stop was
         self._kill_at = float('inf')
@@ -71,7 +73,7 @@ class Attempt:
             if rank.poll():
                 self._failures.append(rank.failure(self._server_id))
         running = self._running()
-        now = time.monotonic()
+        now = self._look_at_clock()
         beats = {r.rank: r.beat() for r in running}
         beats = {rank: beat for rank, beat in beats.items() if beat}
         self._link.tell(beats, self._failures)
@@ -79,12 +81,28 @@ class Attempt:
             if self._failures:
                 self._end(running)
             elif running:
-                self._look_further(running, {**self._link.beats(), **beats}, now)
-        self._pass_on_stop(running, beats, now)
+                self._look_further(running, self._awake_ones({**self._link.beats(), **beats}), now)
+        self._pass_on_stop(running, self._awake_ones(beats), now)
         if len(self._stop.asked) > 1 or now >= self._kill_at:
             for rank in running:
                 rank.end(signal.SIGKILL)
         return bool(running)
+
+    def _look_at_clock(self):
+        """The time. Where this launcher was stopped, its ranks were as a rule: all begins anew."""
+        before, now = self._awake.woke, self._awake.look()
+        if self._awake.woke != before:
+            self._begun, self._moved = now, {}
+            self._passed_on = self._passed_on and now
+        return now
+
+    def _awake_ones(self, beats):
+        """The beats as if nothing in them was from before this launcher went on after a stop."""
+        woke = self._awake.woke
+        return {
+            rank: beat._replace(since=max(beat.since, woke), alive=max(beat.alive, woke))
+            for rank, beat in beats.items()
+        }
 
     def _running(self):
         return [rank for rank in self._ranks if rank.status is None]

@@ -8,6 +8,7 @@ import threading
 import time
 
 from mobilenet import command, log
+from mobilenet.awake import Awake
 from mobilenet.hooks import Hook
 
 FIRST_LOOP = 1800.0  # seconds, at least: a device compiles the graph then
@@ -32,14 +33,13 @@ class StepTimeout(Hook):
         self._heartbeat = heartbeat
         self._slowest = None  # seconds a step
         self._since = self._limit = None  # of the loop that runs
-        self._stacks = None
+        self._stacks, self._awake = None, Awake()
 
     def before_graph(self, run):
         self._stacks = open(log.path_of(run.config.train_dir, run.rank), 'a')  # for the process
         faulthandler.register(signal.SIGUSR1, self._stacks, all_threads=True)
         self._tell(run, 'meet', self._longest_wait())
-        if self._heartbeat is None:
-            threading.Thread(target=self._watch, args=(run,), name='timeout', daemon=True).start()
+        threading.Thread(target=self._watch, args=(run,), name='timeout', daemon=True).start()
 
     def session_ready(self, run):
         self._tell_work(run)
@@ -51,7 +51,8 @@ class StepTimeout(Hook):
         try:
             return proceed(n)
         finally:
-            spent, self._since = time.monotonic() - self._since, None
+            spent = time.monotonic() - max(self._since, self._awake.woke)
+            self._since = None
             self._slowest = max(self._slowest or 0.0, spent / n)
             self._tell_work(run)
 
@@ -80,16 +81,14 @@ class StepTimeout(Hook):
             grace = self.grace(run.config.longest_loop)
             self._heartbeat.tell(state, run.batch, run.step, limit, patience, grace)
 
-    # ---- without a launcher
-
     def _watch(self, run):
         told = False
         while True:
             time.sleep(LOOK_INTERVAL)
-            since = self._since
-            if since is None:
+            now, since = self._awake.look(), self._since
+            if since is None or self._heartbeat is not None:
                 continue
-            now = time.monotonic()
+            since = max(since, self._awake.woke)
             if now - since > self._limit:
                 self._expire(run, f'has not ended after {now - since:.0f} s')
             if run.stop.wished:

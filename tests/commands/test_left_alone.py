@@ -52,9 +52,9 @@ def ranks_of(launcher):
     found = {}
     for pid in filter(str.isdigit, os.listdir('/proc')):
         try:
-            with open(f'/proc/{pid}/stat') as f, open(f'/proc/{pid}/environ') as g:
+            with open(f'/proc/{pid}/stat') as f, open(f'/proc/{pid}/environ', 'rb') as g:
                 parent = int(f.read().rsplit(')', 1)[1].split()[1])
-                env = dict(entry.partition('=')[::2] for entry in g.read().split('\0'))
+                env = dict(entry.partition('=')[::2] for entry in os.fsdecode(g.read()).split('\0'))
         except OSError:
             continue
         if parent == launcher.pid and env.get('RANK_ID'):

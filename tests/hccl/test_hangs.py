@@ -156,3 +156,24 @@ time.sleep(300)
     assert status == 1 and 2 < took < 2 + 10 and launch.left() == []
     assert line.startswith('rank 1 failed with a timeout: rank 1 not ready: rank 1 stopped by a ')
     assert 'File "rank.py"' in launch.read('stacks_0')
+
+
+@pytest.mark.parametrize('first', ['launcher', 'ranks'])
+def test_a_run_that_is_stopped_as_a_whole_goes_on(start, first):
+    """Ctrl-Z and fg, a paused container: for longer than any of them may be silent."""
+    launch = start(LOOPING)
+    pids = launch.wait_ready(2)
+    wait_for_batch(launch, 3)
+    every = [launch.process.pid, *pids] if first == 'launcher' else [*pids, launch.process.pid]
+    for pid in every:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(4.5)
+    reached = len([name for name in os.listdir(launch.folder) if name.startswith('at_')]) // 2
+    for pid in every:
+        os.kill(pid, signal.SIGCONT)
+    time.sleep(2.5)
+    wait_for_batch(launch, reached + 100)
+    os.kill(pids[1], signal.SIGSTOP)  # and still nothing waits for ever
+    status, line, took = launch.finish()
+    assert status == 1 and took < 2 + 10 and launch.left() == []
+    assert line.startswith('rank 1 failed with a timeout: ') and 'stopped by a signal' in line

@@ -168,8 +168,8 @@ def guards_of(pid):
     found = []
     for child in filter(str.isdigit, os.listdir('/proc')):
         try:
-            with open(f'/proc/{child}/cmdline') as f, open(f'/proc/{child}/stat') as g:
-                if 'guard.py' in f.read() and g.read().rsplit(')', 1)[1].split()[1] == str(pid):
+            with open(f'/proc/{child}/cmdline', 'rb') as f, open(f'/proc/{child}/stat') as g:
+                if b'guard.py' in f.read() and g.read().rsplit(')', 1)[1].split()[1] == str(pid):
                     found.append(int(child))
         except OSError:
             pass

@@ -76,6 +76,18 @@ def test_it_is_ended(start, tmp_path):
     assert_told(tmp_path, err.splitlines()[-1], 'after 1 s')
 
 
+def test_time_in_which_the_process_is_stopped_does_not_count(start):
+    """Ctrl-Z and fg."""
+    process = start(3.0, 60.0)
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(4.5)
+    process.send_signal(signal.SIGCONT)
+    went_on = time.time()
+    err = process.communicate(timeout=60)[1]
+    assert process.returncode == 1 and 2.5 < time.time() - went_on < 60
+    assert ' has not ended after 3 s; ' in err.splitlines()[-1]
+
+
 def test_one_signal_ends_it_after_a_grace_that_is_told(start, tmp_path):
     process = start(1000.0, 1.0)
     process.send_signal(signal.SIGTERM)
