@@ -15,7 +15,7 @@ import sys
 import time
 
 import data
-from mobilenet import command, configuration, devices, flag_types, flags
+from mobilenet import command, configuration, devices, flag_types, flags, text
 from mobilenet.errors import UsageError
 
 FROM_TRAINING = (
@@ -55,7 +55,7 @@ def training_config(argv):
 def check_is_there(path):
     """Raises UsageError where there is nothing to evaluate: before anything else is asked for."""
     if os.path.isdir(path):
-        names = os.listdir(path)
+        names = text.names_in(path)
         if not any(name.endswith(('.index', '.pb')) or '.data-' in name for name in names):
             raise UsageError(f'--checkpoint_path={path}: no checkpoint in this folder')
     elif not (os.path.isfile(path) or glob.glob(glob.escape(path) + '.*')):

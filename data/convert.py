@@ -63,11 +63,11 @@ def prepare_output(out_dir, splits, overwrite):
 
 
 def shards_in(folder, split):
-    return sorted(
+    return [
         name
-        for name in os.listdir(folder)
+        for name in text.names_in(folder)
         if name.startswith(split + '-') and '-of-' in name and '.partial' not in name
-    )
+    ]
 
 
 def default_num_shards(sources, at_most=1024):

@@ -115,5 +115,8 @@ def _one(features, key, kind):
         return values[0]
     others = [k for k in KINDS if k != kind and _values(features, key, k)]
     if others:
-        raise ValueError(f'{key} is stored as a {others[0]}: it has to be an {kind}')
+        raise ValueError(f'{key} is stored as {others[0]}: it has to be {kind}')
+    if key not in features:
+        found = ', '.join(sorted(k for k in features if not k.startswith('image/object/')))
+        raise ValueError(f'no {key}: the record holds {found or "nothing"}')
     raise ValueError(f'{key} has {len(values)} values instead of one')

@@ -45,7 +45,7 @@ class FolderDataset:
                 'of its own, at least 5 images in all'
             )
         counts = {name: sum(map(len, classes.values())) for name, classes in splits.items()}
-        self.summary = (
+        self.summary = text.printable(
             f'{dataset_dir}: {self.num_classes} classes, {counts["train"]} images to train on, '
             + _held_out(listing.places, counts)
         )
@@ -54,7 +54,7 @@ class FolderDataset:
         return self._files[record][0], None
 
     def describe(self, record):
-        return self._files[record][0]
+        return text.printable(self._files[record][0])
 
     def read(self, record):
         """The Record. Raises BadRecord where the file cannot be read or is empty."""

@@ -34,7 +34,7 @@ def list_splits(src):
                 f'{src} has no class folders: put the images of each class into a folder of its own'
             )
         class_names = [text.utf8_name(name) for name in names]
-        layout.check_spelling(src, class_names)
+        notes += layout.check_spelling(src, class_names)
         splits = {
             split: dict(zip(class_names, map(walk.files, names))) for split, walk in walks.items()
         }
@@ -43,7 +43,7 @@ def list_splits(src):
     for walk in walks.values():
         notes += walk.notes()
     notes += layout.warnings(src, splits.get('train', splits.get(None)))
-    return Listing(splits, places, notes)
+    return Listing(splits, places, list(map(text.printable, notes)))
 
 
 def hold_out(classes, share=None, every=None, seed=0):
@@ -87,7 +87,7 @@ class _Walk:
         above = [*layout.with_parents(src), *layout.with_parents(folder)]
         self._seen = {layout.identity(place) for place in above}
         self.classes = []
-        for entry in os.scandir(folder):
+        for entry in text.entries_in(folder):
             if layout.is_left_out(entry.name):
                 self._left_out.append(entry.path)
         for name in layout.subfolders(folder):
@@ -106,7 +106,7 @@ class _Walk:
             place, within = waiting.pop(), []
             if place != folder and not self._is_new(place):
                 continue
-            for entry in sorted(os.scandir(place), key=lambda entry: text.utf8_name(entry.name)):
+            for entry in sorted(text.entries_in(place), key=lambda e: text.utf8_name(e.name)):
                 if layout.is_left_out(entry.name):
                     self._left_out.append(entry.path)
                 else:

@@ -174,6 +174,12 @@ def read_validation_labels(path, file_names, synset_order=None):
         return [words[0] for _, words in lines]
     if len(first) > 1 and not text.whole_number(first[0]):
         return _by_name(path, lines, file_names)
+    if text.whole_number(first[0]) is None:
+        found = text.printable(first[0][:40])
+        raise UsageError(
+            f'{path}, line {lines[0][0]}: {found!r} is neither a synset (n and eight digits) nor a '
+            'number'
+        )
     if synset_order is None:
         # The official ground truth counts by ILSVRC2012_ID of the development kit's meta.mat, not
         # in sorted order.
@@ -223,7 +229,7 @@ def _labelled(folder, label, synset, names, boxes, notes):
 
 def _image_names(folder, notes):
     """Sorted names of the images in a folder. Anything else there is left out, and said so."""
-    entries = list(os.scandir(folder))
+    entries = text.entries_in(folder)
     names = [
         entry.name
         for entry in entries

@@ -115,6 +115,8 @@ def _open(data):
 
 
 def _is_turned(image):
+    if image.format == 'TIFF':  # which Pillow turns whenever it loads it, as the format demands
+        return False
     return image.getexif().get(EXIF_ORIENTATION, 1) in range(2, 9)
 
 

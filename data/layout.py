@@ -20,10 +20,12 @@ EXPECTED = 'train (or training) and validation (or val, valid), in any case'
 ADDED_WORDS = frozenset(
     ('set', 'data', 'dataset', 'image', 'images', 'img', 'imgs', 'split', 'folder', 'new', 'all')
 )
-# Of macOS, Windows, Synology, ext4, Python; all but the last three are folders.
+# Of macOS, Windows, Synology, ext4, Python; all but the last four are folders.
 SYSTEM_NAMES = frozenset(
     (
         '__macosx',
+        'network trash folder',
+        'temporary items',
         '$recycle.bin',
         'system volume information',
         '@eadir',
@@ -33,8 +35,10 @@ SYSTEM_NAMES = frozenset(
         'thumbs.db',
         'ehthumbs.db',
         'desktop.ini',
+        'icon\r',
     )
 )
+SPLIT_WORD = re.compile('(?i)train|valid|(?<![a-z])(val|test)')
 IMAGE_SUFFIXES = ('.jpeg', '.jpg', '.png', '.bmp', '.gif', '.webp', '.tif', '.tiff')
 FEW_CLASSES = 5
 MANY_FILES = 1000
@@ -60,8 +64,7 @@ def identity(path):
 
 def subfolders(folder):
     """Sorted names of the folders in a folder that may be a class or a split."""
-    names = [e.name for e in os.scandir(folder) if is_folder(e) and not is_left_out(e.name)]
-    return sorted(names, key=text.utf8_name)
+    return sorted((e.name for e in scan(folder) if is_folder(e)), key=text.utf8_name)
 
 
 def loose_images(folder):
@@ -70,7 +73,7 @@ def loose_images(folder):
 
 
 def scan(folder):
-    return [entry for entry in os.scandir(folder) if not is_left_out(entry.name)]
+    return [entry for entry in text.entries_in(folder) if not is_left_out(entry.name)]
 
 
 def find_splits(src):
@@ -83,7 +86,7 @@ def find_splits(src):
     train = _named(nested, 'train')
     if not train:
         _refuse_near_misses(src, names, nested)
-        return {None: src}, []
+        return {None: src}, _alike(src, nested)
     validation = _named(names, 'validation')
     if not validation:
         _refuse_misspelt_validation(src, train[0], [n for n in nested if n != train[0]])
@@ -93,6 +96,8 @@ def find_splits(src):
         above = {identity(folder) for folder in with_parents(src)}
         if identity(parts['validation']) in above:
             raise UsageError(f'{parts["validation"]} is a link to a folder above it: remove it')
+    for folder in parts.values():
+        _refuse_twice(folder)
     others = [name for name in names if name not in (train[0], (validation or [''])[0])]
     notes = []
     if others:
@@ -137,17 +142,48 @@ def _refuse_near_misses(src, names, nested):
         inner = os.path.join(src, names[0])
         if _named(subfolders(inner), 'train'):
             raise UsageError(f'{src} holds one folder, {names[0]}, with the splits: give {inner}')
-    # Sub-folders of a class are a matter of its own: only where all of them look like splits.
+    # Sub-folders of a class are a matter of its own: only where all of them look like splits, or
+    # have the same sub-folders and one of them sounds like a split.
     meant = [name for name in nested if resembled_split(name)]
-    if nested and meant == nested:
+    sounds_so = any(SPLIT_WORD.search(name) for name in nested) and _alike(src, nested)
+    if nested and (meant == nested or sounds_so):
         raise UsageError(
-            f'{src} has class folders in {" and ".join(meant[:3])}, but no folder train: name the '
+            f'{src} has class folders in {" and ".join(nested[:3])}, but no folder train: name the '
             f'splits {EXPECTED}'
         )
     if not nested and len(names) > 1 and all(resembled_split(name) for name in names):
         raise UsageError(
             f'{src} has {" and ".join(names[:3])}, but no class folders in them: put the images of '
             f'each class into a folder of its own, as {names[0]}/CLASS/IMAGE'
+        )
+
+
+def _alike(src, nested):
+    """A line where several folders have most sub-folders in common, as splits have; else []."""
+    inner = [_folders_within(os.path.join(src, name)) for name in nested]
+    shared = set.intersection(*inner) if inner[1:] else ()
+    if not shared or 2 * len(shared) < max(map(len, inner)):
+        return []
+    return [
+        f'{src}: {" and ".join(nested[:3])} are taken for classes, but have the same sub-folders, '
+        f'such as {min(shared)}: if these are the classes, name the splits {EXPECTED}'
+    ]
+
+
+def _folders_within(folder):
+    """Names of the folders in a folder, or in the one that it holds (seg_train/seg_train/CLASS)."""
+    names = subfolders(folder)
+    below = subfolders(os.path.join(folder, names[0])) if len(names) == 1 else []
+    return set(below or names)
+
+
+def _refuse_twice(folder):
+    """train/train/CLASS, as some archives unpack."""
+    names = subfolders(folder)
+    if len(names) == 1 and resembled_split(names[0]) and subfolders(os.path.join(folder, names[0])):
+        raise UsageError(
+            f'{folder} holds one folder, {names[0]}, with folders in it: move those up, they seem '
+            'to be the classes'
         )
 
 
@@ -162,8 +198,10 @@ def _refuse_misspelt_validation(src, train, others):
 
 
 def check_spelling(src, class_names):
-    """Raises UsageError where two class names differ in Unicode's form only."""
-    seen = {}
+    """Raises UsageError where two class names differ in Unicode's form only; gives a line for each
+    two that differ in upper and lower case only.
+    """
+    seen, lines, folded = {}, [], {}
     for name in class_names:
         other = seen.setdefault(text.composed(name), name)
         if other != name:
@@ -171,6 +209,10 @@ def check_spelling(src, class_names):
                 f'{src} has two class folders named {text.composed(name)}, one in composed and one '
                 'in decomposed Unicode (as macOS writes it): give them the same name'
             )
+        other = folded.setdefault(text.composed(name).casefold(), name)
+        if other != name:
+            lines.append(f'{src}: the classes {other} and {name} differ only in case')
+    return lines
 
 
 def warnings(src, classes):

@@ -5,6 +5,8 @@ elsewhere.
 import sys
 import time
 
+from mobilenet import text
+
 PLAIN_INTERVAL_SECONDS = 10.0
 
 
@@ -63,6 +65,7 @@ class Progress:
 
     def note(self, line):
         """A line of its own, above the bar."""
+        line = text.printable(line)
         if self._bar is not None:
             self._bar.write(line, file=sys.stderr)
         else:

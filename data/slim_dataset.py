@@ -3,7 +3,7 @@
 import os
 import re
 
-from data import digest, example_proto
+from data import digest, example_proto, layout
 from data.tfrecord import BadRecord, RecordFiles
 from mobilenet import text
 from mobilenet.errors import UsageError, bad_record
@@ -38,15 +38,12 @@ def read_labels_file(path):
 
 def shard_paths(dataset_dir, split):
     """The files SPLIT-00000-of-00128 of a folder in order, all of them there."""
-    try:
-        names = sorted(os.listdir(dataset_dir))
-    except OSError as error:
-        raise UsageError(f'cannot read the folder {dataset_dir}: {error.strerror}')
+    names = text.names_in(dataset_dir)
     shards = {}
     for name in names:
         match = SHARD.search(name)
         if match and name.startswith(split + '-'):
-            shards.setdefault(int(match.group(2)), {})[int(match.group(1))] = name
+            shards.setdefault(int(match.group(2)), []).append((int(match.group(1)), name))
     if not shards:
         raise UsageError(_why_no_shards(dataset_dir, split, names))
     if len(shards) > 1:
@@ -55,24 +52,34 @@ def shard_paths(dataset_dir, split):
             f'{dataset_dir} holds {split} files of several data sets (of {totals}): keep one'
         )
     ((total, found),) = shards.items()
-    missing = [index for index in range(min(total, 10**6)) if index not in found]
+    missing = sorted({*range(min(total, 10**6))}.difference(index for index, _ in found))
     if missing:
         raise UsageError(
             f'{len(missing)} of the {total} {split} files are missing in {dataset_dir}, the first '
             f'is {split}-{missing[0]:05d}-of-{total:05d}'
         )
-    return [os.path.join(dataset_dir, name) for name in sorted(found.values())]
+    found.sort()
+    if len(found) > total:
+        extra = next(name for i, (index, name) in enumerate(found) if index != i or i == total)
+        raise UsageError(
+            f'{dataset_dir} holds {len(found)} {split} files, and their names say {total}: '
+            f'{extra} is one too many'
+        )
+    return [os.path.join(dataset_dir, name) for _, name in found]
 
 
 def _why_no_shards(dataset_dir, split, names):
-    wanted = f'{split}-00000-of-00128'
-    for name in names:
-        if re.match(rf'.*{split}[-_][0-9]+-of-[0-9]+\.(gz|gzip|zlib|zip|bz2|xz|zst)\Z', name):
+    wanted, said = f'{split}-00000-of-00128', '|'.join(layout.SPLIT_NAMES[split])
+    for name in filter(re.compile(f'(?i)(?<![a-z])({said})(?![a-z])').search, names):
+        if re.search(r'[0-9]\.(gz|gzip|zlib|zip|bz2|xz|zst)\Z', name):
             return f'{dataset_dir}: {name} is compressed: unpack it to {os.path.splitext(name)[0]}'
-        if re.match(rf'(.*[-_])?{split}([-_.].*)?\.tfrecords?\Z', name):
+        numbers = re.search('([0-9]+)[-_.]?of[-_.]?([0-9]+)', name)
+        if numbers or '.tfrecord' in name.lower():
+            if numbers:
+                wanted = '{}-{:05d}-of-{:05d}'.format(split, *map(int, numbers.groups()))
             return (
-                f'{dataset_dir}: {name} is not named as the files of a data set are: rename them '
-                f'(or link to them) as {wanted} and so on, counted from 00000'
+                f'{dataset_dir}: {name} is not named as the files of a data set are: rename it '
+                f'(or link to it) as {wanted}, and the others alike, counted from 00000'
             )
     return (
         f'no files {wanted} and so on in {dataset_dir}: convert the data set, or give the folder '
@@ -96,7 +103,7 @@ class TFRecordDataset:
         if not self.num_examples:
             first = f': {self.errors[0]}' if self.errors else ''
             raise UsageError(f'no record in the {split} files of {dataset_dir} can be read{first}')
-        self.summary = (
+        self.summary = text.printable(
             f'{dataset_dir}: {self.num_classes} classes, {self.num_examples} images in '
             f'{len(self.files.paths)} {split} files' + _other_split(dataset_dir, split)
         )

@@ -56,10 +56,10 @@ class BadRecord(Exception):
     """
 
     def __init__(self, path, number, reason):
-        self.place = path if number is None else f'{path}, record {number}'
-        self.reason = reason
         # TensorFlow takes the message on to C++, as UTF-8.
-        super().__init__(text.printable(f'{self.place}: {reason}'))
+        self.place = text.printable(path if number is None else f'{path}, record {number}')
+        self.reason = text.printable(reason)
+        super().__init__(f'{self.place}: {self.reason}')
 
 
 def masked_crc32c(data):

@@ -18,21 +18,32 @@ def status_of(prog, main):
     """
     terminal.protect()
     try:
+        check_current_folder()
         return main()
     except UsageError as error:
         return fail(error, prog)
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # what failed and where
-        logging.getLogger('mobilenet').exception('failed')
+        logger = logging.getLogger('mobilenet')
+        if logger.handlers or not isinstance(error, OSError):
+            logger.exception('failed')
         return fail(error, prog)
+
+
+def check_current_folder():
+    """Raises UsageError where it was deleted: TensorFlow's libraries would end the process."""
+    try:
+        os.getcwd()
+    except OSError:
+        raise UsageError('the current folder was deleted: change to one that is there')
 
 
 def fail(error, prog):
     """Prints an error as its one line and tells it to the launcher; gives the exit status."""
     if isinstance(error, CommandError):
         status, kind, record = error.status, error.kind, error.record
-        line = str(error).replace('\n', ' ')
+        line = text.printable(str(error))
     else:
         status, kind, record = 1, 'error', None
         line = f'{type(error).__name__}: {text.one_line(str(error))}'

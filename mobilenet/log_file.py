@@ -2,6 +2,8 @@
 
 import logging
 
+from mobilenet import text
+
 
 class LogFile(logging.Handler):
     """Appends each record to a file by its name, opened for that record: a file that was moved
@@ -15,8 +17,8 @@ class LogFile(logging.Handler):
 
     def emit(self, record):
         try:
-            line = self.format(record) + '\n'
+            line = text.harmless(self.format(record)) + '\n'
             with open(self.path, 'ab', buffering=0) as f:
-                f.write(line.encode('utf-8', 'backslashreplace'))
+                f.write(line.encode('utf-8', text.ESCAPES))
         except OSError:
             pass

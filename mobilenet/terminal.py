@@ -12,7 +12,8 @@ _PATIENCE = 1.0  # seconds that a descriptor in non-blocking mode has to take mo
 
 class Writer(io.TextIOBase):
     """A text stream on a file descriptor that drops what cannot be written (or, not `outliving` its
-    reader, raises OSError as any stream), and writes any name: what the encoding lacks as \\xe9.
+    reader, raises OSError as any stream), and writes any name: what the encoding lacks, and what
+    gives a terminal orders, as \\xe9.
 
     A line goes out as a whole, at once: it may be written in a signal's handler and before
     os._exit, and one that failed leaves nothing behind that would fail again.
@@ -32,7 +33,7 @@ class Writer(io.TextIOBase):
 
     def flush(self):
         piece, self._begun = self._begun, ''
-        data = memoryview(piece.encode(self.encoding, self.errors))
+        data = memoryview(text.harmless(piece).encode(self.encoding, self.errors))
         while data:
             try:
                 data = data[os.write(self._descriptor, data) :]
@@ -60,17 +61,19 @@ class Writer(io.TextIOBase):
 def protect(outliving=True):
     """Makes sys.stdout and sys.stderr Writers, and opens what was closed (`>&-`) on /dev/null, or
     the next file that is opened would get the lines meant for it. Commands call it first of all;
-    outliving: whether they go on where nobody reads their lines."""
+    outliving: whether they go on where nobody reads what they print; stderr holds up nobody."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+    if sys.stdin is None:
+        sys.stdin = open(0, closefd=False)
     for name, descriptor in (('stdout', 1), ('stderr', 2)):
         stream = getattr(sys, name)
         if _is_on(stream, descriptor):
             encoding = getattr(stream, 'encoding', None) or 'utf-8'
-            setattr(sys, name, Writer(descriptor, encoding, outliving))
+            setattr(sys, name, Writer(descriptor, encoding, outliving or descriptor == 2))
 
 
 def _is_on(stream, descriptor):

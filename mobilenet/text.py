@@ -30,6 +30,9 @@ KINDS = (
     (stat.S_ISBLK, 'a device'),
 )
 ESCAPES = 'mobilenet_escapes'
+CONTROL = re.compile('[\x00-\x1f\x7f-\x9f]')
+# But for line ends, tabs, and what bars write: to the line's start, and a line up.
+ORDERS = re.compile('(?!\x1b\\[A)[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]')
 
 
 class Unreadable(Exception):
@@ -97,6 +100,19 @@ def size_in_words(count):
     return f'{count} GB'
 
 
+def entries_in(folder):
+    """os.DirEntry of all that is in a folder. Raises UsageError."""
+    try:
+        return list(os.scandir(folder))
+    except OSError as error:
+        raise UsageError(f'cannot read the folder {folder}: {error.strerror}')
+
+
+def names_in(folder):
+    """Sorted names of what is in a folder. Raises UsageError."""
+    return sorted(entry.name for entry in entries_in(folder))
+
+
 def read_text(path, hint='', limit=MAX_BYTES):
     """A text file as str: UTF-8 (or UTF-16, by its byte order mark), the mark left out, stray bytes
     as surrogates. Raises UsageError 'cannot read {path}: {why}{hint}'.
@@ -122,7 +138,7 @@ def decode(data):
         raise Unreadable(f'not a text in {encoding.upper()}, as its first bytes say')
     if '\0' in text:
         raise Unreadable('not a text file: it has NUL bytes')
-    return text
+    return text.lstrip('\ufeff')  # one more mark, of a tool that wrote a marked file anew
 
 
 def numbered_lines(text):
@@ -162,8 +178,19 @@ def open_text(path, mode='w', newline='\n'):
 
 
 def printable(text):
-    """The text as UTF-8 can hold it: bytes that are none as \\xe9."""
-    return text.encode('utf-8', ESCAPES).decode('utf-8')
+    """The text on one line as any terminal shows it: bytes that are no UTF-8 as \\xe9, what moves a
+    cursor or gives a terminal orders as \\n, \\x1b.
+    """
+    return CONTROL.sub(_escaped, text).encode('utf-8', ESCAPES).decode('utf-8')
+
+
+def harmless(lines):
+    """Lines for a terminal or a log: without orders to a terminal that a name may hold."""
+    return ORDERS.sub(_escaped, lines)
+
+
+def _escaped(match):
+    return ascii(match.group())[1:-1]
 
 
 def one_line(text):

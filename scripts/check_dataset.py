@@ -64,6 +64,17 @@ def splits_there(args):
     return [split for split in SPLITS if convert.shards_in(args.dataset_dir, split)] or ['train']
 
 
+def open_splits(args):
+    """{split: data set}"""
+    try:
+        return {
+            split: data.open_dataset(args.dataset_name, args.dataset_dir, split, 'skip')
+            for split in splits_there(args)
+        }
+    except UsageError as error:  # here the folder is no flag
+        raise UsageError(str(error).replace('--dataset_dir', 'dataset_dir'))
+
+
 def check(args, datasets):
     """Checks the splits and prints their findings. Returns {split: verify.Checked}."""
     total = sum(dataset.num_examples for dataset in datasets.values())
@@ -166,10 +177,7 @@ def advice(args, findings, num_duplicates):
 
 def main():
     args = make_parser().parse_args()
-    datasets = {
-        split: data.open_dataset(args.dataset_name, args.dataset_dir, split, 'skip')
-        for split in splits_there(args)
-    }
+    datasets = open_splits(args)
     for dataset in datasets.values():
         print(dataset.summary, file=sys.stderr)
         tool.print_notes(dataset.notes)

@@ -18,7 +18,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from hccl import rank_table
-from mobilenet import text
+from mobilenet import command, terminal, text
 from mobilenet.errors import UsageError
 
 HCCN_CONF = '/etc/hccn.conf'
@@ -188,8 +188,5 @@ def main(argv):
 
 
 if __name__ == '__main__':
-    try:
-        main(sys.argv[1:])
-    except UsageError as e:
-        print(f'make_rank_table.py: {e}', file=sys.stderr)
-        sys.exit(2)
+    terminal.protect(outliving=False)  # a table that was not written whole is no success
+    sys.exit(command.status_of('make_rank_table.py', lambda: main(sys.argv[1:])))

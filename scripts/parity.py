@@ -106,7 +106,11 @@ class Side:
         self.text = text
         self.finished = os.path.isdir(os.path.join(text, 'dumps'))
         self.folder = text if self.finished else os.path.join(args.out, name)
-        self.flags = [] if self.finished else [WORDS.get(word, word) for word in shlex.split(text)]
+        try:
+            words = [] if self.finished else shlex.split(text)
+        except ValueError:  # a quotation mark without its second
+            words = [text]
+        self.flags = [WORDS.get(word, word) for word in words]
         wrong = [word for word in self.flags if not word.startswith('--')]
         if wrong:
             raise UsageError(
@@ -132,12 +136,15 @@ class Side:
         )
         started, last = time.time(), ''
         say(f'side {self.name}: {self.text}, into {self.folder}')
-        with subprocess.Popen(
-            argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors='replace'
+        with tool.child(
+            subprocess.Popen(
+                argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors='replace'
+            )
         ) as process:
             for line in process.stderr:
                 last = line.strip() or last
                 say(f'side {self.name}: {line.rstrip()}')
+            process.wait()
         if process.returncode:
             last = last or f'status {process.returncode}'
             if process.returncode != 2 and {WORDS['npu'], WORDS['float32']} <= set(self.flags):

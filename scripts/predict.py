@@ -131,7 +131,7 @@ def main():
     rows, images = probabilities(args, trained)
     answers = [{'image': p, 'top': best(row, names)} for p, row in zip(args.images, rows)]
     if args.json:
-        print(json.dumps(answers, ensure_ascii=False, indent=1))
+        print(json.dumps(answers, indent=1))
     else:
         print_table(answers)
     if args.sheet:

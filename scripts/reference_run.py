@@ -133,9 +133,9 @@ def rank_table(args):
 
 def command(script, *arguments):
     """Runs a command of the checkout; gives its exit status."""
-    return subprocess.call(
-        [sys.executable, os.path.join(ROOT, script), *arguments], cwd=os.getcwd()
-    )
+    argv = [sys.executable, os.path.join(ROOT, script), *arguments]
+    with tool.child(subprocess.Popen(argv)) as process:
+        return process.wait()
 
 
 def lines_of(path):

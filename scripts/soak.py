@@ -13,7 +13,6 @@ On oneDNN's kernels it does: TensorFlow 1.15 keeps each of their primitives with
 stream keeps a pointer to all that was ever submitted to it, 8 bytes an op that runs.
 """
 
-import argparse
 import glob
 import json
 import os
@@ -22,22 +21,29 @@ import subprocess
 import sys
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from mobilenet import command, flag_types
+from mobilenet.errors import Failure, UsageError
+from scripts import tool
+
+ROOT = sys.path[0]
 SAVE_EVERY = 1000
 
 
 def parse():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('--steps', type=int, default=20000)
+    parser = flag_types.Parser(prog='soak.py', description=__doc__.split('\n\n')[0])
+    parser.add_argument('--steps', type=flag_types.count(), default=20000, help='default 20000')
     parser.add_argument('--model_name', default='mobilenet_v1_025')
     parser.add_argument(
         '--kernels', default='onednn', choices=('auto', 'onednn', 'plain'), help='default onednn'
     )
     parser.add_argument('--out', default='results/soak', help='default results/soak')
     parser.add_argument(
-        '--limit', type=float, default=1024, help='bytes of memory a step, default 1024'
+        '--limit',
+        type=flag_types.number(0),
+        default=1024,
+        help='bytes of memory a step, default 1024',
     )
     return parser.parse_args()
 
@@ -55,10 +61,23 @@ def start(args, train_dir):
         'save_every_steps': SAVE_EVERY,
         'train_dir': train_dir,
     }
-    command = [sys.executable, os.path.join(ROOT, 'train_loop.py')]
-    command += [f'--{name}={value}' for name, value in flags.items()]
+    argv = [sys.executable, os.path.join(ROOT, 'train_loop.py')]
+    argv += [f'--{name}={value}' for name, value in flags.items()]
     with open(os.path.join(args.out, 'output.txt'), 'w') as output:
-        return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        return subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT)
+
+
+def watch(process, steps, train_dir):
+    """What `look` sees once a second, until the process ends."""
+    seen = []
+    while process.poll() is None:
+        time.sleep(1.0)
+        entry = look(process.pid, train_dir)
+        # While a checkpoint is written it has more files and threads: that is no growth.
+        saves = entry and entry['step'] in (*range(0, steps, SAVE_EVERY), steps)
+        if entry and not saves and (not seen or entry['step'] > seen[-1]['step']):
+            seen.append(entry)
+    return seen
 
 
 def look(pid, train_dir):
@@ -119,21 +138,15 @@ def draw(seen, path):
 def main():
     args = parse()
     train_dir = os.path.join(args.out, 'train')
-    os.makedirs(args.out, exist_ok=True)
+    command.make_folder(args.out, '--out')
     if os.path.exists(train_dir):
-        raise SystemExit(f'soak.py: {train_dir} is there: delete it, or give another --out')
-    process, seen = start(args, train_dir), []
-    while process.poll() is None:
-        time.sleep(1.0)
-        entry = look(process.pid, train_dir)
-        # While a checkpoint is written it has more files and threads: that is no growth.
-        saves = entry and entry['step'] in (*range(0, args.steps, SAVE_EVERY), args.steps)
-        if entry and not saves and (not seen or entry['step'] > seen[-1]['step']):
-            seen.append(entry)
+        raise UsageError(f'{train_dir} is there: delete it, or give another --out')
+    with tool.child(start(args, train_dir)) as process:
+        seen = watch(process, args.steps, train_dir)
     if process.returncode or len(seen) < 8:
-        raise SystemExit(
-            f'soak.py: train_loop.py ended with status {process.returncode} after {len(seen)} '
-            f'looks, see {args.out}/output.txt'
+        raise Failure(
+            f'train_loop.py ended with status {process.returncode} after {len(seen)} looks, see '
+            f'{args.out}/output.txt'
         )
     draw(seen, os.path.join(args.out, 'soak.png'))
     found = slopes(seen)
@@ -143,4 +156,4 @@ def main():
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    tool.run(main)

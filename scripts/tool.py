@@ -1,11 +1,12 @@
 """What the data scripts share: flags, the way they end, and the last lines they print."""
 
+import contextlib
 import os
 import signal
 import sys
 
 from data import convert
-from mobilenet import cores, flag_types, terminal, text
+from mobilenet import command, cores, flag_types, terminal, text
 from mobilenet.errors import CommandError
 
 STOPPED = {
@@ -24,10 +25,11 @@ def run(main, name=None):
     signal.signal(signal.SIGTERM, _terminate)
     name = name or os.path.basename(sys.argv[0])
     try:
+        command.check_current_folder()
         status = main()
         sys.stdout.flush()
     except CommandError as error:
-        print(f'{name}: {error}', file=sys.stderr)
+        print(f'{name}: {text.printable(str(error))}', file=sys.stderr)
         status = error.status
     except KeyboardInterrupt:
         print(f'{name}: stopped; {STOPPED.get(name, "start it again")}', file=sys.stderr)
@@ -41,8 +43,29 @@ def run(main, name=None):
     sys.exit(status)
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM; as Ctrl-C, so that workers are ended and temporary files removed."""
+
+
 def _terminate(signum, frame):
-    raise KeyboardInterrupt  # so that workers are ended and temporary files removed
+    raise Terminated
+
+
+@contextlib.contextmanager
+def child(process):
+    """Around the wait for a Popen: what stops this command stops that one, and is waited for, as it
+    may have to save. Ctrl-C reaches it by itself, a second one ends it.
+    """
+    try:
+        yield process
+    except BaseException as error:
+        if not isinstance(error, KeyboardInterrupt) or isinstance(error, Terminated):
+            process.terminate()
+        try:
+            process.wait()
+        except KeyboardInterrupt:
+            process.terminate()
+        raise
 
 
 def add_process_flag(parser):

@@ -3,6 +3,8 @@
 import os
 import re
 
+from mobilenet import text
+
 # The last 8 bytes of a LevelDB table, which checkpoints were before TensorFlow 0.12 (V1):
 # tensorflow/core/lib/io/format.h, kTableMagicNumber.
 TABLE_MAGIC = b'\x57\xfb\x80\x8b\x24\x75\x47\xdb'
@@ -18,7 +20,7 @@ DATA = re.compile(r'(.*)\.data-[0-9]{5}-of-[0-9]{5}\Z')
 def words(path):
     """Why there is no checkpoint at a path, a folder or a prefix."""
     if os.path.isdir(path):
-        prefixes = [match.group(1) for match in map(DATA.match, sorted(os.listdir(path))) if match]
+        prefixes = [match.group(1) for match in map(DATA.match, text.names_in(path)) if match]
         if not prefixes:
             return f'{path}: no checkpoint in this folder'
         return words(os.path.join(path, prefixes[-1]))

@@ -1,6 +1,7 @@
 """The prompt of `train_loop.py --step`: reads commands from a terminal or a script."""
 
 import cmd
+import codecs
 import inspect
 import io
 import logging
@@ -143,12 +144,31 @@ class Prompt(cmd.Cmd):
         return [name for name in self._known + list(SCALARS) if name.startswith(text)]
 
 
+class Piped:
+    """The lines of stdin as text.read_text gives them, each as it comes: who writes them may wait
+    for answers.
+    """
+
+    def __init__(self):
+        self._lines = None
+
+    def readline(self):
+        if self._lines is None:
+            start = sys.stdin.buffer.peek(2)
+            form = ('utf-8-sig', 'surrogateescape')
+            if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                form = ('utf-16', 'replace')
+            self._lines = io.TextIOWrapper(sys.stdin.buffer, *form)
+        return self._lines.readline()
+
+
 class Script:
     """Commands from a file, or from stdin (`-`). file: opened; line_number: of the last command."""
 
     def __init__(self, path):
         self._name, self.line_number = ('stdin' if path == '-' else path), 0
-        self.file = sys.stdin if path == '-' else io.StringIO(text.read_text(path), newline=None)
+        whole = path != '-' and text.read_text(path)
+        self.file = Piped() if path == '-' else io.StringIO(whole, newline=None)
 
     def where(self):
         return f'{self._name}, line {self.line_number}'

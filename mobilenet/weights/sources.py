@@ -5,7 +5,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from mobilenet import checkpoints
+from mobilenet import checkpoints, text
 from mobilenet.checkpoints import alias
 from mobilenet.errors import UsageError
 from mobilenet.moving_averages import EMA_SUFFIX
@@ -70,7 +70,7 @@ def locate(path):
     if os.path.isdir(path):
         if os.path.isfile(os.path.join(path, SAVED_MODEL)):
             return path
-        graphs = [name for name in sorted(os.listdir(path)) if name.endswith('.pb')]
+        graphs = [name for name in text.names_in(path) if name.endswith('.pb')]
         if len(graphs) == 1 and not checkpoints.in_folder(path):
             return os.path.join(path, graphs[0])
     return checkpoints.resolve(path)

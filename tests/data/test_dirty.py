@@ -92,7 +92,10 @@ BAD_RECORDS = {
     'label 12': (example(GOOD[5], 12), 'label 12 is out of range: the data set has 12 classes'),
     'label -1': (example(GOOD[5], -1), 'label -1'),
     'no Example': (b'\xff' * 40, 'not a tf.train.Example'),
-    'another Example': (tf.train.Example().SerializeToString(), 'image/encoded has 0 values'),
+    'another Example': (
+        tf.train.Example().SerializeToString(),
+        'no image/encoded: the record holds nothing',
+    ),
 }
 
 

@@ -65,6 +65,13 @@ def test_known_split_names_in_any_case(tmp_path, train, validation):
         (['train/a/1.jpg', 'vali-dation/a/1.jpg'], ['train and vali-dation', 'move vali-dation']),
         (['train/cat.0.jpg', 'test1/1.jpg'], ['no class folders in them', 'CLASS/IMAGE']),
         (['Training/1.jpg', 'Validation/1.jpg'], ['no class folders in them']),
+        (['Trainset/a/1.jpg', 'Valset/a/1.jpg'], ['Trainset and Valset', 'train (']),
+        (['dev/a/1.jpg', 'train_split/a/1.jpg'], ['dev and train_split', 'train (']),
+        (
+            ['seg_test/seg_test/a/1.jpg', 'seg_train/seg_train/a/1.jpg', 'seg_pred/1.jpg'],
+            ['seg_test and seg_train', 'train ('],
+        ),
+        (['train/train/a/1.jpg', 'val/val/a/1.jpg'], ['train holds one folder, train', 'up']),
         (['imagenet/train/a/1.jpg', 'imagenet/val/a/1.jpg'], ['one folder, imagenet', 'give ']),
     ],
 )
@@ -83,11 +90,44 @@ def test_near_misses_are_refused(tmp_path, paths, words):
         (['valid/1.jpg', 'broken/1.jpg'], ['broken', 'valid']),
         (['brain/p1/1.jpg', 'lung/p2/1.jpg'], ['brain', 'lung']),  # sub-folders of a class
         (['trail/p1/1.jpg', 'road/1.jpg', 'path/p/1.jpg'], ['path', 'road', 'trail']),
+        (['freight train/p1/1.jpg', 'bus/p2/1.jpg'], ['bus', 'freight train']),
+        (['train/train/1.jpg', 'train/bus/1.jpg'], ['bus', 'train']),
     ],
 )
 def test_classes_that_only_sound_like_splits(tmp_path, paths, classes):
     make(tmp_path, *paths)
-    assert list(listed(tmp_path)[0][None]) == classes
+    (found,) = listed(tmp_path)[0].values()
+    assert list(found) == classes
+
+
+def test_classes_with_the_same_folders_within_get_a_line(tmp_path):
+    make(tmp_path, *(f'fold{fold}/{name}/1.jpg' for fold in (1, 2) for name in 'ab'))
+    splits, notes = listed(tmp_path)
+    assert list(splits[None]) == ['fold1', 'fold2']
+    assert (
+        'fold1 and fold2 are taken for classes, but have the same sub-folders, such as a' in notes
+    )
+    make(tmp_path, *(f'fold3/{name}/1.jpg' for name in 'cdefg'))
+    assert 'taken for classes' not in listed(tmp_path)[1]
+
+
+def test_classes_that_differ_only_in_case_get_a_line(tmp_path):
+    make(tmp_path, *(f'{name}/1.jpg' for name in ('Apple', 'STRASSE', 'apple', 'pear', 'straße')))
+    notes = listed(tmp_path)[1]
+    assert 'Apple and apple differ only in case' in notes and 'STRASSE and straße' in notes
+    assert notes.count('only in case') == 2
+
+
+def test_names_do_not_reach_a_terminal_raw(tmp_path):
+    make(tmp_path, 'a/1\n\x1b[31m.jpg', '.hid\nden', 'b/2.jpg', 'c\n\t/', 'C\n\t/', 'x\n.jpg')
+    dataset = data.open_dataset('folder', str(tmp_path))
+    lines = [dataset.summary, *dataset.notes, dataset.describe(0)]
+    assert lines[-1].endswith(r'/a/1\n\x1b[31m.jpg') and len(lines) == 5, lines
+    assert not any(set('\n\t\x1b') & set(line) for line in lines)
+    (tmp_path / 'a' / '1\n\x1b[31m.jpg').write_bytes(b'')
+    with pytest.raises(BadRecord) as error:
+        dataset.read(0)
+    assert error.value.place == lines[-1]
 
 
 def test_hidden_and_system_files_are_left_out_with_a_line(tmp_path):
@@ -99,6 +139,8 @@ def test_hidden_and_system_files_are_left_out_with_a_line(tmp_path):
         'a/1.jpg',
         'a/.DS_Store',
         'a/Thumbs.db',
+        'a/Icon\r',
+        'Temporary Items/1.jpg',
         'a/@eaDir/1.jpg',
         'a/deep/__MACOSX/2.jpg',
         'a/deep/3.jpg',
@@ -107,7 +149,7 @@ def test_hidden_and_system_files_are_left_out_with_a_line(tmp_path):
     )
     splits, notes = listed(tmp_path)
     assert splits == {None: {'a': ['a/1.jpg', 'a/deep/3.jpg'], 'b': ['b/4.jpg']}}
-    assert '7 left out (hidden or system): .cache' in notes
+    assert '9 left out (hidden or system): .cache' in notes
     assert '1 images in no class folder' in notes
 
 

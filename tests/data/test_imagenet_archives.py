@@ -51,6 +51,7 @@ def test_numbers_through_an_order(tmp_path):
         ('', 'is empty'),
         ('ImageId,PredictionString\n', 'is empty'),
         (f'{A}\nn0144\n', "line 2: 'n0144' is no synset"),
+        ('synset\n65\n', "line 1: 'synset' is neither a synset"),
         (f'{NAMES[0]} {A}\n{NAMES[1]} {B}\n', f'has no label for {NAMES[2]}'),
         (f'{NAMES[0]} {A}\n{NAMES[0]} {B}\n', 'line 2: a second label'),
         (f'{NAMES[0]} 65\n', "line 1: '65' is no synset"),

@@ -56,6 +56,26 @@ def test_exif_orientation_in_conversion(orientation, image_format):
     assert np.abs(decoded(turned.encoded).astype(int) - UP).max() <= 6
 
 
+@pytest.mark.parametrize('orientation', range(1, 9))
+@pytest.mark.parametrize('compression', [None, 'tiff_lzw'])
+def test_a_tiff_is_turned_once_in_any_case(orientation, compression):
+    stored, tags = np.ascontiguousarray(STORED[orientation]), {0x0112: orientation}
+    encoded = encode(stored, 'TIFF', tiffinfo=tags, compression=compression)
+    for apply_exif in (False, True):
+        turned = images.encoded_image(encoded, apply_exif)
+        assert (turned.height, turned.width) == UP.shape[:2]
+        assert (np.asarray(Image.open(io.BytesIO(turned.encoded))) == UP).all()
+    assert not images.is_turned(encoded)
+
+
+@pytest.mark.parametrize('orientation', range(1, 9))
+def test_exif_orientation_of_a_webp(orientation):
+    encoded = with_exif(orientation, 'WEBP', lossless=True)
+    for apply_exif, pixels in ((True, UP), (False, STORED[orientation])):
+        made = images.made_png(encoded, apply_exif).encoded
+        assert (np.asarray(Image.open(io.BytesIO(made))) == pixels).all()
+
+
 def test_exif_orientation_in_training_on_a_folder(tmp_path):
     for orientation in range(1, 9):
         (tmp_path / f'class{orientation}').mkdir()

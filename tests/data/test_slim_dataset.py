@@ -131,8 +131,13 @@ def test_files_of_another_kind_are_named(tmp_path, change, words):
 @pytest.mark.parametrize(
     'name,words',
     [
-        ('flowers_train_00000-of-00005.tfrecord', 'rename them'),
-        ('train.tfrecords', 'rename them'),
+        ('flowers_train_00000-of-00005.tfrecord', 'as train-00000-of-00005, and the others'),
+        ('imagenet2012-train.tfrecord-00012-of-01024', 'as train-00012-of-01024, and the others'),
+        ('Train-00000-of-00002', 'as train-00000-of-00002'),
+        ('train_0_of_2.tfrecord', 'as train-00000-of-00002'),
+        ('training-00000-of-00002', 'as train-00000-of-00002'),
+        ('train.tfrecords', 'as train-00000-of-00128, and the others'),
+        ('constrain-00000-of-00002', 'no files train-00000-of-00128'),
         ('train-00000-of-00002.gz', 'is compressed: unpack it to train-00000-of-00002'),
         ('other.bin', 'no files train-00000-of-00128'),
     ],
@@ -145,8 +150,8 @@ def test_file_names_of_others(tmp_path, name, words):
 @pytest.mark.parametrize(
     'feature,words',
     [
-        ({'bytes_list': tf.train.BytesList(value=[b'3'])}, 'is stored as a bytes_list'),
-        ({'float_list': tf.train.FloatList(value=[3.0])}, 'is stored as a float_list'),
+        ({'bytes_list': tf.train.BytesList(value=[b'3'])}, 'is stored as bytes_list'),
+        ({'float_list': tf.train.FloatList(value=[3.0])}, 'is stored as float_list'),
         ({'int64_list': tf.train.Int64List(value=[3, 4])}, 'has 2 values'),
     ],
 )
@@ -155,6 +160,24 @@ def test_a_label_of_another_type(tmp_path, feature, words):
     message.features.feature['image/class/label'].CopyFrom(tf.train.Feature(**feature))
     write_shards(tmp_path, 'train', [[message.SerializeToString()]])
     assert 'record 0: image/class/label ' + words in refusal(tmp_path)
+
+
+def test_a_record_with_other_keys(tmp_path):
+    features = {'label': tf.train.Feature(), 'image_raw': tf.train.Feature()}
+    message = tf.train.Example(features=tf.train.Features(feature=features))
+    write_shards(tmp_path, 'train', [[message.SerializeToString()]])
+    assert 'no image/encoded: the record holds image_raw, label' in refusal(tmp_path)
+    write_shards(tmp_path, 'train', [[tf.train.Example().SerializeToString()]])
+    assert 'no image/encoded: the record holds nothing' in refusal(tmp_path)
+
+
+@pytest.mark.parametrize('extra', ['train-00002-of-00002', 'train-1-of-2', 'train-00007-of-2'])
+def test_a_file_too_many(tmp_path, extra):
+    write_shards(tmp_path, 'train', [[example(IMAGE, 1)]] * 2)
+    (tmp_path / extra).write_bytes((tmp_path / 'train-00000-of-00002').read_bytes())
+    said = refusal(tmp_path)
+    assert '3 train files, and their names say 2: ' in said and 'is one too many' in said
+    assert extra in said or extra == 'train-1-of-2'
 
 
 def test_a_pipe_in_place_of_a_shard(tmp_path):

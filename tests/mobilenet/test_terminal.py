@@ -121,6 +121,20 @@ def test_no_name_makes_printing_fail(tmp_path, encoding, utf8_mode):
     log.read_bytes().decode('utf-8')
 
 
+def test_a_name_gives_a_terminal_no_orders(tmp_path):
+    """Of a window's title, a screen made empty, in 7 and in 8 bits; bars may go a line up."""
+    orders, bar = '\x1b]0;x\x07 \x1b[2J \x9b2J \x7f\x08', '\r\x1b[A12 %\n'
+    log = tmp_path / 'log'
+    done = subprocess.run(
+        [sys.executable, '-c', PRINTER, (bar + orders).encode().hex(), str(log)],
+        env={'PYTHONPATH': ROOT, 'PYTHONIOENCODING': 'utf-8'},
+        capture_output=True,
+    )
+    shown = rb'\x1b]0;x\x07 \x1b[2J \x9b2J \x7f\x08'
+    assert done.stdout.startswith(bar.encode() + shown), done.stdout
+    assert shown in log.read_bytes() and shown in done.stderr
+
+
 def test_a_reader_that_ends_ends_a_tool():
     """As `check_dataset.py … | head -1`: no line that nobody reads is worth going on for."""
     code = 'from mobilenet import terminal; terminal.protect(outliving=False)\nwhile True: print(1)'

@@ -31,6 +31,12 @@ def test_marks_and_line_ends(tmp_path, line_end, mark, encoding):
     assert text.read_lines(str(path)) == LINES
 
 
+def test_a_mark_in_front_of_a_mark(tmp_path):
+    path = tmp_path / 'list.txt'
+    path.write_bytes(codecs.BOM_UTF8 * 2 + b'a b\n')
+    assert text.read_lines(str(path)) == [(1, 'a b')]
+
+
 def test_separators_that_are_no_line_ends_stay(tmp_path):
     path = tmp_path / 'list.txt'
     path.write_text('a\x0bb\x85c\u2028d\ne', encoding='utf-8')
@@ -86,7 +92,10 @@ def test_any_bytes_are_text_or_refused(data, mark):
         return
     for number, line in lines:
         assert number >= 1 and line and not set(line) & set('\r\n')
-        text.printable(line).encode('utf-8')
+        shown = text.printable(line)
+        shown.encode('utf-8')
+        assert not any(unicodedata.category(c) == 'Cc' for c in shown)
+        assert text.printable(shown) == shown
 
 
 @settings(max_examples=1000, deadline=None)

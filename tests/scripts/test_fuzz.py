@@ -12,7 +12,7 @@ from PIL import Image
 import pytest
 
 from scripts import fuzz_decoder, fuzz_inputs
-from tests.helpers import slim_records
+from tests.helpers import hostile, slim_records
 
 
 class Counter:
@@ -47,12 +47,14 @@ def test_crash_hang_and_exception_are_caught_and_the_rest_goes_on():
 
 
 def test_a_failing_input_is_saved_as_it_was(tmp_path):
-    lines = list(fuzz_decoder.save_failures(str(tmp_path), 5, [(3, 'crash'), (4, 'hang')]))
+    folder = hostile.folder(tmp_path)
+    lines = list(fuzz_decoder.save_failures(folder, 5, [(3, 'crash'), (4, 'hang')]))
     corpus = fuzz_inputs.make_corpus()
     for index, line, suffix in zip((3, 4), lines, ('.png', '.tfrecord')):
-        path = tmp_path / f'seed5-input{index}{suffix}'
-        assert line.startswith(str(path) + ': ')
-        assert path.read_bytes() == fuzz_inputs.make_input(corpus, 5, index).data
+        path = os.path.join(folder, f'seed5-input{index}{suffix}')
+        assert line.startswith(path + ': ')
+        with open(path, 'rb') as file:
+            assert file.read() == fuzz_inputs.make_input(corpus, 5, index).data
 
 
 @pytest.mark.filterwarnings('ignore:Corrupt EXIF')

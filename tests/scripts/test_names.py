@@ -9,23 +9,41 @@ import sys
 
 import pytest
 
-from tests.helpers import ROOT
+from tests.helpers import ROOT, hostile
 from tests.helpers.data_files import jpeg, noise
 
 CLASSES = (b'caf\xe9', '你好 кот'.encode(), b"it's [1] $a$")
-PLACE = b"a [1] it's \xe4\xbd\xa0 caf\xe9"
+BAD = b'bad\xff\n\x1b[31m.jpg'  # red, from the next line on
+PLACE = hostile.NAME
+# Where each command that takes a folder or file meets such a path: here unless another test of
+# scripts/ runs it anyway.
+ELSEWHERE = {
+    'fuzz_decoder.py': 'test_fuzz.py',
+    'npu_ops.py': 'test_npu_ops.py',
+    'parity.py': 'test_parity.py',
+    'plant_faults.py': 'test_parity.py',
+    'soak.py': 'test_soak.py',
+    'train_full_1p.sh': 'test_reference_run.py',
+    'train_full_8p.sh': 'test_reference_run.py',
+    'train_performance_1p.sh': 'test_reference_run.py',
+    'train_performance_8p.sh': 'test_reference_run.py',
+}
+TAKE_NO_PATH = {
+    *('demo.sh', 'drill.py', 'flags_page.py', 'kill_ranks.py', 'lint.sh', 'mutate.py', 'setup.sh'),
+    *('test.sh', 'fuzz_inputs.py', 'mutants.py', 'tool.py'),  # the last three: no commands
+    'reference_run.py',  # what the four run scripts start
+}
 
 
 def run(script, *arguments, encoding='', **environment):
     """(stdout, stderr) of a command that has to end with 0 and without a word of Python's."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith(('LC_', 'LANG', 'PYTHON'))}
-    env.update(LC_ALL='C', TF_CPP_MIN_LOG_LEVEL='2', PYTHONIOENCODING=encoding, **environment)
+    env = hostile.environment(encoding, **environment)
     done = subprocess.run(
         [sys.executable, os.path.join(ROOT, script), *arguments], env=env, capture_output=True
     )
     assert done.returncode == 0, done.stderr
-    for word in (b'Traceback', b'Logging error', b'UnicodeEncodeError'):
-        assert word not in done.stderr, done.stderr
+    for word in (b'Traceback', b'Logging error', b'UnicodeEncodeError', b'\x1b'):
+        assert word not in done.stderr + done.stdout, done.stderr
     return done.stdout, done.stderr
 
 
@@ -38,9 +56,22 @@ def images(tmp_path_factory):
         for i in range(6):
             with open(os.path.join(place, name, name + b'%d.jpg' % i), 'wb') as file:
                 file.write(jpeg(noise(20, 20, 10 * number + i)))
-    with open(os.path.join(place, CLASSES[0], b'bad\xff.jpg'), 'wb') as file:
+    with open(os.path.join(place, CLASSES[0], BAD), 'wb') as file:
         file.write(b'no image')
     return place
+
+
+def test_every_command_is_tried():
+    here = os.path.dirname(os.path.abspath(__file__))
+    names = set(os.listdir(os.path.join(ROOT, 'scripts'))) - {'bench', 'drills', 'scaling'}
+    names = {name for name in names if name.endswith(('.py', '.sh'))} | {'eval_loop.py'}
+    sources = {}
+    for name in {os.path.basename(__file__), *ELSEWHERE.values()}:
+        with open(os.path.join(here, name), encoding='utf-8') as file:
+            sources[name] = file.read()
+    for name in sorted(names - TAKE_NO_PATH):
+        source = sources[ELSEWHERE.get(name, os.path.basename(__file__))]
+        assert name in source and 'hostile' in source, f'{name} never meets a hostile path'
 
 
 @pytest.mark.parametrize('encoding', ['', 'ascii', 'utf-8'])
@@ -48,7 +79,7 @@ def test_check_and_convert(images, tmp_path, encoding):
     out = os.path.join(os.fsencode(str(tmp_path)), PLACE)
     cache = {'encoding': encoding, 'XDG_CACHE_HOME': str(tmp_path / 'cache')}
     _, stderr = run('scripts/convert_folder.py', images, out, **cache)
-    assert b'skipped ' in stderr and b'bad' in stderr
+    assert b'skipped ' in stderr and rb'/bad\xff\n\x1b[31m.jpg: ' in stderr
     with open(os.path.join(out, b'labels.txt'), 'rb') as file:
         labels = file.read().decode('utf-8').splitlines()
     assert labels == ['0:caf\\xe9', "1:it's [1] $a$", '2:你好 кот']
@@ -64,7 +95,9 @@ def test_findings_in_a_folder_of_images(images, tmp_path):
     env = dict(os.environ, LC_ALL='C', PYTHONIOENCODING='ascii', XDG_CACHE_HOME=str(tmp_path))
     command = [sys.executable, os.path.join(ROOT, 'scripts/check_dataset.py'), images]
     done = subprocess.run(command + ['--dataset_name=folder'], env=env, capture_output=True)
-    assert done.returncode == 1 and b'bad\\xff.jpg: not an image' in done.stdout, done.stderr
+    assert done.returncode == 1 and rb'bad\xff\n\x1b[31m.jpg: not an image' in done.stdout, (
+        done.stderr
+    )
     assert b'Traceback' not in done.stderr and b'on_bad_record=skip' in done.stdout
 
 

@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 
-from tests.helpers import runs
+from tests.helpers import hostile, runs
 
 SMALL = [flag for flag in runs.SMALL if not flag.startswith('--batch_size')] + ['--batch_size=4']
 
@@ -23,8 +23,8 @@ def script(name, *arguments, env=None, cwd=None):
 
 
 def test_host_and_simulated_npu_agree_step_by_step(tmp_path):
-    out = str(tmp_path / 'out')
-    env = runs.environment(PYTHONPATH=runs.NPU_SIM)
+    out = hostile.folder(tmp_path)
+    env = hostile.environment(PYTHONPATH=runs.NPU_SIM)
     done = script(
         'parity.py', '--steps=2', '--a=host', '--b=npu float32', '--out=' + out, *SMALL, env=env
     )
@@ -45,9 +45,10 @@ def test_host_and_simulated_npu_agree_step_by_step(tmp_path):
     assert again.returncode == 2 and '--overwrite' in again.stderr
 
 
-def test_a_planted_fault_is_named_first_with_its_line():
-    """Ten layers are the README's command; one here."""
-    done = script('plant_faults.py', '--layers=Conv2d_4_pointwise')
+def test_a_planted_fault_is_named_first_with_its_line(tmp_path):
+    """Ten layers are the README's command; one here, its tree of code under a hostile path."""
+    env = hostile.environment(TMPDIR=hostile.folder(tmp_path))
+    done = script('plant_faults.py', '--layers=Conv2d_4_pointwise', env=env)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (
         done.stdout.splitlines()[-1]

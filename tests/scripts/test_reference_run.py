@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import subprocess
+import time
 
 import pytest
 
-from tests.helpers import runs
+from tests.helpers import hostile, runs
 
 TINY = [
     '--dataset_name=digits',
@@ -35,20 +37,23 @@ def run(script, *arguments, env=None):
 )
 def test_ends_with_the_block_of_figures(tmp_path, script, device, ranks):
     extra = {'PYTHONPATH': runs.NPU_SIM} if device == 'npu' else {}
+    train_dir = hostile.folder(tmp_path, 'run')
     if ranks > 1:
-        extra['RANK_TABLE'] = os.path.join(runs.ROOT, 'hccl', 'hccl_8p.json')
+        table = os.path.join(runs.ROOT, 'hccl', 'hccl_8p.json')
+        extra['RANK_TABLE'] = shutil.copy(table, hostile.folder(tmp_path))
     done = run(
         script,
-        f'--train_dir={tmp_path}',
+        f'--train_dir={train_dir}',
+        f'--data_path={hostile.folder(tmp_path, "data")}',
         f'--device={device}',
         '--precision_mode=must_keep_origin_dtype',  # in float16 the first steps are skipped
         *TINY,
-        env=runs.environment(**extra),
+        env=hostile.environment(**extra),
     )
     assert done.returncode == 0, done.stderr
     block = done.stdout[done.stdout.index('--- Final result ---') :].splitlines()[1:]
     shown = dict(line.split(' : ') for line in block)
-    with open(tmp_path / 'metrics.jsonl') as f:
+    with open(os.path.join(train_dir, 'metrics.jsonl')) as f:
         last = [json.loads(line) for line in f][-1]
     assert int(shown['Device count']) == ranks
     assert float(shown['Final Train Loss']) == pytest.approx(last['loss'])
@@ -56,13 +61,30 @@ def test_ends_with_the_block_of_figures(tmp_path, script, device, ranks):
         last['images_per_sec'], abs=0.01
     )
     if ranks > 1:
-        assert runs.digests(tmp_path, ranks) == [runs.digest_of_checkpoint(tmp_path, 4)] * ranks
+        assert runs.digests(train_dir, ranks) == [runs.digest_of_checkpoint(train_dir, 4)] * ranks
         assert last['epoch'] == pytest.approx(4 * 8 * ranks / 1438)
     if 'full' in script:
-        with open(tmp_path / 'eval.jsonl') as f:
+        with open(os.path.join(train_dir, 'eval.jsonl')) as f:
             assert float(shown['Final Train Accuracy']) == json.loads(f.read())['top1']
-    (log,) = tmp_path.glob('mobilenet_v1_025_bs8_*.log')
-    assert f'RankSize = {ranks}' in log.read_text()
+    (log,) = [n for n in os.listdir(train_dir) if n.startswith('mobilenet_v1_025_bs8_')]
+    with open(os.path.join(train_dir, log)) as f:
+        assert f'RankSize = {ranks}' in f.read()
+
+
+def test_what_stops_the_script_stops_the_training_which_saves(tmp_path):
+    flags = [*TINY, f'--train_dir={tmp_path}', '--max_train_steps=1000000']
+    script = os.path.join(runs.ROOT, 'scripts', 'train_performance_1p.sh')
+    process = subprocess.Popen(
+        ['bash', script, *flags], env=runs.environment(), stderr=subprocess.PIPE, text=True
+    )
+    metrics = tmp_path / 'metrics.jsonl'
+    while process.poll() is None and not (metrics.exists() and metrics.stat().st_size):
+        time.sleep(0.1)
+    process.terminate()
+    stderr = process.communicate(timeout=120)[1]
+    assert process.returncode == 1 and 'train_performance_1p.sh: stopped' in stderr, stderr
+    last = runs.metrics(tmp_path)[-1]['step']
+    assert (tmp_path / f'model.ckpt-{last}.index').exists() and last < 1000000
 
 
 @pytest.mark.parametrize(

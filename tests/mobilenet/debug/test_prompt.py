@@ -133,9 +133,25 @@ def test_a_terminal_has_completion_errors_and_comes_back_at_ctrl_c(tmp_path):
 
 @pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16'])
 @pytest.mark.parametrize('end', ['\n', '\r\n', '\r'])
-def test_a_script_of_another_editor(tmp_path, encoding, end):
+def test_a_script_of_another_editor(tmp_path, monkeypatch, encoding, end):
     """A byte order mark and line ends of Windows and old Macs are no part of a command."""
     path = tmp_path / 'script.txt'
     path.write_bytes(end.join(['next 2', '# 你好', 'quit', '']).encode(encoding))
     lines = prompt.Script(str(path)).file.readlines()
     assert lines == ['next 2\n', '# 你好\n', 'quit\n']
+    with open(str(path), encoding='ascii') as stdin:
+        monkeypatch.setattr(prompt.sys, 'stdin', stdin)
+        piped = prompt.Script('-').file
+        assert [piped.readline() for _ in range(4)] == [*lines, '']
+
+
+def test_piped_commands_are_read_as_they_come(monkeypatch):
+    read, write = os.pipe()
+    with open(read, encoding='ascii') as stdin:
+        monkeypatch.setattr(prompt.sys, 'stdin', stdin)
+        piped = prompt.Script('-').file
+        for line in (b'\xef\xbb\xbfloss\n', b'names caf\xe9\n'):
+            os.write(write, line)  # the next one is not there yet
+            assert os.fsencode(piped.readline()) == line.lstrip(b'\xef\xbb\xbf')
+        os.close(write)
+        assert piped.readline() == ''
