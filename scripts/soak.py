@@ -102,7 +102,9 @@ def look(pid, train_dir):
 
 
 def _size(folder, pattern):
-    return sum(os.path.getsize(path) for path in glob.glob(os.path.join(folder, pattern)))
+    return sum(
+        os.path.getsize(path) for path in glob.glob(os.path.join(glob.escape(folder), pattern))
+    )
 
 
 def slopes(seen):
