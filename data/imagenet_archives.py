@@ -158,10 +158,10 @@ def read_validation_labels(path, file_names, synset_order=None):
     """Synsets, one for each image, in order of `file_names`.
 
     The lines are synsets in that order, or integers that count from 1 through `synset_order`, or
-    each names its file: 'FILE SYNSET', and Kaggle's LOC_val_solution.csv
+    each names its file: 'FILE SYNSET' or 'SYNSET FILE', and Kaggle's LOC_val_solution.csv
     (ImageId,PredictionString: 'FILE,SYNSET xmin ymin xmax ymax …'), in any order.
     """
-    lines = [(number, line.replace(',', ' ').split()) for number, line in _lines(path)]
+    lines = [(number, re.findall(r'[^\s,"]+', line)) for number, line in _lines(path)]
     lines = [(number, words) for number, words in lines if words]
     if lines and lines[0][1] == KAGGLE_HEADER:
         del lines[0]
@@ -169,6 +169,8 @@ def read_validation_labels(path, file_names, synset_order=None):
         raise UsageError(f'{path} is empty')
     first = lines[0][1]
     if SYNSET.match(first[0]):
+        if len(first) > 1 and _stem(first[1]) in map(_stem, file_names):  # 'SYNSET FILE'
+            return _by_name(path, [(number, words[1::-1]) for number, words in lines], file_names)
         for number, words in lines:
             _check_synset(words[0], path, number, ', as the lines before it are')
         return [words[0] for _, words in lines]

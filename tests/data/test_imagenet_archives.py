@@ -30,6 +30,11 @@ def labels(folder, content, order=None):
         f'ILSVRC2012_val_00000002,{A} 123 0 499 254\n',
         f'{NAMES[1]} {A}\n{NAMES[0]} {B}\n{NAMES[2]} {C}\n',
         f'val/{NAMES[1]},{A}\nval/{NAMES[0]},{B}\nval/{NAMES[2]},{C}\n',
+        f'{A} {NAMES[1]}\n{C} {NAMES[2]}\n{B}\t{NAMES[0]}\n',
+        '"ImageId","PredictionString"\r\n'  # as a spreadsheet writes it
+        f'"ILSVRC2012_val_00000003","{C} 85 1 499 272"\r\n'
+        f'"ILSVRC2012_val_00000001","{B} 131 0 499 254"\r\n'
+        f'"ILSVRC2012_val_00000002","{A} 1 2 3 4"\r\n',
     ],
 )
 def test_validation_labels(tmp_path, content):
@@ -56,6 +61,8 @@ def test_numbers_through_an_order(tmp_path):
         (f'{NAMES[0]} {A}\n{NAMES[0]} {B}\n', 'line 2: a second label'),
         (f'{NAMES[0]} 65\n', "line 1: '65' is no synset"),
         (f'{NAMES[0]} {A}\n{NAMES[1]}\n', 'line 2'),
+        (f'{A} {NAMES[0]}\n{B}\n', 'line 2'),
+        (f'{A} {NAMES[0]}\n{B} {NAMES[1]}\n', f'has no label for {NAMES[2]}'),
         ('1\n2\n', '--synset_order'),
         (b'\0\0', 'not a text file'),
     ],

@@ -160,6 +160,7 @@ def test_weights_pictures_and_dumps(images, trained, tmp_path):
         ['scripts/export.py', weights, b'--output_dir=' + os.path.join(out, b'exported')],
         ['scripts/predict.py', picture, frozen, '--image_size=32', b'--class_names=' + names],
         ['scripts/plot_run.py', trained, b'--output=' + os.path.join(out, b'run.png')],
+        ['scripts/scaling_model.py', '--step_seconds=1', b'--plot=' + os.path.join(out, b's.png')],
         [
             'scripts/compare_dumps.py',
             *(dumps, dumps, b'--csv=' + os.path.join(out, b'dumps.csv')),
@@ -167,7 +168,7 @@ def test_weights_pictures_and_dumps(images, trained, tmp_path):
         ],
     )
     assert b'no tensor differs' in stdout and b'mobilenet_v1_025' in stdout and b'three' in stdout
-    files = {'sheet.png', 'run.png', 'run.html', 'dumps.csv', 'dumps.html', 'exported'}
+    files = {'sheet.png', 's.png', 'run.png', 'run.html', 'dumps.csv', 'dumps.html', 'exported'}
     assert files <= {name.decode() for name in os.listdir(out) if name.isascii()}
 
 

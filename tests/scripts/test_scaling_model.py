@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import pathlib
 import subprocess
 
 from hypothesis import given, settings
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 import pytest
 
 from scripts.scaling import model
-from tests.helpers import runs
+from tests.helpers import hostile, runs
 
 BASE = model.Cluster(
     step_seconds=0.1,
@@ -154,7 +155,7 @@ FIGURES = {
 def script(*arguments):
     return subprocess.run(
         runs.command('scripts/scaling_model.py', *map(str, arguments)),
-        env=runs.environment(),
+        env=hostile.environment(),
         capture_output=True,
         text=True,
     )
@@ -170,7 +171,8 @@ def test_measured_ranks_are_predicted_by_hand(tmp_path):
     """2 ranks: 0.1 + 16 * 0.05 + 0.14. 4 ranks on 2 cores: 2 * (0.1 + 8 * 0.05), and 6 messages of
     2.5 MB at half of 100 MB/s with 20 ms each.
     """
-    path, two, four = tmp_path / 'bench.txt', 0.9 + 0.14, 1.0 + 6 * (0.05 + 0.02)
+    path = pathlib.Path(hostile.folder(tmp_path)) / 'bench.txt'
+    two, four = 0.9 + 0.14, 1.0 + 6 * (0.05 + 0.02)
     done = hold(path, ranks_2_step_seconds=two * 1.1, ranks_4_step_seconds=four / 1.1)
     assert done.returncode == 0, done.stderr
     assert 'ratio predicted_over_measured_2 0.909' in done.stdout
