@@ -210,19 +210,19 @@ def final_weights(sides, steps):
     """How far the weights are apart after the last step, in one line."""
     from mobilenet import devices
 
-    tf = devices.import_tensorflow()
+    devices.import_tensorflow()
     import numpy as np
 
-    from mobilenet import checkpoints
+    from mobilenet import checkpoints, weights
 
     paths = [checkpoints.latest(side.folder) for side in sides]
     if not all(paths):
         return f'weights after {steps} steps: a side has no checkpoint'
-    a, b = (tf.train.load_checkpoint(path) for path in paths)
-    names = sorted(set(a.get_variable_to_shape_map()) & set(b.get_variable_to_shape_map()))
-    worst, name, equal = 0.0, '', 0
+    a, b = (weights.open_weights(path) for path in paths)
+    names = sorted(set(a.shapes) & set(b.shapes))
+    a, b, worst, name, equal = a.values(names), b.values(names), 0.0, '', 0
     for n in names:
-        x, y = a.get_tensor(n), b.get_tensor(n)
+        x, y = a[n], b[n]
         equal += bool(np.array_equal(x, y))
         distance = float(
             np.linalg.norm(np.subtract(x, y, dtype=np.float64)) / (np.linalg.norm(y) or 1.0)

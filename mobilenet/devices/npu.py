@@ -266,4 +266,4 @@ def _set_parameter(attr, value):
     elif isinstance(value, int):
         attr.i = value
     else:
-        attr.s = tf.compat.as_bytes(value)
+        attr.s = os.fsencode(value)  # a path need not be UTF-8

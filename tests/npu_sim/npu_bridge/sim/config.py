@@ -97,7 +97,7 @@ def _dump_step_error(text):
 
 
 def _value(attr, field):
-    return attr.s.decode() if field == 's' else getattr(attr, field)
+    return os.fsdecode(attr.s) if field == 's' else getattr(attr, field)
 
 
 def _abort_on(parameters):
