@@ -75,7 +75,9 @@ def _read(path):
 
 
 def _call(command, what):
-    ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    ended = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors='replace'
+    )
     if ended.returncode:
         lines = [line for line in ended.stdout.splitlines() if line.strip()] or ['no output']
         raise UsageError(f'{what} failed: {lines[-1]}')
@@ -102,7 +104,7 @@ def run(path, inputs, python, scratch):
 
 def _run(command, what):
     env = dict(os.environ, TF_CPP_MIN_LOG_LEVEL='2')
-    ended = subprocess.run(command, capture_output=True, text=True, env=env)
+    ended = subprocess.run(command, capture_output=True, errors='replace', env=env)
     if ended.returncode:
         lines = [line for line in ended.stderr.splitlines() if line.strip()] or ['no output']
         raise Failure(f'{what}: {lines[-1]}')
