@@ -3,6 +3,7 @@ commands take them, and print and write them.
 """
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -158,7 +159,14 @@ def test_weights_pictures_and_dumps(images, trained, tmp_path):
         ['scripts/inspect_checkpoint.py', trained],
         ['scripts/predict.py', picture, weights, b'--sheet=' + os.path.join(out, b'sheet.png')],
         ['scripts/export.py', weights, b'--output_dir=' + os.path.join(out, b'exported')],
-        ['scripts/predict.py', picture, frozen, '--image_size=32', b'--class_names=' + names],
+        [
+            'scripts/predict.py',
+            picture,
+            frozen,
+            '--image_size=32',
+            b'--class_names=' + names,
+            '--json',
+        ],
         ['scripts/plot_run.py', trained, b'--output=' + os.path.join(out, b'run.png')],
         ['scripts/scaling_model.py', '--step_seconds=1', b'--plot=' + os.path.join(out, b's.png')],
         [
@@ -167,6 +175,8 @@ def test_weights_pictures_and_dumps(images, trained, tmp_path):
             b'--html=' + os.path.join(out, b'dumps.html'),
         ],
     )
+    answers = json.JSONDecoder().raw_decode(stdout[stdout.index(b'[\n {') :].decode())[0]
+    assert answers[0]['image'] == os.fsdecode(picture)
     assert b'no tensor differs' in stdout and b'mobilenet_v1_025' in stdout and b'three' in stdout
     files = {'sheet.png', 's.png', 'run.png', 'run.html', 'dumps.csv', 'dumps.html', 'exported'}
     assert files <= {name.decode() for name in os.listdir(out) if name.isascii()}
