@@ -86,6 +86,18 @@ def test_status_2_and_one_line(place, command, said):
     assert last.startswith(os.path.basename(command[0]) + ': ')
 
 
+@pytest.mark.parametrize('arguments', [['.'], ['/no/such', '--split=train']])
+def test_check_dataset_names_no_flag_of_other_commands(tmp_path, arguments):
+    done = subprocess.run(
+        runs.command('scripts/check_dataset.py', *arguments),
+        cwd=str(tmp_path),
+        env=runs.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert done.returncode == 2 and '--' not in done.stderr and 'dataset_dir' in done.stderr
+
+
 QUICK = [
     ['train_loop.py', '--no_such_flag'],
     ['eval_loop.py', '--checkpoint_path=/no/such'],

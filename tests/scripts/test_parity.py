@@ -75,6 +75,7 @@ def test_a_default_folder_is_used_again_and_a_difference_leaves_its_dumps(tmp_pa
 def test_wrong_use(tmp_path):
     for arguments, said in (
         (['--b=cpu'], 'cpu is neither of'),
+        (["--a=/no/it's"], "/no/it's is neither of"),
         (['--tree_a=/nowhere'], 'no train_loop.py there'),
         (
             ['--b=host', '--model_name=alexnet', '--out={}'.format(tmp_path / 'out')],
