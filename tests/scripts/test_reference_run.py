@@ -61,7 +61,9 @@ def test_ends_with_the_block_of_figures(tmp_path, script, device, ranks):
         last['images_per_sec'], abs=0.01
     )
     if ranks > 1:
-        assert runs.digests(train_dir, ranks) == [runs.digest_of_checkpoint(train_dir, 4)] * ranks
+        os.symlink(train_dir, str(tmp_path / 'plain'))  # TensorFlow itself does not read it there
+        digest = runs.digest_of_checkpoint(tmp_path / 'plain', 4)
+        assert runs.digests(train_dir, ranks) == [digest] * ranks
         assert last['epoch'] == pytest.approx(4 * 8 * ranks / 1438)
     if 'full' in script:
         with open(os.path.join(train_dir, 'eval.jsonl')) as f:
