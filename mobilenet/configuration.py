@@ -9,9 +9,10 @@ from mobilenet.devices import threads
 from mobilenet.errors import UsageError
 from mobilenet.flag_types import DYNAMIC_START, Parser
 
-# Updates that the averages of a warm start count as having had: their decay begins at 0.99, not at
-# 0.1, where one batch would replace all that the weights come with.
-TRUSTED_UPDATES = 890.0
+# Updates that the averages of a warm start count as having had: their decay begins at 0.9, not at
+# 0.1, where one batch would replace all that the weights come with, nor at 0.99, where after a
+# hundred steps a third of them would still be the old weights, and others than the last layer's.
+TRUSTED_UPDATES = 80.0
 
 # Flags that do nothing without another one.
 _NEEDS = {'dump_tensors': 'dump_steps', 'dump_dir': 'dump_steps', 'new_training': 'checkpoint_path'}
@@ -42,7 +43,8 @@ def resolve(prog, description, groups, argv, defaults=None):
     """
     usage = f'{prog} [--flag VALUE …], with the flags below'
     parser = Parser(prog=prog, allow_abbrev=False, description=description, usage=usage)
-    flags.add_all(parser, groups)
+    parser.add_argument('--help_all', action='help', help='also what rarer flags do')
+    flags.add_all(parser, groups, '--help_all' in argv)
     parser.set_defaults(**(defaults or {}))
     given = parser.parse_known_args(argv)[0]
     if 'train_dir' in given and fine_tunes(given):

@@ -7,7 +7,7 @@ import math
 import os
 import time
 
-from mobilenet import evaluation
+from mobilenet import devices, evaluation
 from mobilenet.appending import Appender
 from mobilenet.checkpoints import SaveError, is_whole, names, position
 from mobilenet.errors import UsageError
@@ -24,7 +24,8 @@ class Abandoned(Exception):
 class Evaluating(Hook):
     """Rank 0 evaluates the whole validation split with its weights (EMA, where there is one) and
     batch norm statistics, as a checkpoint would have them; the other ranks wait. It has a graph and
-    a session of its own, which stay for the next time; training computes the same bits with it.
+    a session of its own, on the host's cores whatever the device, which stay for the next time;
+    training computes the same bits with it.
 
     open_validation(config): (data set, pipeline of every image once).
     """
@@ -46,7 +47,11 @@ class Evaluating(Hook):
                 f'split {difference.before}: both need the same classes'
             )
         self._evaluation = evaluation.Evaluation(
-            dataset, pipeline, run.device, str(run.config.label_offset), say=run.say
+            dataset,
+            pipeline,
+            devices.create(run.config.replace(device='host')),  # an NPU has the training's session
+            str(run.config.label_offset),
+            say=run.say,
         )
 
     def session_ready(self, run):

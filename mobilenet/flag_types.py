@@ -14,8 +14,17 @@ LONGEST_CHOICES = 60  # characters that `--help` has in braces behind a flag
 Flag = collections.namedtuple('Flag', 'name help default type choices metavar device bare')
 
 
+class _Formatter(argparse.HelpFormatter):
+    def __init__(self, prog):
+        super().__init__(prog, max_help_position=30)
+
+
 class Parser(argparse.ArgumentParser):
-    """argparse, but wrong use is one line on stderr and exit status 2."""
+    """argparse, but wrong use is one line on stderr and exit status 2, and `--help` is narrow."""
+
+    def __init__(self, **settings):
+        settings.setdefault('formatter_class', _Formatter)
+        super().__init__(**settings)
 
     def error(self, message):
         self.exit(2, f'{self.prog}: {" ".join(message.split())} (--help lists the flags)\n')
@@ -114,9 +123,12 @@ def shown_default(value):
     return f'; default {value:g}' if isinstance(value, float) else f'; default {value}'
 
 
-def add_group(parser, title, flags):
-    """Adds a table of flags to an argparse parser as a group with a title."""
-    group = parser.add_argument_group(title)
+def add_group(parser, title, flags, names_only=False):
+    """Adds a table of flags to an argparse parser as a group with a title; `--help` has a line for
+    each, or only their names.
+    """
+    listed = ', '.join(f'--{f.name}' for f in flags) if names_only else None
+    group = parser.add_argument_group(title, listed)
     for f in flags:
         many = f.choices and len(','.join(f.choices)) > LONGEST_CHOICES
         listed = f'; one of {", ".join(f.choices)}' if many else ''
@@ -126,12 +138,18 @@ def add_group(parser, title, flags):
         group.add_argument(
             f'--{f.name}',
             default=f.default,
-            help=text.replace('%', '%%'),
+            help=argparse.SUPPRESS if names_only else text.replace('%', '%%'),
             type=f.type,
             choices=f.choices,
-            metavar='NAME' if many else f.metavar,
+            metavar='NAME' if many else f.metavar or short(f),
             **bare,
         )
+
+
+def short(f):
+    """What stands for the value of a flag: `--seed N`, `--train_dir DIR`; None: its choices."""
+    last = f.name.split('_')[-1].upper()
+    return None if f.choices else last if f.type is str else 'N'
 
 
 def add_switch(parser, name, help):

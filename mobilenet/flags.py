@@ -17,6 +17,9 @@ from mobilenet.flag_types import (
 from mobilenet.nets import MODEL_NAMES
 from mobilenet.weight_flags import FINE_TUNING, LABEL_OFFSET, WEIGHTS
 
+# Groups of which `--help` has the names alone; `--help_all` has all.
+ONE_OPTIMIZER, NPU = 'for one optimizer', 'Ascend NPU'
+
 
 def data_flags(dataset_names, preprocessing_names):
     """The data group; the names that there are come from the package `data`."""
@@ -132,11 +135,10 @@ RUN = [
     flag(
         'eval_every_epochs',
         'evaluate the validation split at the first loop end after so many epochs, and at the end: '
-        'a line, eval.jsonl, TensorBoard; over ranks rank 0 does, and the others wait (npu: '
-        'eval_loop.py --follow in a process of its own)',
+        'a line, eval.jsonl, TensorBoard; over ranks rank 0 does, and the others wait; on the '
+        "host's cores, also beside an NPU",
         type=number(0, open_low=True),
         metavar='N',
-        device='host',
     ),
     flag(
         'keep_best',
@@ -224,11 +226,12 @@ def training(dataset_names, preprocessing_names, augmentations):
         ),
         ('length and learning rate', recipe_flags.SCHEDULE),
         ('optimizer and regularization', recipe_flags.OPTIMIZER),
+        (ONE_OPTIMIZER, recipe_flags.ONE_OPTIMIZER),
         ('the run', RUN),
         ('looking inside (steps are counted in batches, from 0)', debug_flags.DEBUG),
         ('fine-tuning', FINE_TUNING),
         ('device and ranks', DEVICE + RANKS),
-        ('Ascend NPU', devices.npu_flags()),
+        (NPU, devices.npu_flags()),
     ]
 
 
@@ -271,11 +274,12 @@ def evaluation(dataset_names, preprocessing_names):
                 ),
             ],
         ),
-        ('device', DEVICE),
-        ('Ascend NPU', devices.npu_flags()),
+        ('device and kernels', DEVICE),
+        (NPU, devices.npu_flags()),
     ]
 
 
-def add_all(parser, groups):
+def add_all(parser, groups, whole=True):
+    """whole: whether help says what the flags of the rarer groups do, too."""
     for title, flags in groups:
-        add_group(parser, title, flags)
+        add_group(parser, title, flags, not whole and title in (ONE_OPTIMIZER, NPU))

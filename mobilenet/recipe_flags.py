@@ -49,6 +49,9 @@ OPTIMIZER = [
         loss_scale,
         metavar='NUMBER|dynamic[:START]',
     ),
+]
+
+ONE_OPTIMIZER = [
     flag('opt_epsilon', 'rmsprop, adam, adadelta', 1.0, number(0)),
     flag('rmsprop_momentum', 'rmsprop', 0.9, number(0)),
     flag('rmsprop_decay', 'rmsprop', 0.9, number(0)),

@@ -1,6 +1,6 @@
 """Compares two dumps of tensors and names the first that differs, in the order of the graph.
 
-    python scripts/compare_dumps.py results/npu/dumps results/host/dumps --html comparison.html
+    python scripts/compare_dumps.py results/npu results/host --html results/comparison.html
     python scripts/compare_dumps.py converted_npu_dump results/host/dumps/step_000010 \\
         --layer 'Conv2d_3*'
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes a trained network for others: SavedModel, frozen graph, ATC, TFLite, ONNX, TF-slim.
 
-    python scripts/export.py --checkpoint_path results/train --output_dir exported
-    python scripts/export.py --checkpoint_path model.ckpt-5000 --output_dir exported \\
+    python scripts/export.py --checkpoint_path results/train --output_dir results/exported
+    python scripts/export.py --checkpoint_path model.ckpt-5000 --output_dir results/exported \\
         --format frozen,atc,tflite --fold
 
 What is written is read back and run on random images: its logits must be the checkpoint's, to 1e-5
@@ -39,7 +39,7 @@ def formats(text):
 
 
 OUTPUT = [
-    flag_types.flag('output_dir', 'where to; made if it is not there', 'exported'),
+    flag_types.flag('output_dir', 'where to; made if it is not there', 'results/exported'),
     flag_types.flag(
         'format',
         f'which, of {",".join(FORMATS)}',

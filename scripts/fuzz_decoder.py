@@ -40,8 +40,8 @@ def make_parser():
     parser.add_argument('--seed', type=flag_types.number(0, kind=int), default=0, help='default 0')
     parser.add_argument(
         '--output',
-        default='fuzz_findings',
-        help='folder for inputs that fail, default fuzz_findings',
+        default='results/fuzz_findings',
+        help='folder for inputs that fail, default results/fuzz_findings',
     )
     tool.add_process_flag(parser)
     return parser

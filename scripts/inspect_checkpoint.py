@@ -38,7 +38,7 @@ def main():
     from mobilenet import weights
     from mobilenet.weights import networks
 
-    opened = weights.open_weights(weights.locate(args.path))
+    opened = weights.open_weights(weights.locate(args.path, flag=None))
     fit = networks.identify(opened)
     print(heading(opened, fit))
     scope, prefix = networks.scope_of(opened.shapes)

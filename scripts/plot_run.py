@@ -10,7 +10,6 @@ accuracy. Writes a PNG and, beside it, one HTML page that needs no other file.
 
 import html
 import io
-import math
 import os
 import sys
 
@@ -63,7 +62,10 @@ def parse():
     parser.add_argument('runs', nargs='+', metavar='DIR', help='folder of a run (--train_dir)')
     parser.add_argument('--output', metavar='FILE.png', help='default DIR/run.png of the first run')
     args = parser.parse_args()
-    args.output = args.output or os.path.join(args.runs[0], 'run.png')
+    if args.output is None:
+        args.output = os.path.join(args.runs[0], 'run.png')
+    elif not os.path.isdir(os.path.dirname(args.output) or '.'):
+        raise UsageError(f'--output={args.output}: no such folder')
     if not args.output.endswith('.png'):
         raise UsageError(f'--output={args.output}: the name has to end with .png')
     return args
@@ -197,9 +199,8 @@ def main():
     path = args.output[: -len('.png')] + '.html'
     text.write_text(path, page(runs))
     for run in runs:
-        last = run.metrics[-1] if run.metrics else {'step': math.nan}
-        print(f'{run.name}: {len(run.metrics)} loops to step {last["step"]}, ', end='')
-        print(f'{len(run.evaluations)} evaluations')
+        to = f' to step {run.metrics[-1]["step"]}' if run.metrics else ''
+        print(f'{run.name}: {len(run.metrics)} loops{to}, {len(run.evaluations)} evaluations')
     print(f'wrote {args.output} and {path}')
 
 

@@ -206,4 +206,4 @@ def main():
 
 
 if __name__ == '__main__':
-    tool.run(main, NAME)
+    tool.run(main, NAME, 'the same command goes on where it was')

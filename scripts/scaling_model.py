@@ -2,9 +2,9 @@
 """Predicts images/s for 1 to 4,096 devices, what limits them, and how often to save.
 
     python scripts/scaling_model.py --step_seconds 0.12 --batch_size 256 --gradient_bytes 16.9e6 \\
-        --inner_bandwidth 30e9 --outer_bandwidth 12.5e9 --plot scaling.png
-    python scripts/bench/bench_scaling.py --ranks 1,2,4 | tee scaling.txt
-    python scripts/scaling_model.py --measured scaling.txt
+        --inner_bandwidth 30e9 --outer_bandwidth 12.5e9 --plot results/scaling.png
+    python scripts/bench/bench_scaling.py --ranks 1,2,4 | tee results/scaling.txt
+    python scripts/scaling_model.py --measured results/scaling.txt
 
 Every figure is measured or given: what is left out costs nothing. Nothing here was measured on
 NPUs. With --measured it predicts 2 and 4 ranks on this machine from what one rank, and a bare

@@ -1,6 +1,6 @@
 """Draws what the network sees: one batch of a data set after preprocessing, as a PNG with labels.
 
-    python scripts/show_batch.py --dataset_name digits --image_size 32 --output batch.png
+    python scripts/show_batch.py --dataset_name digits --image_size 32 --output results/batch.png
     python scripts/show_batch.py --dataset_dir imagenet --split validation --start_batch 3
 
 The split train goes through the training pipeline (shuffled by --seed, cropped, flipped, coloured:
@@ -17,9 +17,11 @@ import data
 from data import contact_sheet
 from data.progress import Progress
 from data.tfrecord import BadRecord
-from mobilenet import devices, flag_types
+from mobilenet import command, devices, flag_types
 from mobilenet.errors import UsageError, bad_record
 from scripts import tool
+
+OUTPUT = 'results/batch.png'
 
 
 def make_parser():
@@ -58,7 +60,7 @@ def make_parser():
         action='store_true',
         help='with --dataset_name=folder: turn and mirror images as their EXIF data says',
     )
-    parser.add_argument('--output', default='batch.png', help='default batch.png')
+    parser.add_argument('--output', help=f'default {OUTPUT}')
     return parser
 
 
@@ -106,6 +108,9 @@ def title(args):
 
 def main():
     args = make_parser().parse_args()
+    if args.output is None:
+        args.output = OUTPUT
+        command.make_folder(os.path.dirname(OUTPUT), '--output')
     folder = os.path.dirname(os.path.abspath(args.output))
     if not os.path.isdir(folder):
         raise UsageError(f'no such folder: {folder} (--output)')

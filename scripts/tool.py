@@ -17,9 +17,9 @@ STOPPED = {
 NOTES_SHOWN = 20
 
 
-def run(main, name=None):
+def run(main, name=None, stopped='start it again'):
     """Calls `main`. Ends with its status (None: 0), with 2 and one line on wrong use, with 1 and
-    one line else.
+    one line else. stopped: what to do after a signal.
     """
     terminal.protect(outliving=False)
     signal.signal(signal.SIGTERM, _terminate)
@@ -32,7 +32,7 @@ def run(main, name=None):
         print(f'{name}: {text.printable(str(error))}', file=sys.stderr)
         status = error.status
     except KeyboardInterrupt:
-        print(f'{name}: stopped; {STOPPED.get(name, "start it again")}', file=sys.stderr)
+        print(f'{name}: stopped; {STOPPED.get(name, stopped)}', file=sys.stderr)
         status = 1
     except BrokenPipeError:  # `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

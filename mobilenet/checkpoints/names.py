@@ -118,16 +118,17 @@ def to_resume(folder):
 
 def resolve(path, flag='--checkpoint_path'):
     """A checkpoint prefix, or a folder (the one a run there would go on from) -> prefix. Raises
-    UsageError.
+    UsageError, with the flag's name where there is one.
     """
+    said = f'{flag}=' if flag else ''
     if os.path.isdir(path):
         found = to_resume(path)[0] or in_folder(path)[::-1]
         if not found:
-            raise UsageError(f'{flag}={missing.words(path)}')
+            raise UsageError(said + missing.words(path))
         return found[0]
     prefix = _SUFFIX.sub('', path)
     if not is_whole(prefix):
-        raise UsageError(f'{flag}={missing.words(prefix)}')
+        raise UsageError(said + missing.words(prefix))
     return prefix
 
 

@@ -97,7 +97,7 @@ def _headline(result):
 
 
 def _step_choice(steps, first):
-    """Which step's plot and rows are shown: at first that of the first departure."""
+    """Which step's plot and rows are shown: at first the first that differs."""
     if len(steps) < 2:
         return []
     chosen = first.step if first is not None else steps[0][0]

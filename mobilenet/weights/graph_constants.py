@@ -21,9 +21,12 @@ def read_graph(path, broken):
     """The GraphDef of a .pb file. broken: (path, error) -> the exception to raise."""
     try:
         with open(path, 'rb') as file:
-            return graph_pb2.GraphDef.FromString(file.read(MAX_BYTES))
+            graph = graph_pb2.GraphDef.FromString(file.read(MAX_BYTES))
     except Exception as error:  # protobuf's DecodeError, OSError
         raise broken(path, error)
+    if not graph.node:
+        raise broken(path, 'it has no graph')
+    return graph
 
 
 def read_saved_model(path, broken):

@@ -58,10 +58,10 @@ def broken(path, error):
     )
 
 
-def locate(path):
+def locate(path, flag='--checkpoint_path'):
     """--checkpoint_path (a checkpoint, a folder of them, a .pb file, a SavedModel's folder or its
     saved_model.pb) -> the path of one of them: of a folder, its newest checkpoint. Raises
-    UsageError.
+    UsageError, with the flag's name where there is one.
     """
     if os.path.isfile(path) and os.path.basename(path) == SAVED_MODEL:
         return os.path.dirname(path) or '.'
@@ -73,7 +73,7 @@ def locate(path):
         graphs = [name for name in text.names_in(path) if name.endswith('.pb')]
         if len(graphs) == 1 and not checkpoints.in_folder(path):
             return os.path.join(path, graphs[0])
-    return checkpoints.resolve(path)
+    return checkpoints.resolve(path, flag)
 
 
 def open_weights(path):

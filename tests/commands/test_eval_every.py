@@ -120,9 +120,14 @@ def test_a_stop_gives_the_evaluation_up_at_once(tmp_path):
     assert 'and saved' in stderr and lines(tmp_path) == []
 
 
-def test_on_an_npu_it_is_refused(tmp_path):
+def test_beside_an_npu_the_host_evaluates_and_training_has_the_bits_it_had(tmp_path):
     env = runs.environment(PYTHONPATH=os.pathsep.join([runs.ROOT, runs.NPU_SIM]))
-    arguments = ['--device=npu', '--eval_every_epochs=1']
-    done = runs.train(tmp_path, *arguments, env=env, check=False)
-    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
-    assert '--eval_every_epochs is for --device=host' in done.stderr
+    run = ['--device=npu', '--precision_mode=must_keep_origin_dtype', '--batch_size=64']
+    run += ['--max_train_steps=12', '--iterations_per_loop=6']
+    with_, without = tmp_path / 'with', tmp_path / 'without'
+    runs.train(with_, *run, '--eval_every_epochs=0.2', env=env)
+    runs.train(without, *run, env=env)
+    runs.assert_same_bits(runs.weights(with_, 12), runs.weights(without, 12))
+    assert [(e['step'], e['images']) for e in lines(with_)] == [(6, 359), (12, 359)]
+    done = runs.evaluate(f'--checkpoint_path={with_}', '--device=host', f'--eval_dir={tmp_path}')
+    assert done.returncode == 0 and lines(tmp_path) == lines(with_)[1:]

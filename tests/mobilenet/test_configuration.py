@@ -1,6 +1,7 @@
 """From a command line to the frozen configuration: what follows, by hand count; what is refused."""
 
 import math
+import re
 import types
 
 import pytest
@@ -176,7 +177,7 @@ def test_fine_tuning_has_defaults_of_its_own():
     """30 epochs from 0.02 without a warm-up; what is given is taken; averages that are trusted."""
     c = training('--checkpoint_path=x', '--batch_size=719')
     assert (c.learning_rate, c.warmup_epochs, c.moving_average_decay) == (0.02, 0.0, 0.99)
-    assert (c.max_epoch, c.total_steps, c.trusted_updates) == (30.0, 60, 890.0)
+    assert (c.max_epoch, c.total_steps, c.trusted_updates) == (30.0, 60, 80.0)
     given = config('--checkpoint_path=x', '--learning_rate=0.1', '--max_train_steps=3')
     assert (given.learning_rate, given.max_epoch) == (0.1, None)
     anew = training('--batch_size=719')
@@ -252,3 +253,16 @@ def test_float16_in_the_graph_is_of_modes_that_a_host_has():
     assert configuration.float16_graph(config('--precision_mode=force_fp16')) is True
     npu = config().replace(device='npu', precision_mode='allow_mix_precision')
     assert configuration.float16_graph(npu) is False
+
+
+def test_help_names_every_flag_and_help_all_says_what_each_does(capsys):
+    names = {'--' + name for name in config().flags}
+    shown = {}
+    for asked in ('--help', '--help_all'):
+        with pytest.raises(SystemExit) as ended:
+            config(asked)
+        assert ended.value.code == 0
+        shown[asked] = capsys.readouterr().out
+        assert names <= set(re.findall(r'--\w+', shown[asked]))
+    assert len(shown['--help'].splitlines()) < 220
+    assert 'a JSON object' not in shown['--help'] and 'a JSON object' in shown['--help_all']

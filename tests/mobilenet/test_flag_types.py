@@ -161,7 +161,7 @@ def test_help_says_titles_defaults_and_devices(parser):
         '--switch [BOOL] on or off --name',
         '--name {a,b} which --chip',
         '--chip CHIP npu only: only there --level',
-        '--level [LEVEL] how loud; default 1',
+        '--level [N] how loud; default 1',
     ):
         assert said in words, said
 

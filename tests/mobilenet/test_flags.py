@@ -61,7 +61,7 @@ def test_defaults_are_the_references_recipe(parser):
 
 
 def test_help_of_an_optimizers_own_flags_names_it():
-    own = {f.name: f.help for f in recipe_flags.OPTIMIZER if '_' in f.name}
+    own = {f.name: f.help for f in recipe_flags.ONE_OPTIMIZER}
     of = {name: name.split('_')[0] for name in own}
     named = {name: text for name, text in own.items() if of[name] in recipe_flags.OPTIMIZERS}
     assert len(named) == 10 and named == {name: of[name] for name in named}

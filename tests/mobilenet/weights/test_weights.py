@@ -192,6 +192,16 @@ def cut(source, target):
         out.write(data[: len(data) // 2])
 
 
+def test_an_empty_file_is_no_graph_and_only_flags_are_named(tmp_path):
+    (tmp_path / 'empty.pb').write_bytes(b'')
+    with pytest.raises(weights.BrokenWeights, match='it has no graph'):
+        weights.open_weights(weights.locate(str(tmp_path / 'empty.pb')))
+    with pytest.raises(UsageError, match='^nosuch: no such checkpoint'):
+        weights.locate('nosuch', flag=None)
+    with pytest.raises(UsageError, match='^--checkpoint_path=nosuch: no such checkpoint'):
+        weights.locate('nosuch')
+
+
 def test_every_network_is_told_by_its_shapes():
     for model_name in nets.MODEL_NAMES:
         shapes = networks.variables_of(model_name, None)
