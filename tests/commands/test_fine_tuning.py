@@ -93,11 +93,11 @@ def test_what_does_not_fit_is_refused(published, tmp_path, flags, words):
 
 
 def test_averages_of_a_warm_start_are_trusted(published, tmp_path):
-    """After one step a batch norm's mean has gone a hundredth of its way, not nine tenths."""
+    """After one step a batch norm's mean has gone a tenth of its way, not nine tenths."""
     flags = [f'--checkpoint_path={published.checkpoint}', '--learning_rate=1e-9']
     runs.train(tmp_path, '--batch_size=32', '--max_train_steps=1', *flags, env=QUICK)
     after = runs.weights(tmp_path, 1)
     before = network.load(published.checkpoint, use_ema=False).values
     name = 'MobilenetV1/Conv2d_0/BatchNorm/moving_mean'
     moved = np.abs(after[name] - before[name]).max()
-    assert 0 < moved < 0.03
+    assert 0.01 < moved < 0.3

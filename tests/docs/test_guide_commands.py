@@ -74,10 +74,11 @@ def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp('reader')
     (made / 'results').mkdir()
     (made / 'results' / 'session.txt').write_text('next 2\ntop grads 2\ncontinue\n')
-    for name in ('cat.jpg', 'dog.jpg', *[f'photos/{c}/{i}.jpg' for c in 'ab' for i in range(5)]):
+    names = ['cat.jpg', 'dog.jpg', *[f'photos/{c}/{i}.jpg' for c in 'ab' for i in range(5)]]
+    for seed, name in enumerate(names):
         path = made / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        pixels = np.random.RandomState(len(name)).randint(0, 256, [48, 48, 3], np.uint8)
+        pixels = np.random.RandomState(seed).randint(0, 256, [48, 48, 3], np.uint8)
         Image.fromarray(pixels).save(str(path))
     for number, name in enumerate('ab'):
         table = ['--devices=0-1', f'--ip_base=10.0.{number}.1', f'--server_id=10.1.0.{number}']
