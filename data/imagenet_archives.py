@@ -169,7 +169,9 @@ def read_validation_labels(path, file_names, synset_order=None):
         raise UsageError(f'{path} is empty')
     first = lines[0][1]
     if SYNSET.match(first[0]):
-        if len(first) > 1 and _stem(first[1]) in map(_stem, file_names):  # 'SYNSET FILE'
+        if len(first) > 1 and layout.stem(first[1]) in map(
+            layout.stem, file_names
+        ):  # 'SYNSET FILE'
             return _by_name(path, [(number, words[1::-1]) for number, words in lines], file_names)
         for number, words in lines:
             _check_synset(words[0], path, number, ', as the lines before it are')
@@ -207,18 +209,14 @@ def _by_name(path, lines, file_names):
     synsets = {}
     for number, words in lines:
         _check_synset(words[1] if words[1:] else '', path, number, ' behind the name of a file')
-        stem = _stem(words[0])
+        stem = layout.stem(words[0])
         if synsets.setdefault(stem, words[1]) != words[1]:
             raise UsageError(f'{path}, line {number}: a second label for {words[0]}')
-    missing = [name for name in file_names if _stem(name) not in synsets]
+    missing = [name for name in file_names if layout.stem(name) not in synsets]
     if missing:
         more = f' (and {len(missing) - 1} more)' if missing[1:] else ''
         raise UsageError(f'{path} has no label for {missing[0]}{more}')
-    return [synsets[_stem(name)] for name in file_names]
-
-
-def _stem(name):
-    return os.path.splitext(os.path.basename(name))[0]
+    return [synsets[layout.stem(name)] for name in file_names]
 
 
 def _labelled(folder, label, synset, names, boxes, notes):

@@ -223,7 +223,7 @@ def warnings(src, classes):
         return [f'{src}: one class only, {next(iter(classes))}: is it the right folder?']
     if sum(map(len, classes.values())) < MANY_FILES:
         return []
-    stems = {name: {_stem(path) for path in paths} for name, paths in classes.items() if paths}
+    stems = {name: {stem(path) for path in paths} for name, paths in classes.items() if paths}
     lines = []
     if len(stems) > 1 and min(map(len, stems.values())):
         shared = set.intersection(*stems.values())
@@ -242,7 +242,7 @@ def warnings(src, classes):
     return lines
 
 
-def _stem(path):
+def stem(path):
     return os.path.splitext(os.path.basename(path))[0]
 
 
@@ -252,7 +252,7 @@ def _beginnings(paths):
     """
     counts = {}
     for path in paths:
-        beginning = re.sub(r'[0-9]+$', '', _stem(path))
+        beginning = re.sub(r'[0-9]+$', '', stem(path))
         counts[beginning] = counts.get(beginning, 0) + 1
     common = {b: n for b, n in counts.items() if b and n >= max(20, len(paths) // 1000)}
     return sorted(common) if sum(common.values()) > 0.9 * len(paths) else []

@@ -3,6 +3,7 @@ the other?
 """
 
 import collections
+import math
 import os
 
 import numpy as np
@@ -213,8 +214,8 @@ def _grouped(entries, by_name):
 
 
 def _order(entry, other):
-    positions = [e.position for e in (entry, other) if e.position is not None]
-    return not positions, positions[:1], entry.timestamp, entry.path
+    positions = (e.position for e in (entry, other) if e.position is not None)
+    return next(positions, math.inf), entry.timestamp, entry.path
 
 
 def _same_bits(a, b):

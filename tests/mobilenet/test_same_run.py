@@ -2,11 +2,12 @@
 
 import json
 import logging
+import os
 import types
 
 import pytest
 
-from mobilenet import same_run
+from mobilenet import run_record, same_run
 from mobilenet.checkpoints import position
 from mobilenet.configuration import Config
 from mobilenet.errors import UsageError
@@ -95,3 +96,66 @@ def test_every_training_looks():
     hooks = train_loop.make_hooks(train_loop.parse(argv).replace(inspects=False))
     # Before any that writes into the folder.
     assert [type(h).__name__ for h in hooks[:3]] == ['StepTimeout', 'RunLock', 'SameRun']
+
+
+def test_what_has_changed_on_purpose_is_told(folder):
+    started = run(folder, seed=4, learning_rate=0.2)
+    vars(started.config).update(allow_changed=['seed', 'learning_rate'])
+    hook().before_graph(started)
+    assert started.said == [
+        f'--{name}={now}, but {folder} holds a run with --{name}={before}: changed, as '
+        '--allow_changed says'
+        for name, now, before in (('learning_rate', 0.2, 0.1), ('seed', 4, 3))
+    ]
+    vars(started.config).update(allow_changed=['learning_rate'])
+    with pytest.raises(UsageError, match='--allow_changed=seed where'):
+        hook().before_graph(started)
+    vars(started.config).update(allow_changed=['seed', 'train_dir'])
+    with pytest.raises(UsageError, match='--allow_changed=train_dir: no such name; use of '):
+        hook().before_graph(started)
+
+
+def test_other_programs_and_ranks_go_on_and_are_told(folder):
+    version = run_record.code_version()
+    both = [
+        f'the program is another version ({version}) than the one this run began with (old)',
+        '1 ranks, before 3: the images go on in order',
+    ]
+    for then, said in (
+        ({'code_version': version, 'world_size': 1}, []),
+        ({'code_version': 'old', 'world_size': 3}, both),
+        ({'code_version': None, 'world_size': 'three'}, []),
+        ({}, []),
+    ):
+        (folder / 'run.json').write_text(json.dumps(dict(then, run='x')))
+        started = run(folder)
+        hook().before_graph(started)
+        assert started.said == said
+    (folder / 'config.json').write_text('{')
+    started = run(folder, seed=4)
+    hook().before_graph(started)
+    assert len(started.said) == 1 and 'has no config.json that can be read' in started.said[0]
+
+
+def test_rank_0_looks_into_the_folder_and_leaves_its_record(folder, caplog):
+    leftover = 'checkpoint.tmp' + 'f' * 32
+    (folder / leftover).touch()
+    started, other = run(folder), run(folder, is_main=False)
+    looks = hook()
+    for one in (other, started):
+        one.checkpointer = types.SimpleNamespace(bytes=1000)
+    with caplog.at_level(logging.INFO, logger='test'):
+        looks.before_graph(started)
+    assert caplog.messages == [f'removed {leftover}, which a killed run had half written']
+    before = sorted(os.listdir(str(folder)))
+    looks.session_ready(other)
+    assert sorted(os.listdir(str(folder))) == before
+    looks.session_ready(started)
+    assert json.loads((folder / 'config.json').read_text()) == started.config.flags
+    record = json.loads((folder / 'run.json').read_text())
+    assert record['run'] == started.run_id and record['class_names'] == ['a', 'b']
+    started.checkpointer.bytes = 1 << 62
+    with pytest.raises(UsageError, match='are free: make room'):
+        looks.session_ready(started)
+    with pytest.raises(UsageError, match='cannot be written to'):
+        hook().before_graph(run(folder / 'gone'))

@@ -60,6 +60,36 @@ def test_figures_by_hand_and_at_the_edges():
     assert statistics.compare(third, third)['CosineSimilarity'] == 1
 
 
+def test_figures_at_the_bounds_of_zero_and_of_one():
+    epsilon = np.float64(2.0**-52)  # what is not above it is zero
+    found = statistics.compare(np.array([1.0]), np.array([epsilon]))
+    assert math.isnan(found['CosineSimilarity']) and found['RelativeEuclideanDistance'] == 0
+    assert (found['MaxRelativeError'], found['AccumulatedRelativeError']) == (0, 0)
+    assert found['MeanAbsoluteError'] == found['RootMeanSquareError'] == 1 - epsilon
+    assert math.isnan(statistics.compare(np.array([epsilon]), np.ones(1))['CosineSimilarity'])
+    for a, b in ((1e-9, 1.0), (1.0, 1e-9)):
+        assert statistics.compare(np.float64(a), np.float64(b))['CosineSimilarity'] == 1
+    assert statistics.all_zero(np.array([epsilon])) and not statistics.all_zero([2 * epsilon])
+    random = np.random.RandomState(0)
+    for _ in range(200):  # by rounding alone, many of these are beyond 1
+        a = random.normal(size=7)
+        for sign in (1, -1):
+            cosine = statistics.compare(a, sign * 0.3 * a)['CosineSimilarity']
+            assert abs(cosine) <= 1 and cosine == pytest.approx(sign)
+
+
+def test_pieces_without_a_finite_value_and_the_last_one_zero(monkeypatch):
+    monkeypatch.setattr(statistics, 'PIECE', 2)
+    a = np.array([3.0, np.nan, np.nan, np.inf, 4, 0, 0, 0])
+    assert statistics.describe(a)['max'] == 4 and statistics.describe(a)['mean'] == 7 / 5
+    found = statistics.compare(a, np.array([1.0, 1, 1, 1, 2, 1, 0, 0]))
+    assert found['MeanAbsoluteError'] == pytest.approx((2 + 2 + 1) / 5)
+    assert not statistics.all_zero(a) and statistics.all_zero(np.zeros(5))
+    assert statistics.norm(a[4:]) == 4
+    found = statistics.describe(np.array([np.nan]))
+    assert [found[n] for n in ('zeros', 'fp16_underflow', 'fp16_overflow')] == [0, 0, 0]
+
+
 def test_describe_by_hand(monkeypatch):
     monkeypatch.setattr(statistics, 'PIECE', 3)
     found = statistics.describe(np.array([[0, 1, 1e-8, -3], [1e5, np.nan, np.inf, 0]], np.float32))
