@@ -54,9 +54,9 @@ def train(config, rank, world_size, addresses):
             )  # steps: --iterations_per_loop, less where a hook asks for it, 0 at the end
             if n == 0:
                 break
-            started = time.time()
+            started = time.monotonic()
             values = run.around_loop(n, lambda n: run.graph.loop.run(sess, n))
-            run.advance(n, values, time.time() - started)
+            run.advance(n, values, time.monotonic() - started)
     return 0
 
 

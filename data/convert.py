@@ -100,7 +100,7 @@ def write_split(
     left without a single image.
     """
     check_num_shards(split, sources, num_shards)
-    started = time.time()
+    started = time.monotonic()
     order = np.random.RandomState(seed).permutation(len(sources))
     staging = os.path.join(out_dir, '.partial-' + split)
     os.makedirs(staging, exist_ok=True)
@@ -130,7 +130,7 @@ def write_split(
         num_shards,
         skipped,
         num_bytes,
-        time.time() - started,
+        time.monotonic() - started,
     )
 
 
@@ -241,7 +241,7 @@ def _put_in_place(paths, out_dir, split):
 
 def write_shard(task):
     """In a worker. Yields (images done, [(path, reason) of bad ones]) as it goes."""
-    done, bad, reported, next_report = 0, [], 0, time.time() + REPORT_SECONDS
+    done, bad, reported, next_report = 0, [], 0, time.monotonic() + REPORT_SECONDS
     key = _key(task)  # of before the files are read
     with tfrecord.TFRecordWriter(task.path) as writer:
         for item in task.sources:
@@ -252,9 +252,9 @@ def write_shard(task):
                     raise UsageError(f'{item.path}: {error}; remove it, or use --on_bad_image skip')
                 bad.append((item.path, str(error)))
             done += 1
-            if time.time() >= next_report:
+            if time.monotonic() >= next_report:
                 yield done, bad[reported:]
-                done, reported, next_report = 0, len(bad), time.time() + REPORT_SECONDS
+                done, reported, next_report = 0, len(bad), time.monotonic() + REPORT_SECONDS
         yield done, bad[reported:]
         if not writer.num_records:
             raise UsageError(

@@ -18,7 +18,7 @@ class Progress:
     def __init__(self, total, description, unit):
         self._total, self._description, self._unit = total, description, unit
         # What was done before this start counts, but not for the rate.
-        self._done, self._done_now, self._started = 0, 0, time.time()
+        self._done, self._done_now, self._started = 0, 0, time.monotonic()
         self._next_line = self._started + PLAIN_INTERVAL_SECONDS
         self._bar = None
         if sys.stderr.isatty():
@@ -44,8 +44,8 @@ class Progress:
         self._done_now += count
         if self._bar is not None:
             self._bar.update(count)
-        elif time.time() >= self._next_line or (self._done == self._total and count):
-            elapsed = time.time() - self._started
+        elif time.monotonic() >= self._next_line or (self._done == self._total and count):
+            elapsed = time.monotonic() - self._started
             rate = self._done_now / max(elapsed, 1e-9)
             print(
                 f'{self._description}: {self._done} of {self._total} {self._unit}s '
@@ -54,7 +54,7 @@ class Progress:
                 file=sys.stderr,
                 flush=True,
             )
-            self._next_line = time.time() + PLAIN_INTERVAL_SECONDS
+            self._next_line = time.monotonic() + PLAIN_INTERVAL_SECONDS
 
     def jump(self, count):
         """As `update`, of what was done at an earlier start."""

@@ -74,7 +74,7 @@ class _Kept:
     def __init__(self, datasets, columns):
         rows = [(s, d.fingerprint()['digest'], d.changed_ns()) for s, d in datasets.items()]
         self.path = array_cache.path('check', digest.of_rows(rows))
-        self.columns, self._next = columns, time.time() + SAVE_SECONDS
+        self.columns, self._next = columns, time.monotonic() + SAVE_SECONDS
 
     def load(self):
         """Fills the columns from the last time; the number of records known to be good."""
@@ -89,9 +89,9 @@ class _Kept:
         array_cache.save(self.path, **dict(self._named()))
 
     def save_now_and_then(self):
-        if time.time() >= self._next:
+        if time.monotonic() >= self._next:
             self.save()
-            self._next = time.time() + SAVE_SECONDS
+            self._next = time.monotonic() + SAVE_SECONDS
 
     def remove(self):
         array_cache.remove(self.path)

@@ -8,6 +8,12 @@ import os
 PENDING = 64 << 20  # bytes that wait for room at most; then the oldest records are lost
 
 
+def open_to_append(path, *ignored):
+    """A descriptor. Raises OSError, also of a pipe (FIFO) that nobody reads: it would wait."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
+    return os.open(path, flags, 0o666)
+
+
 class Appender:
     """Appends records to a file. What does not fit (a full disk) waits and is tried again with the
     next; the file never ends within a record.
@@ -16,8 +22,7 @@ class Appender:
     """
 
     def __init__(self, path):
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._descriptor = os.open(path, flags, 0o666)
+        self._descriptor = open_to_append(path)
         self._pending, self._waiting = [], 0
 
     def append(self, record):

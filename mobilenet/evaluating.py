@@ -82,7 +82,7 @@ class Evaluating(Hook):
                     raise Abandoned
                 yield number
 
-        started = time.time()
+        started = time.monotonic()
         prefix = names.prefix_of(run.config.train_dir, run.step)
         shapes = run.graph.shapes
         current = Weights(prefix, 'run', shapes, lambda names: run.graph.read(run.sess, names))
@@ -94,7 +94,7 @@ class Evaluating(Hook):
         except UsageError:  # a record of the validation split: the training so far is not lost
             run.save()
             raise
-        run.say(f'evaluated: {evaluation.in_words(entry)}  {time.time() - started:.1f} s')
+        run.say(f'evaluated: {evaluation.in_words(entry)}  {time.monotonic() - started:.1f} s')
         self._keep(run, prefix, entry)
 
     def _keep(self, run, prefix, entry):

@@ -202,16 +202,16 @@ def new_checkpoints(path, done, follow, timeout, say):
         if first == os.path.normpath(path) or not checkpoints.in_folder(path):
             yield first
             return
-    last, said = time.time(), False
+    last, said = time.monotonic(), False
     while True:
         waiting = [p for p in checkpoints.in_folder(path) if p not in done]
         for checkpoint in waiting:
             if checkpoints.is_whole(checkpoint):  # training may have deleted it meanwhile
                 done.add(checkpoint)
                 yield checkpoint
-            last, said = time.time(), False
+            last, said = time.monotonic(), False
         if not waiting:
-            if not follow or (timeout is not None and time.time() - last > timeout):
+            if not follow or (timeout is not None and time.monotonic() - last > timeout):
                 return
             if not said:
                 end = 'a signal' if timeout is None else f'{timeout:g} s without one'

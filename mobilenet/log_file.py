@@ -3,6 +3,7 @@
 import logging
 
 from mobilenet import text
+from mobilenet.appending import open_to_append
 
 
 class LogFile(logging.Handler):
@@ -12,13 +13,13 @@ class LogFile(logging.Handler):
     def __init__(self, path):
         super().__init__()
         self.path = path
-        with open(path, 'ab'):
+        with open(path, 'ab', opener=open_to_append):
             pass  # raises OSError where it could not be written to at all
 
     def emit(self, record):
         try:
             line = text.harmless(self.format(record)) + '\n'
-            with open(self.path, 'ab', buffering=0) as f:
+            with open(self.path, 'ab', buffering=0, opener=open_to_append) as f:
                 f.write(line.encode('utf-8', text.ESCAPES))
         except OSError:
             pass

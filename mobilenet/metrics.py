@@ -27,7 +27,7 @@ class Metrics(Hook):
         self._bar_shown = terminal and sys.stderr.isatty()
         self._lines_shown = terminal and not self._bar_shown
         self._first = self._last_logged = run.batch
-        self._started = time.time()
+        self._started = time.monotonic()
         if run.is_main:
             path = os.path.join(config.train_dir, 'metrics.jsonl')
             drop_lines_after(path, run.batch)
@@ -65,7 +65,7 @@ class Metrics(Hook):
 
     def _log(self, run, line):
         total = run.total_steps
-        spent = time.time() - self._started
+        spent = time.monotonic() - self._started
         left = spent / max(run.batch - self._first, 1) * (total - run.batch)
         text = LINE.format(total=total, left=tqdm.format_interval(left), **line)
         run.logger.info(text)

@@ -50,7 +50,8 @@ class Lock:
         """
         while True:
             try:
-                descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO would wait
+                descriptor = os.open(self.path, flags, 0o666)
             except OSError as error:
                 raise UsageError(f'{self.path}: {error.strerror}')
             try:

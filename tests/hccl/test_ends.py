@@ -117,7 +117,7 @@ def test_kill_9_of_the_launcher_leaves_nothing(start):
     assert launch.left(within=5) == []
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stop_is_passed_on_once_and_waited_for(start, number):
     launch = start(STOPPABLE, table='hccl_4p.json')
     launch.wait_ready(4)
@@ -128,8 +128,9 @@ def test_a_stop_is_passed_on_once_and_waited_for(start, number):
         f'{number.name}: stopping after this loop; ended if that takes 60 s, '
         'at once at a second signal'
     )
+    passed_on = signal.SIGINT if number == signal.SIGINT else signal.SIGTERM
     for rank in range(4):
-        assert launch.read(f'saved_{rank}') == f'[{int(number)}]'
+        assert launch.read(f'saved_{rank}') == f'[{int(passed_on)}]'
     assert launch.left() == []
 
 

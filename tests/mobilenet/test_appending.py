@@ -3,10 +3,12 @@
 import os
 import resource
 
+import pytest
 import tensorflow as tf
 
-from mobilenet import metrics
+from mobilenet import log, metrics
 from mobilenet.appending import Appender
+from mobilenet.errors import UsageError
 from mobilenet.events import EventWriter
 
 
@@ -22,6 +24,17 @@ class Limit:
 
     def __exit__(self, *unused):
         resource.setrlimit(resource.RLIMIT_FSIZE, self._before)
+
+
+@pytest.mark.parametrize('make', [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_refused(tmp_path, make):
+    """And not waited for: nobody reads that pipe."""
+    path = str(tmp_path / 'lines')
+    make(path)
+    with pytest.raises(OSError):
+        Appender(path)
+    with pytest.raises(UsageError, match='lines cannot be written to: '):
+        log.log_to(path, 'of a test')
 
 
 def test_what_did_not_fit_comes_when_there_is_room(tmp_path):

@@ -21,3 +21,17 @@ def test_rank_of_label_against_a_stable_sort():
 def test_accuracies_count_the_first_and_the_first_five_answers():
     found = evaluation.accuracies(np.array([0, 4, 5, 0, 9, 1, 10, 3]))
     assert found == {'top1': 2 / 8, 'top5': 5 / 8}
+
+
+def test_a_clock_that_is_set_forward_does_not_end_the_waiting(tmp_path, monkeypatch):
+    """For new checkpoints, by --follow: a day passes each time somebody looks at it."""
+    monkeypatch.setattr('time.time', iter(range(0, 10**9, 86400)).__next__)
+
+    def save(step):
+        for suffix in ('.data-00000-of-00001', '.index'):
+            (tmp_path / f'model.ckpt-{step}{suffix}').write_bytes(b'')
+
+    save(1)
+    waits = iter([lambda: save(2), lambda: None])
+    found = evaluation.new_checkpoints(str(tmp_path), set(), True, 3.0, lambda text: next(waits)())
+    assert [path[-1] for path in found] == ['1', '2']

@@ -112,3 +112,11 @@ def test_of_many_at_once_one_has_it(tmp_path):
         for process in processes:
             process.kill()
             process.communicate()
+
+
+@pytest.mark.parametrize('make', [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_refused(tmp_path, make):
+    """And not waited for: nobody writes into that pipe."""
+    make(str(tmp_path / run_lock.NAME))
+    with pytest.raises(UsageError, match=f'{run_lock.NAME}: '):
+        run_lock.Lock(str(tmp_path)).acquire()
