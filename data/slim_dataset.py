@@ -81,6 +81,9 @@ def _why_no_shards(dataset_dir, split, names):
                 f'{dataset_dir}: {name} is not named as the files of a data set are: rename it '
                 f'(or link to it) as {wanted}, and the others alike, counted from 00000'
             )
+    others = sorted({name.split('-')[0] for name in names if SHARD.search(name)})
+    if others:
+        return f'{dataset_dir} has {" and ".join(others[:3])} files, but no {wanted} and so on'
     return (
         f'no files {wanted} and so on in {dataset_dir}: convert the data set, or give the folder '
         'that holds them as --dataset_dir'

@@ -137,7 +137,7 @@ def test_files_of_another_kind_are_named(tmp_path, change, words):
         ('train_0_of_2.tfrecord', 'as train-00000-of-00002'),
         ('training-00000-of-00002', 'as train-00000-of-00002'),
         ('train.tfrecords', 'as train-00000-of-00128, and the others'),
-        ('constrain-00000-of-00002', 'no files train-00000-of-00128'),
+        ('validation-00000-of-00002', 'has validation files, but no train-00000-of-00128'),
         ('train-00000-of-00002.gz', 'is compressed: unpack it to train-00000-of-00002'),
         ('other.bin', 'no files train-00000-of-00128'),
     ],
