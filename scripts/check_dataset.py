@@ -178,9 +178,8 @@ def advice(args, findings, num_duplicates):
 def main():
     args = make_parser().parse_args()
     datasets = open_splits(args)
-    for dataset in datasets.values():
-        print(dataset.summary, file=sys.stderr)
-        tool.print_notes(dataset.notes)
+    lines = [line for d in datasets.values() for line in (d.summary, *d.notes)]
+    tool.print_notes(list(dict.fromkeys(lines)))  # both splits of a folder have the same
     checked = check(args, datasets)
     num_duplicates = print_duplicates(datasets, checked)
     for split, dataset in datasets.items():

@@ -100,6 +100,7 @@ def test_findings_in_a_folder_of_images(images, tmp_path):
         done.stderr
     )
     assert b'Traceback' not in done.stderr and b'on_bad_record=skip' in done.stdout
+    assert done.stderr.count(b'every 5th image held out') == 1
 
 
 def test_contact_sheet(images, tmp_path):
