@@ -111,7 +111,8 @@ def print_duplicates(datasets, checked):
 
 
 def class_name(dataset, label):
-    return f'{label} {dataset.class_names[label]}' if dataset.class_names else str(label)
+    name = text.printable(dataset.class_names[label]) if dataset.class_names else ''
+    return f'{label} {name}'.rstrip()
 
 
 def print_summary(split, dataset, checked):
@@ -152,7 +153,7 @@ def write_counts(path, datasets, checked):
         with text.open_text(path) as file:
             file.write('label,class,{}\n'.format(','.join(counts)))
             for label in range(max(map(len, counts.values()))):
-                name = dataset.class_names[label] if dataset.class_names else ''
+                name = text.printable(dataset.class_names[label]) if dataset.class_names else ''
                 numbers = ','.join(str(column[label]) for column in counts.values())
                 name = name.replace('"', '""')
                 file.write(f'{label},"{name}",{numbers}\n')

@@ -15,7 +15,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import data
-from mobilenet import class_labels, command, cores, devices, flag_types, flags, weight_flags
+from mobilenet import class_labels, command, cores, devices, flag_types, flags, text, weight_flags
 from mobilenet.errors import UsageError
 from scripts import tool
 
@@ -107,9 +107,9 @@ def best(row, names):
 
 def print_table(answers):
     for answer in answers:
-        print(answer['image'])
+        print(text.printable(answer['image']))
         for entry in answer['top']:
-            name = entry.get('name', '')
+            name = text.printable(entry.get('name', ''))
             print(f'  {entry["probability"]:6.1%}  {entry["class"]:>4}  {name}'.rstrip())
 
 

@@ -2,6 +2,7 @@
 commands take them, and print and write them.
 """
 
+import argparse
 import csv
 import json
 import os
@@ -10,6 +11,7 @@ import sys
 
 import pytest
 
+from scripts import check_dataset, predict
 from tests.helpers import ROOT, hostile
 from tests.helpers.data_files import jpeg, noise
 
@@ -109,6 +111,15 @@ def test_contact_sheet(images, tmp_path):
     sheet = ['--batch_size=8', '--image_size=32', b'--output=' + output]
     run('scripts/show_batch.py', *folder, *sheet, encoding='ascii')
     assert os.path.getsize(output) > 1000
+
+
+def test_a_name_is_one_line_of_a_table(capsys):
+    best = {'class': 1, 'name': 'c\n\td', 'probability': 0.5}
+    predict.print_table([{'image': 'a\nb.jpg', 'top': [best]}])
+    assert capsys.readouterr().out == 'a\\nb.jpg\n   50.0%     1  c\\n\\td\n'
+    named, unnamed = (argparse.Namespace(class_names=names) for names in (['c\n\td'], None))
+    assert check_dataset.class_name(named, 0) == '0 c\\n\\td'
+    assert check_dataset.class_name(unnamed, 0) == '0'
 
 
 OPTIONS = {'encoding': 'ascii'}
