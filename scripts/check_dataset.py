@@ -143,20 +143,24 @@ def print_summary(split, dataset, checked):
         print(f'  no images: {names}{more}')
 
 
-def write_counts(path, datasets, checked):
+def counts_lines(datasets, checked):
     counts = {
         split: verify.class_counts(result, datasets[split].num_classes)
         for split, result in checked.items()
     }
     dataset = next(iter(datasets.values()))
+    yield 'label,class,{}\n'.format(','.join(counts))
+    for label in range(max(map(len, counts.values()))):
+        name = text.printable(dataset.class_names[label]) if dataset.class_names else ''
+        numbers = ','.join(str(column[label]) for column in counts.values())
+        name = name.replace('"', '""')
+        yield f'{label},"{name}",{numbers}\n'
+
+
+def write_counts(path, lines=()):
     try:
         with text.open_text(path) as file:
-            file.write('label,class,{}\n'.format(','.join(counts)))
-            for label in range(max(map(len, counts.values()))):
-                name = text.printable(dataset.class_names[label]) if dataset.class_names else ''
-                numbers = ','.join(str(column[label]) for column in counts.values())
-                name = name.replace('"', '""')
-                file.write(f'{label},"{name}",{numbers}\n')
+            file.writelines(lines)
     except OSError as error:
         raise UsageError(f'cannot write {path}: {error.strerror} (--counts_csv)')
 
@@ -179,6 +183,8 @@ def advice(args, findings, num_duplicates):
 def main():
     args = make_parser().parse_args()
     datasets = open_splits(args)
+    if args.counts_csv:
+        write_counts(args.counts_csv)  # what cannot be written is told ahead of hours
     lines = [line for d in datasets.values() for line in (d.summary, *d.notes)]
     tool.print_notes(list(dict.fromkeys(lines)))  # both splits of a folder have the same
     checked = check(args, datasets)
@@ -186,7 +192,7 @@ def main():
     for split, dataset in datasets.items():
         print_summary(split, dataset, checked[split])
     if args.counts_csv:
-        write_counts(args.counts_csv, datasets, checked)
+        write_counts(args.counts_csv, counts_lines(datasets, checked))
     findings = sum(len(result.findings) for result in checked.values())
     total = sum(dataset.num_examples for dataset in datasets.values())
     verdict = f'{findings} finding{"s" * (findings != 1)}' if findings else 'all good'

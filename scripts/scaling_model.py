@@ -78,6 +78,8 @@ def parse():
     args = parser.parse_args()
     if (args.step_seconds is None) == (args.measured is None):
         raise UsageError('give --step_seconds, or --measured with a file: one of them')
+    if args.plot and not args.plot.endswith('.png'):
+        raise UsageError(f'--plot={args.plot}: the name has to end with .png')
     return args
 
 

@@ -27,7 +27,7 @@ def place(tmp_path_factory):
     not to be written to.
     """
     place = tmp_path_factory.mktemp('unreadable')
-    for folder in ('part/a', 'part/b', 'synsets/n01440764'):
+    for folder in ('open/a', 'part/a', 'part/b', 'synsets/n01440764'):
         (place / folder).mkdir(parents=True)
         for i in range(6):
             (place / folder / f'{i}.jpg').write_bytes(jpeg(noise(9, 9, i)))
@@ -54,6 +54,13 @@ DIGITS = ['train_loop.py', '--dataset_name=digits']
         ([*DIGITS, '--rank_table=list.txt'], 'rank table list.txt'),
         (['eval_loop.py', '--checkpoint_path=closed', '--dataset_name=digits'], 'folder closed'),
         (['scripts/check_dataset.py', 'closed'], 'the folder closed'),
+        (
+            [
+                *('scripts/check_dataset.py', 'open', '--dataset_name=folder'),
+                '--counts_csv=fixed/counts.csv',
+            ],
+            'cannot write fixed/counts.csv',  # ahead of the check
+        ),
         (['scripts/convert_folder.py', 'part', 'out'], 'the folder part/b'),
         (['scripts/convert_folder.py', 'synsets', 'fixed/out'], 'folder synsets/n01440764'),
         (['scripts/convert_imagenet.py', 'out', '--train_dir=synsets'], 'synsets/n01440764'),

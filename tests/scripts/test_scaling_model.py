@@ -191,7 +191,10 @@ def test_the_table_and_the_curve(tmp_path):
 
 @pytest.mark.parametrize(
     'arguments',
-    [[], ['--step_seconds=0'], ['--step_seconds=1', '--devices=0'], ['--measured=/no/such']],
+    [
+        *([], ['--step_seconds=0'], ['--step_seconds=1', '--devices=0'], ['--measured=/no/such']),
+        ['--step_seconds=1', '--plot=curve.foo'],
+    ],
 )
 def test_wrong_use(arguments):
     done = script(*arguments)
