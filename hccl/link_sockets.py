@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 
+from mobilenet.awake import Awake
 from mobilenet.errors import UsageError
 
 _PATIENCE = 5.0  # seconds to connect, and for a line to be taken
@@ -27,7 +28,7 @@ class Peers:
     def __init__(self, ids, me, addresses, run, parse):
         self._me, self._parse, self._run = me, parse, hashlib.sha256(run).hexdigest()
         self._peers = {server: _Peer(addresses[server]) for server in ids if server != me}
-        self._lock, self._closing = threading.Lock(), False
+        self._lock, self._closing, self._awake = threading.Lock(), False, Awake()
         earlier = ids[: ids.index(me)]
         self._listener = None
         if len(earlier) + 1 < len(ids):
@@ -51,14 +52,15 @@ class Peers:
 
     def gone(self, silence):
         """{id: reason} of those that were connected and are not, or say nothing for too long."""
-        now, found = time.monotonic(), {}
+        now, found = self._awake.look(), {}
         for server, peer in self._peers.items():
             if peer.heard is None:
                 continue
+            silent = now - max(peer.heard, self._awake.woke)
             if peer.socket is None:
                 found[server] = peer.problem
-            elif now - peer.heard > silence:
-                found[server] = f'no word from it for {now - peer.heard:.0f} s'
+            elif silent > silence:
+                found[server] = f'no word from it for {silent:.0f} s'
         return found
 
     def send(self, line):

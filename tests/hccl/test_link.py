@@ -125,14 +125,26 @@ time.sleep(300)
     assert all(launch.left() == [] for launch in both)
 
 
-def test_a_stop_on_one_server_ends_both_well(cluster):
-    """Where the ranks agree, as those of a training do: here by a file."""
-    script = STOPPABLE.replace(
-        'while not stops:', "while not stops and not os.path.exists('../stop'):"
-    ).replace('time.sleep(0.3)', "open('../stop', 'w'); time.sleep(0.3)")
-    both = [cluster(number, script) for number in range(2)]
+# Ranks that agree on a stop, as those of a training do: here by a file.
+AGREEING = STOPPABLE.replace(
+    'while not stops:', "while not stops and not os.path.exists('../stop'):"
+).replace('time.sleep(0.3)', "open('../stop', 'w'); time.sleep(0.3)")
+
+
+@pytest.mark.parametrize('seconds', [0, 6.5])
+def test_a_stop_on_one_server_ends_both_well(cluster, seconds):
+    """Also after all servers were suspended, for longer than a launcher may be silent."""
+    both = [cluster(number, AGREEING, step_timeout=5.0) for number in range(2)]
     for number, launch in enumerate(both):
         wait_ready(launch, (2 * number, 2 * number + 1))
+    every = [[launch.process.pid, *launch.started] for launch in both]
+    for pid in sum(every, []) if seconds else []:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(seconds)
+    for pids in every if seconds else []:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+        time.sleep(1.0)
     both[1].process.send_signal(signal.SIGTERM)
     assert [launch.finish()[0] for launch in both] == [0, 0]
 
