@@ -18,7 +18,6 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from mobilenet import flag_types
 from mobilenet.comparison import compare, page, report
-from mobilenet.errors import UsageError
 from scripts import tool
 
 DIFFERS = 3
@@ -55,19 +54,11 @@ def make_parser():
     return parser
 
 
-def check_output(flag, path):
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(folder):
-        raise UsageError(f'no such folder: {folder} ({flag})')
-    if os.path.isdir(path):
-        raise UsageError(f'{path} is a folder: {flag} takes a file')
-
-
 def main():
     args = make_parser().parse_args()
     for flag, path in (('--csv', args.csv), ('--html', args.html)):
         if path:
-            check_output(flag, path)
+            tool.check_output(path, flag)
     result = compare.compare(args.a, args.b, args.tolerance, args.layer)
     print('\n'.join(report.lines(result, args.all)))
     if args.csv:

@@ -31,7 +31,7 @@ def formats(text):
     import argparse
 
     chosen = flag_types.names(text)
-    for name in chosen:
+    for name in chosen or ['']:
         if name not in FORMATS:
             known = ', '.join(FORMATS)
             raise argparse.ArgumentTypeError(f'{name!r} is no format: use some of {known}')

@@ -64,8 +64,8 @@ def parse():
     args = parser.parse_args()
     if args.output is None:
         args.output = os.path.join(args.runs[0], 'run.png')
-    elif not os.path.isdir(os.path.dirname(args.output) or '.'):
-        raise UsageError(f'--output={args.output}: no such folder')
+    else:
+        tool.check_output(args.output, '--output')
     if not args.output.endswith('.png'):
         raise UsageError(f'--output={args.output}: the name has to end with .png')
     return args

@@ -55,8 +55,8 @@ def parse(argv):
     names = ('preprocessing_name', 'image_size')
     parser.set_defaults(**{name: config[name] for name in names if name in config})
     args = parser.parse_args(argv)
-    if args.sheet and not os.path.isdir(os.path.dirname(os.path.abspath(args.sheet))):
-        raise UsageError(f'--sheet={args.sheet}: no such folder')
+    if args.sheet:
+        tool.check_output(args.sheet, '--sheet')
     return args
 
 

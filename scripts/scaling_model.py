@@ -172,6 +172,7 @@ def main():
     for line in table(cluster, predictions):
         print(line)
     if args.plot:
+        tool.check_output(args.plot, '--plot')
         draw(args.plot, cluster, predictions)
     return 0
 

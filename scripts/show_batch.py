@@ -111,9 +111,7 @@ def main():
     if args.output is None:
         args.output = OUTPUT
         command.make_folder(os.path.dirname(OUTPUT), '--output')
-    folder = os.path.dirname(os.path.abspath(args.output))
-    if not os.path.isdir(folder):
-        raise UsageError(f'no such folder: {folder} (--output)')
+    tool.check_output(args.output, '--output')
     dataset = data.open_dataset(
         args.dataset_name, args.dataset_dir, args.split, args.on_bad_record, args.apply_exif
     )

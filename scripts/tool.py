@@ -7,7 +7,7 @@ import sys
 
 from data import convert
 from mobilenet import command, cores, flag_types, terminal, text
-from mobilenet.errors import CommandError
+from mobilenet.errors import CommandError, UsageError
 
 STOPPED = {
     'check_dataset.py': 'the same command goes on where it was (--restart: from the beginning)',
@@ -66,6 +66,14 @@ def child(process):
         except KeyboardInterrupt:
             process.terminate()
         raise
+
+
+def check_output(path, flag):
+    """Raises UsageError where no file can be written: before the work for it."""
+    if os.path.isdir(path):
+        raise UsageError(f'{flag}={path} is a folder: give the name of a file')
+    if not os.path.isdir(os.path.dirname(path) or '.'):
+        raise UsageError(f'{flag}={path}: no such folder')
 
 
 def add_process_flag(parser):

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from mobilenet import nets, weights
+from mobilenet.errors import UsageError
 from mobilenet.export import formats, onnx
 from mobilenet.weights import matching, networks
 from scripts import export, inspect_checkpoint, predict
@@ -137,3 +138,12 @@ def test_inspect(published, monkeypatch, capsys):
     assert '137 tensors of the network, 223,941 numbers; 138 other' in out
     line = next(x for x in out.splitlines() if x.startswith('MobilenetV1/Conv2d_13_pointwise/we'))
     assert line.split()[1:] == ['1x1x256x256', '65,536', 'EMA']
+
+
+def test_wrong_use_is_told_before_any_work(tmp_path, capsys):
+    for text in ('', ',', 'frozn'):
+        with pytest.raises(SystemExit) as ended:
+            export.parse(['--checkpoint_path', str(tmp_path), f'--format={text}'])
+        assert ended.value.code == 2 and 'is no format: use some of' in capsys.readouterr().err
+    with pytest.raises(UsageError, match='--sheet=.* is a folder'):
+        predict.parse(['a.png', '--checkpoint_path', str(tmp_path), '--sheet', str(tmp_path)])
