@@ -81,9 +81,10 @@ def outputs_of_labels(dataset, num_outputs, offset, names=None):
         shift = 1
     fits = count + shift == num_outputs if offset == 'auto' else count + shift <= num_outputs
     if not fits:
+        moved = ' at --label_offset=1' if shift else ''
         raise UsageError(
-            f'the data set has {count} classes, the network {num_outputs}: give the data set of '
-            'its classes, or --class_names with a file that names its outputs'
+            f'the data set has {count} classes{moved}, the network {num_outputs}: give the data '
+            'set of its classes, or --class_names with a file that names its outputs'
         )
     said = f'labels 0 to {count - 1} are outputs 1 to {count} (--label_offset=1)'
     return list(range(shift, count + shift)), said if shift else None
