@@ -59,7 +59,8 @@ def check_is_there(path):
         if not any(name.endswith(('.index', '.pb')) or '.data-' in name for name in names):
             raise UsageError(f'--checkpoint_path={path}: no checkpoint in this folder')
     elif not (os.path.isfile(path) or glob.glob(glob.escape(path) + '.*')):
-        raise UsageError(f'--checkpoint_path={path}: no such checkpoint or folder')
+        hint = text.spelling_hint(path)
+        raise UsageError(f'--checkpoint_path={path}: no such checkpoint or folder{hint}')
 
 
 def open_evaluation(config, dataset):

@@ -125,6 +125,11 @@ def with_parents(folder):
         folder = os.path.dirname(folder)
 
 
+def is_within(folder, above):
+    """Whether a folder, which need not be there yet, is another one or lies in it."""
+    return os.path.realpath(above) in with_parents(folder)
+
+
 def resembled_split(name):
     """The split whose name this one is, or seems to be meant for, else None."""
     words = re.findall('[a-z]+', name.lower())

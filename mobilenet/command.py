@@ -77,7 +77,14 @@ def leave(status):
     os._exit(status)
 
 
+def refuse_tilde(path, flag):
+    """Raises UsageError where a shell has left ~ in place: a folder of that name would be made."""
+    if path.startswith('~/'):
+        raise UsageError(f'{flag}={path}{text.TILDE}')
+
+
 def make_folder(path, flag):
+    refuse_tilde(path, flag)
     try:
         os.makedirs(path, exist_ok=True)
     except OSError as error:

@@ -30,6 +30,7 @@ KINDS = (
     (stat.S_ISBLK, 'a device'),
 )
 ESCAPES = 'mobilenet_escapes'
+TILDE = ' (behind "=" a shell leaves ~ as it is: write $HOME)'
 CONTROL = re.compile('[\x00-\x1f\x7f-\x9f]')
 # But for line ends, tabs, and what bars write: to the line's start, and a line up.
 ORDERS = re.compile('(?!\x1b\\[A)[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]')
@@ -223,8 +224,10 @@ def composed(name):
 
 def spelling_hint(path):
     """' (…)' where beside a path that is not there lies one of the same name but for composed and
-    decomposed Unicode (as macOS writes it), else ''.
+    decomposed Unicode (as macOS writes it), or where a shell has left its ~ in place, else ''.
     """
+    if path.startswith('~/'):
+        return TILDE
     folder, name = os.path.split(os.path.abspath(path))
     try:
         twins = [n for n in os.listdir(folder) if n != name and composed(n) == composed(name)]

@@ -13,7 +13,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from data import convert, folders
+from data import convert, folders, layout
 from mobilenet import flag_types
 from mobilenet.errors import UsageError
 from scripts import tool
@@ -67,6 +67,10 @@ def split_classes(args):
 
 def main():
     args = make_parser().parse_args()
+    if layout.is_within(args.out, args.src):
+        raise UsageError(
+            f'{args.out} lies in {args.src}, whose folders are the classes: choose another'
+        )
     splits = split_classes(args)
     for name, paths in splits['train'].items():
         if not paths:

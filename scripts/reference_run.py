@@ -20,6 +20,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from mobilenet import command as commands
 from mobilenet import devices, flag_types
 from mobilenet.errors import UsageError
 from scripts import tool
@@ -62,6 +63,7 @@ def parse(argv):
     add('--device', default='auto', choices=('auto',) + devices.NAMES, help='default auto')
     args, rest = parser.parse_known_args(argv)
     args.device = devices.choose(args.device)
+    commands.refuse_tilde(args.train_dir or '', '--train_dir')
     args.train_dir = os.path.abspath(args.train_dir or f'results/{args.case}_{args.ranks}p')
     if args.data_path and not os.path.isdir(args.data_path):
         raise UsageError(f'--data_path={args.data_path}: no such folder')

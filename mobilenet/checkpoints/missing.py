@@ -44,7 +44,7 @@ def words(path):
             if name.lower().endswith(suffixes):
                 return f'{path} {what}'
         return f'{path} is no checkpoint'
-    return f'{path}: no such checkpoint or folder'
+    return f'{path}: no such checkpoint or folder{text.spelling_hint(path)}'
 
 
 def _ends_with(path, magic):

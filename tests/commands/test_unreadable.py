@@ -105,6 +105,26 @@ def test_check_dataset_names_no_flag_of_other_commands(tmp_path, arguments):
     assert done.returncode == 2 and '--' not in done.stderr and 'dataset_dir' in done.stderr
 
 
+@pytest.mark.parametrize(
+    'command',
+    [
+        ['train_loop.py', '--dataset_dir=~/data'],
+        ['train_loop.py', '--dataset_name=digits', '--train_dir=~/run'],
+        ['eval_loop.py', '--checkpoint_path=~/run', '--dataset_name=digits'],
+    ],
+)
+def test_a_tilde_that_no_shell_has_replaced(tmp_path, command):
+    done = subprocess.run(
+        runs.command(*command),
+        cwd=str(tmp_path),
+        env=runs.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert done.returncode == 2 and 'write $HOME' in done.stderr.splitlines()[-1]
+    assert os.listdir(str(tmp_path)) == []
+
+
 QUICK = [
     ['train_loop.py', '--no_such_flag'],
     ['eval_loop.py', '--checkpoint_path=/no/such'],

@@ -186,6 +186,9 @@ def test_folder_every_kth_and_ready_splits(tmp_path):
         (('only_bad', 'out'), 'none of the 1 files'),
         (('one', 'out', '--train_shards', '2'), '2 shards are more than the 1'),
         (('one', 'full'), '--overwrite'),
+        (('one', 'one'), 'one lies in one'),
+        (('one', 'one/a/../tfrecords'), 'lies in one'),
+        (('~/one', 'out'), 'write $HOME'),
         (('one',), 'required: out'),
         (('one', 'out', '--validation_share', '1.5'), '1.5'),
         (
@@ -233,16 +236,8 @@ def test_a_killed_conversion_leaves_no_process_and_no_half_of_a_data_set(tmp_pat
     save(tmp_path / 'src' / 'a' / '0.png', picture(1, 500, 500))
     for index in range(1, 500):
         os.link(str(tmp_path / 'src' / 'a' / '0.png'), str(tmp_path / 'src' / 'a' / f'{index}.png'))
-    command = [
-        sys.executable,
-        os.path.join(SCRIPTS, 'convert_folder.py'),
-        str(tmp_path / 'src'),
-        str(tmp_path / 'out'),
-        '--train_shards',
-        '20',
-        '--validation_share',
-        '0',
-    ]
+    command = [sys.executable, os.path.join(SCRIPTS, 'convert_folder.py'), str(tmp_path / 'src')]
+    command += [str(tmp_path / 'out'), '--train_shards', '20', '--validation_share', '0']
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     deadline = time.time() + 60
     while not (tmp_path / 'out' / '.partial-train' / 'train-00001-of-00020').exists():

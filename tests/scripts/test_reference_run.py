@@ -94,6 +94,7 @@ def test_what_stops_the_script_stops_the_training_which_saves(tmp_path):
     [
         (['--data_path=/no/such'], ['train_performance_1p.sh: --data_path=/no/such']),
         ([], ['train_performance_1p.sh: --data_path is missing']),
+        (['--train_dir=~/run'], ['train_performance_1p.sh: --train_dir=~/run', 'write $HOME']),
         (['--over_dump=True'], ['--over_dump', 'NPU']),
         (['--profiling', '--profiling_path=/tmp'], ['--profiling_path', 'NPU']),
         (['--over_dump=maybe'], ['--over_dump', 'maybe']),
