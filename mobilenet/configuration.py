@@ -50,6 +50,7 @@ def resolve(prog, description, groups, argv, defaults=None):
     if 'train_dir' in given and fine_tunes(given):
         parser.set_defaults(**recipe_flags.FINE_TUNING)
     values = vars(parser.parse_args(argv))
+    _refuse_empty(values)
     _check_choices(values, groups, defaults or {})
     values['device'] = devices.choose(values['device'])
     tables = [f for _, table in groups for f in table]
@@ -59,6 +60,13 @@ def resolve(prog, description, groups, argv, defaults=None):
     _check(config)
     devices.rules(config.device).check(config)
     return config
+
+
+def _refuse_empty(values):
+    """--rank_table=$TABLE of a shell where TABLE is not set is no wish for the default."""
+    for name, value in values.items():
+        if value == '':
+            raise UsageError(f'--{name} is empty: give it a value, or leave it out')
 
 
 def _check_choices(values, groups, defaults):

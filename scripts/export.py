@@ -79,7 +79,7 @@ def parse(argv):
     flag_types.add_group(parser, 'images', table)
     flag_types.add_group(parser, 'output', OUTPUT)
     path = parser.parse_args(argv).checkpoint_path
-    if path is None:
+    if not path:
         raise UsageError('--checkpoint_path is missing: give a checkpoint, or a folder of them')
     config = command.read_config(path if os.path.isdir(path) else os.path.dirname(path))
     parser.set_defaults(**{name: config[name] for name in wanted if name in config})

@@ -48,7 +48,7 @@ def parse(argv):
     """
     parser = make_parser()
     args = parser.parse_args(argv)
-    if args.checkpoint_path is None:
+    if not args.checkpoint_path:
         raise UsageError('--checkpoint_path is missing: give a checkpoint, a .pb or a SavedModel')
     folder = args.checkpoint_path
     config = command.read_config(folder if os.path.isdir(folder) else os.path.dirname(folder))

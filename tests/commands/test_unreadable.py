@@ -114,6 +114,24 @@ def test_check_dataset_names_no_flag_of_other_commands(tmp_path, arguments):
     ],
 )
 def test_a_tilde_that_no_shell_has_replaced(tmp_path, command):
+    refused(tmp_path, command, 'write $HOME')
+
+
+@pytest.mark.parametrize(
+    'command,said',
+    [
+        (['train_loop.py', '--dataset_name=digits', '--rank_table='], '--rank_table is empty'),
+        (['train_loop.py', '--dataset_name=digits', '--train_dir', ''], '--train_dir is empty'),
+        (['train_loop.py', '--dataset_name=digits', '--checkpoint_path='], '--checkpoint_path is'),
+        (['eval_loop.py', '--dataset_name=digits', '--checkpoint_path='], '--checkpoint_path is'),
+        (['scripts/predict.py', 'a.jpg', '--checkpoint_path='], '--checkpoint_path is missing'),
+    ],
+)
+def test_an_empty_flag_is_no_wish_for_the_default(tmp_path, command, said):
+    refused(tmp_path, command, said)
+
+
+def refused(tmp_path, command, said):
     done = subprocess.run(
         runs.command(*command),
         cwd=str(tmp_path),
@@ -121,7 +139,7 @@ def test_a_tilde_that_no_shell_has_replaced(tmp_path, command):
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert done.returncode == 2 and 'write $HOME' in done.stderr.splitlines()[-1]
+    assert done.returncode == 2 and said in done.stderr.splitlines()[-1], done.stderr
     assert os.listdir(str(tmp_path)) == []
 
 
