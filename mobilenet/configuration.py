@@ -15,7 +15,13 @@ from mobilenet.flag_types import DYNAMIC_START, Parser
 TRUSTED_UPDATES = 80.0
 
 # Flags that do nothing without another one.
-_NEEDS = {'dump_tensors': 'dump_steps', 'dump_dir': 'dump_steps', 'new_training': 'checkpoint_path'}
+_NEEDS = {
+    'dump_tensors': 'dump_steps',
+    'dump_dir': 'dump_steps',
+    'new_training': 'checkpoint_path',
+    'checkpoint_exclude_scopes': 'checkpoint_path',
+    'ignore_missing_vars': 'checkpoint_path',
+}
 
 
 class Config(types.SimpleNamespace):
@@ -139,7 +145,7 @@ def _check_training(config):
     if config.max_train_steps is not None and config.max_epoch is not None:
         raise UsageError('--max_train_steps and --max_epoch are both given: give one of them')
     for name, needed in _NEEDS.items():
-        if config.flags[name] is not None and config.flags[needed] is None:
+        if config.flags[name] not in (None, False, []) and config.flags[needed] is None:
             raise UsageError(f'--{name} does nothing without --{needed}')
     if config.max_restarts and not config.rank_table:
         raise UsageError(

@@ -123,6 +123,8 @@ def test_defaults_follow_the_device_and_the_cores():
         (['--max_train_steps=3', '--max_epoch=3'], '--max_train_steps and --max_epoch'),
         (['--dump_dir=x'], '--dump_dir does nothing without --dump_steps'),
         (['--dump_tensors=x'], '--dump_tensors does nothing without --dump_steps'),
+        (['--checkpoint_exclude_scopes=x'], 'does nothing without --checkpoint_path'),
+        (['--ignore_missing_vars'], 'does nothing without --checkpoint_path'),
         (['--step', '--rank_table=hccl_2p.json'], 'leave out --rank_table'),
         (['--step_script=x', '--rank_table=hccl_2p.json'], 'leave out --rank_table'),
         (['--step_script=/nowhere/x'], '--step_script=/nowhere/x: no such file'),
