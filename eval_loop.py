@@ -67,18 +67,9 @@ def open_evaluation(config, dataset):
     """The evaluation.Evaluation of the flags."""
     from mobilenet import evaluation
 
-    pipeline = data.EvalPipeline(
-        dataset,
-        config.batch_size,
-        config.image_size,
-        config.preprocessing_name,
-        num_threads=config.data_threads,
-        normalize_on=config.normalize_on,
-        on_bad_record=config.on_bad_record,
-    )
     return evaluation.Evaluation(
         dataset,
-        pipeline,
+        data.EvalPipeline.of(config, dataset, config.batch_size),
         devices.create(config),
         config.label_offset,
         config.class_names,
@@ -158,13 +149,7 @@ def tell(error, logger):
 
 
 def run(config):
-    dataset = data.open_dataset(
-        config.dataset_name,
-        config.dataset_dir,
-        config.split,
-        config.on_bad_record,
-        config.apply_exif,
-    )
+    dataset = data.open_split(config, config.split)
     check_classes(config, dataset)
     devices.import_tensorflow(config)
     from mobilenet import log

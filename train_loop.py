@@ -28,9 +28,7 @@ def parse(argv):
 
 def train(config, rank, world_size, addresses):
     """One rank's training, from the flags to the last checkpoint. Gives the exit status."""
-    dataset = data.open_dataset(
-        config.dataset_name, config.dataset_dir, 'train', config.on_bad_record, config.apply_exif
-    )
+    dataset = data.open_split(config, 'train')
     config = configuration.for_training(config, dataset, world_size)
     command.make_folder(config.train_dir, '--train_dir')
     devices.import_tensorflow(config)
@@ -80,23 +78,8 @@ def make_pipeline(config, dataset, rank, world_size):
 
 def open_validation(config):
     """The validation split and a pipeline of every image of it once, for --eval_every_epochs."""
-    dataset = data.open_dataset(
-        config.dataset_name,
-        config.dataset_dir,
-        'validation',
-        config.on_bad_record,
-        config.apply_exif,
-    )
-    pipeline = data.EvalPipeline(
-        dataset,
-        min(config.batch_size, 64),
-        config.image_size,
-        config.preprocessing_name,
-        num_threads=config.data_threads,
-        normalize_on=config.normalize_on,
-        on_bad_record=config.on_bad_record,
-    )
-    return dataset, pipeline
+    dataset = data.open_split(config, 'validation')
+    return dataset, data.EvalPipeline.of(config, dataset, min(config.batch_size, 64))
 
 
 def make_hooks(config):

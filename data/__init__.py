@@ -7,7 +7,7 @@ from mobilenet import environment
 
 environment.require()
 
-from data.datasets import DATASET_NAMES, fingerprint, open_dataset  # noqa: E402 as refused above
+from data.datasets import DATASET_NAMES, fingerprint, open_dataset, open_split  # noqa: E402
 
 __all__ = (
     'AUGMENTATIONS',
@@ -17,6 +17,7 @@ __all__ = (
     'TrainPipeline',
     'fingerprint',
     'open_dataset',
+    'open_split',
 )
 PREPROCESSING_NAMES = ('inception_v2', 'vgg', 'none')
 AUGMENTATIONS = ('auto', 'inception', 'flip', 'none')

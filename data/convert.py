@@ -70,15 +70,15 @@ def shards_in(folder, split):
     ]
 
 
-def default_num_shards(sources, at_most=1024):
-    """Shards of about 128 MB, from the sizes of the files."""
+def default_num_shards(sources):
+    """Shards of about 128 MB, from the sizes of the files; 1024 at most."""
     size = 0
     for item in sources:
         try:
             size += os.path.getsize(item.path)
         except OSError:
             pass  # named when its turn comes
-    return max(1, min(-(-size // SHARD_BYTES), at_most, len(sources)))
+    return max(1, min(-(-size // SHARD_BYTES), 1024, len(sources)))
 
 
 def check_num_shards(split, sources, num_shards):

@@ -54,6 +54,13 @@ def open_dataset(name, dataset_dir=None, split='train', on_bad_record='stop', ap
     return TFRecordDataset(dataset_dir, split, on_bad_record)
 
 
+def open_split(config, split):
+    """The data set that a command's flags name."""
+    return open_dataset(
+        config.dataset_name, config.dataset_dir, split, config.on_bad_record, config.apply_exif
+    )
+
+
 def fingerprint(dataset):
     """What tells one data set from another, to be kept beside a run and compared when it goes on.
 

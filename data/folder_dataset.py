@@ -2,8 +2,8 @@
 
 import os
 
-from data import digest, example_proto, folders, images
-from data.tfrecord import BadRecord
+from data import digest, folders
+from data.image_list import ImageList
 from mobilenet import text
 from mobilenet.errors import UsageError
 
@@ -12,7 +12,7 @@ HELD_OUT_EVERY = 5
 SIZES_TAKEN = 20000
 
 
-class FolderDataset:
+class FolderDataset(ImageList):
     """Folders of images, one a class: DIR/train/CLASS/IMAGE and DIR/validation/CLASS/IMAGE, or
     DIR/CLASS/IMAGE (data/layout.py has the names of splits).
 
@@ -23,7 +23,7 @@ class FolderDataset:
 
     def __init__(self, dataset_dir, split, apply_exif=False):
         listing = folders.list_splits(dataset_dir)
-        splits, self.apply_exif = listing.splits, apply_exif
+        splits = listing.splits
         if None in splits:
             train, validation = folders.hold_out(splits[None], every=HELD_OUT_EVERY)
             splits = {'train': train, 'validation': validation}
@@ -32,13 +32,11 @@ class FolderDataset:
                 f'{dataset_dir} has a folder {os.path.basename(listing.places["train"])} but none '
                 'named validation: make one with the same class folders'
             )
-        self.dataset_dir = dataset_dir
-        self.class_names = list(splits[split])
-        self.num_classes, self.errors, self.notes = len(self.class_names), [], listing.notes
-        self._files = [
+        self.dataset_dir, self.notes = dataset_dir, listing.notes
+        files = [
             (path, label) for label, paths in enumerate(splits[split].values()) for path in paths
         ]
-        self.num_examples = len(self._files)
+        super().__init__(files, list(splits[split]), apply_exif)
         if not self.num_examples:
             raise UsageError(
                 f'no {split} images in {dataset_dir}: put the images of each class into a folder '
@@ -49,28 +47,6 @@ class FolderDataset:
             f'{dataset_dir}: {self.num_classes} classes, {counts["train"]} images to train on, '
             + _held_out(listing.places, counts)
         )
-
-    def locate(self, record):
-        return self._files[record][0], None
-
-    def describe(self, record):
-        return text.printable(self._files[record][0])
-
-    def read(self, record):
-        """The Record. Raises BadRecord where the file cannot be read or is empty."""
-        path, label = self._files[record]
-        try:
-            encoded = text.read_bytes(path, images.MAX_FILE_BYTES)
-            if self.apply_exif and images.is_turned(encoded):
-                encoded = images.made_png(encoded, True).encoded
-        except (text.Unreadable, images.NotAnImage) as error:
-            raise BadRecord(path, None, str(error))
-        if not encoded:
-            raise BadRecord(path, None, 'the file is empty')
-        return example_proto.Record(encoded, label, example_proto.NO_BOXES)
-
-    def will_read(self, record):
-        """Opening the file ahead would cost as much as it saves."""
 
     def changed_ns(self):
         """When the last of (a sample of) its files was changed."""

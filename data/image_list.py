@@ -1,36 +1,36 @@
-"""Image files by their paths, as a data set without labels."""
+"""Image files by their paths, as a data set."""
 
-from data import example_proto
-from data.example_proto import Record
+from data import example_proto, images
 from data.tfrecord import BadRecord
 from mobilenet import text
 
-MAX_BYTES = 1 << 28
-
 
 class ImageList:
-    """The images of a list of paths, in its order; every label is 0."""
+    """The images of [(path, label)], in its order. apply_exif: turned as their EXIF data says."""
 
-    def __init__(self, paths):
-        self._paths, self.num_examples = list(paths), len(paths)
-        self.num_classes, self.class_names, self.errors = 1, None, []
+    def __init__(self, files, class_names=None, apply_exif=False):
+        self._files, self.num_examples, self.apply_exif = files, len(files), apply_exif
+        self.class_names, self.num_classes = class_names, len(class_names or [None])
+        self.errors = []
 
     def locate(self, record):
-        return self._paths[record], None
+        return self._files[record][0], None
 
     def describe(self, record):
-        return self._paths[record]
+        return text.printable(self._files[record][0])
 
     def read(self, record):
         """The Record. Raises BadRecord where the file cannot be read or is empty."""
-        path = self._paths[record]
+        path, label = self._files[record]
         try:
-            encoded = text.read_bytes(path, MAX_BYTES)
-        except text.Unreadable as error:
+            encoded = text.read_bytes(path, images.MAX_FILE_BYTES)
+            if self.apply_exif and images.is_turned(encoded):
+                encoded = images.made_png(encoded, True).encoded
+        except (text.Unreadable, images.NotAnImage) as error:
             raise BadRecord(path, None, str(error))
         if not encoded:
             raise BadRecord(path, None, 'the file is empty')
-        return Record(encoded, 0, example_proto.NO_BOXES)
+        return example_proto.Record(encoded, label, example_proto.NO_BOXES)
 
     def will_read(self, record):
         """Opening the file ahead would cost as much as it saves."""

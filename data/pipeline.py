@@ -236,6 +236,19 @@ class EvalPipeline(Pipeline):
         )
         self.num_batches = -(-dataset.num_examples // batch_size)
 
+    @classmethod
+    def of(cls, config, dataset, batch_size):
+        """By a command's flags."""
+        return cls(
+            dataset,
+            batch_size,
+            config.image_size,
+            config.preprocessing_name,
+            config.data_threads,
+            config.normalize_on,
+            config.on_bad_record,
+        )
+
     def dataset(self):
         """tf.data.Dataset of (images as in training, labels int32 [B], weights float32 [B])."""
         return self._batches(0, self.num_batches)

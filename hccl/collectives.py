@@ -9,17 +9,16 @@ import tensorflow as tf
 BUCKET_BYTES = 4 << 20
 
 
-def buckets(tensors, limit=BUCKET_BYTES):
-    """Groups indices of `tensors` into runs of at most `limit` bytes (a larger tensor is alone).
+def buckets(tensors):
+    """Groups indices of `tensors` into runs of at most BUCKET_BYTES (a larger tensor is alone).
 
     From the last tensor to the first: the backward pass gives the last layers' gradients first, and
-    a bucket
-    can start as soon as its own are there.
+    a bucket can start as soon as its own are there.
     """
     groups, used = [], 0
     for index in reversed(range(len(tensors))):
         size = tensors[index].shape.num_elements() * tensors[index].dtype.size
-        if not groups or used + size > limit:
+        if not groups or used + size > BUCKET_BYTES:
             groups.append([])
             used = 0
         groups[-1].append(index)

@@ -27,9 +27,9 @@ from mobilenet.errors import UsageError
 DEFAULT_BASE_PORT = 29600
 
 
-def is_rank(env=None):
+def is_rank(env):
     """Whether this process is a rank already: of `launch`, or of a cluster's own launcher."""
-    return bool((os.environ if env is None else env).get('RANK_ID'))
+    return bool(env.get('RANK_ID'))
 
 
 def rank_of(env):
@@ -65,7 +65,6 @@ def launch(
     max_restarts=0,
     step_timeout=None,
     start_limit=START_LIMIT,
-    env=None,
 ):
     """Runs `sys.executable argv...` as every rank of this server; returns the exit status.
 
@@ -89,7 +88,6 @@ def launch(
     Raises:
       UsageError: a wrong table, server, port or set of cores; nothing has been started then.
     """
-    env = os.environ if env is None else env
     table = rank_table.load(table_path)
     server = rank_table.find_server(table, server_id)
     cores = assign_cores(bind_cores, len(server.devices))
@@ -98,13 +96,14 @@ def launch(
     except OSError as e:
         raise UsageError(f'{log_dir}: {e.strerror}; give another folder for the logs')
     with scratch.folder() as folder, signals.Stop() as stop:
-        others = open_link(table, server, base_port, step_timeout, env)
+        others = open_link(table, server, base_port, step_timeout, os.environ)
 
         def start():
             """Each start has ports, a job id and a scratch folder of its own."""
             place = os.path.join(folder, f'start_{others.attempt}')
             os.mkdir(place)
-            common = dict(env, **shared_environment(table, log_dir, base_port, env))
+            shared = shared_environment(table, log_dir, base_port, os.environ)
+            common = dict(os.environ, **shared)
             begin = step_timeout or BEGIN_LIMIT
             return Attempt(server, argv, cores, common, log_dir, place, stop, others, begin).run()
 

@@ -162,14 +162,14 @@ class RankProcess:
             return 'killed from outside (by hand, or for want of memory: see dmesg)'
         return lines[-1] if lines and self.status >= 0 else ''
 
-    def _output_lines(self, tail=65536):
+    def _output_lines(self):
         """The non-empty lines at the end of what this process has printed."""
         if self.output_path is None:
             return []
         try:
             with open(self.output_path, 'rb') as f:
                 f.seek(0, os.SEEK_END)
-                f.seek(max(self._output_begins, f.tell() - tail))
+                f.seek(max(self._output_begins, f.tell() - 65536))
                 text = f.read().decode('utf-8', 'replace')
         except OSError:
             return []

@@ -2,7 +2,6 @@
 here.
 """
 
-import json
 import logging
 import os
 import sys
@@ -62,9 +61,7 @@ def tell_launcher(**failure):
         return
     rank = os.environ.get('RANK_ID', '0')
     rank = int(rank) if rank.isdigit() else None
-    with open(path + '.tmp', 'w') as f:
-        json.dump(dict(failure, rank=rank, time=time.time()), f)
-    os.replace(path + '.tmp', path)
+    json_files.write_object(path, dict(failure, rank=rank, time=time.time()))
 
 
 def leave(status):
@@ -93,11 +90,7 @@ def make_folder(path, flag):
 
 def write_config(folder, config):
     """config.json: every flag as used; replaced as a whole."""
-    path = os.path.join(folder, 'config.json')
-    with open(path + '.tmp', 'w') as f:
-        json.dump(config.flags, f, indent=2, sort_keys=True)
-        f.write('\n')
-    os.replace(path + '.tmp', path)
+    json_files.write_object(os.path.join(folder, 'config.json'), config.flags)
 
 
 def read_config(folder):

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from mobilenet import checkpoints, class_labels, events, input_errors, nets, weights
+from mobilenet import checkpoints, class_labels, events, input_errors, nets, state, weights
 from mobilenet.errors import UsageError
 from mobilenet.weights import folding, matching
 
@@ -135,8 +135,7 @@ class Evaluator:
         """Sets the weights: {name: array} of the network without folding."""
         if self.fold:
             values = folding.fold(values, depthwise=False)
-        feeds = {v.initializer.inputs[1]: values[v.op.name] for v in self._variables}
-        sess.run([v.initializer for v in self._variables], feeds)
+        state.initialize(sess, self._variables, values)
 
     def next_batch(self, sess):
         """(labels as outputs, answers, ranks of the labels) of the images that count."""

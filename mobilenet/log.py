@@ -20,9 +20,9 @@ def path_of(train_dir, rank):
     return os.path.join(train_dir, f'train_rank_{rank}.log' if rank else 'train.log')
 
 
-def log_to(path, name='mobilenet'):
+def log_to(path):
     """A logger that appends to a file. Raises UsageError where that cannot be written to."""
-    logger = logging.getLogger(name)
+    logger = logging.getLogger('mobilenet')
     logger.setLevel(logging.INFO)
     logger.propagate = False
     try:

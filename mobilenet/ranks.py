@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from mobilenet import state
+
 GATHERED_BYTES = 120  # that one rank may give to Gather
 _PART = 1 << 20  # a counter travels as two float32, each exact: only floats are broadcast over HCCL
 
@@ -17,15 +19,7 @@ class Broadcast:
         if self._size == 1:
             return
         floats = [v for v in variables if v.dtype.base_dtype == tf.float32]
-        self._parts = tf.get_variable(
-            'counter_parts',
-            [2 * len(counters)],
-            tf.float32,
-            tf.zeros_initializer(),
-            trainable=False,
-            use_resource=True,
-            collections=[tf.GraphKeys.LOCAL_VARIABLES],
-        )
+        self._parts = state.local_vector('counter_parts', 2 * len(counters))
         targets = floats + [self._parts]
         values = collectives.broadcast([v.read_value() for v in targets])
         # All have arrived before the first is written; through one op, or each write would wait for

@@ -55,6 +55,12 @@ def assign(variable, value):
     return tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value)
 
 
+def initialize(sess, variables, values):
+    """Sets variables to {name: array} through their initializers: a finalized graph stays so."""
+    feeds = {v.initializer.inputs[1]: values[v.op.name] for v in variables}
+    sess.run([v.initializer for v in variables], feeds)
+
+
 def create(initial_loss_scale, world_size, rate_override=False):
     """Creates the variables in the default graph. rate_override: also one that can take the place
     of the learning rate.

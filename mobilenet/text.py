@@ -173,9 +173,9 @@ def write_text(path, text):
         raise
 
 
-def open_text(path, mode='w', newline='\n'):
+def open_text(path, newline='\n'):
     """A text file to be written: UTF-8 whatever the locale, and no name makes a write fail."""
-    return open(path, mode, encoding='utf-8', errors=ESCAPES, newline=newline)
+    return open(path, 'w', encoding='utf-8', errors=ESCAPES, newline=newline)
 
 
 def printable(text):
@@ -202,13 +202,6 @@ def one_line(text):
 def utf8_name(name):
     """A name from the file system as the str its bytes are in UTF-8: the same in every locale."""
     return name if name.isascii() else os.fsencode(name).decode('utf-8', 'surrogateescape')
-
-
-def tensorflow_path(path):
-    """A path as TensorFlow takes it, which turns str into UTF-8 by itself and fails at a surrogate
-    (and names another file where the locale is not UTF-8).
-    """
-    return os.fsencode(path)
 
 
 def cache_dir(name):

@@ -88,11 +88,7 @@ class TrainingGraph:
 
     def write(self, sess, values):
         """Sets variables, {name: value}, through their initializers: the graph is finalized."""
-        chosen = [self._variables[name] for name in values]
-        sess.run(
-            [v.initializer for v in chosen],
-            {v.initializer.inputs[1]: values[v.op.name] for v in chosen},
-        )
+        run_state.initialize(sess, [self._variables[name] for name in values], values)
 
 
 def initial_values(initialize, variables):

@@ -222,7 +222,7 @@ def preprocessed(paths, args):
     from data.image_list import ImageList
 
     size, name = args.image_size, args.preprocessing_name
-    pipeline = data.EvalPipeline(ImageList(paths), len(paths), size, name)
+    pipeline = data.EvalPipeline(ImageList([(path, 0) for path in paths]), len(paths), size, name)
     with tf.Graph().as_default(), tf.Session() as sess:
         iterator = tf.data.make_initializable_iterator(pipeline.dataset())
         images = iterator.get_next()[0]
@@ -249,13 +249,10 @@ def main():
     from data import examples
     from mobilenet.weights import network
 
-    trained = network.load(args.checkpoint_path, args.model_name, not args.no_ema)
-    weights = trained.weights
-    names = class_labels.names_of(
-        weights.folder, args.class_names, trained.num_classes, weights.class_names
-    )
+    trained = network.load(args.checkpoint_path, args.model_name, not args.no_ema, args.class_names)
     command.make_folder(args.output_dir, '--output_dir')
-    names = names and [text.printable(name) for name in names]  # a graph's strings are UTF-8
+    # A graph's strings are UTF-8.
+    names = trained.names and [text.printable(name) for name in trained.names]
     if names:
         path = os.path.join(args.output_dir, class_labels.LABELS_FILE)
         text.write_text(path, examples.labels_text(names))

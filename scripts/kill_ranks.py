@@ -57,15 +57,6 @@ class Training(DrillTraining):
         )
         return int(said.group(2) or 0) if said else None
 
-    def wait_until_nothing_is_left(self, seconds):
-        """Seconds it took for the launcher and all it started to be gone; None: more than these."""
-        start = time.time()
-        while time.time() - start < seconds:
-            if self.process.poll() is not None and not marked(self.mark):
-                return time.time() - start
-            time.sleep(0.02)
-        return None
-
 
 def newest_checkpoint(folder):
     """Step of the newest checkpoint; 0 where there is none yet. An index is put there last."""
@@ -94,10 +85,9 @@ def kill_once(folder, ranks, rank, delay):
             raise training.ended_by_itself()
         born = time.time()
         if delay is None:
-            while not training.is_training():
-                if training.process.poll() is not None:
-                    raise training.ended_by_itself()
-                time.sleep(0.02)
+            training.wait_for_step(1)
+            if not training.is_training():
+                raise training.ended_by_itself()
         else:
             time.sleep(delay)
         was_training = training.is_training()
@@ -111,7 +101,7 @@ def kill_once(folder, ranks, rank, delay):
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             wrong.append(f'rank {rank} was gone before the kill')
-        ended = training.wait_until_nothing_is_left(LIMIT)
+        ended = training.wait_until_gone(LIMIT)
         if ended is None:
             wrong.append(f'left after {LIMIT:g} s: processes {sorted(marked(training.mark))}')
         status = training.process.poll()
@@ -194,7 +184,7 @@ def main():
     folder = tempfile.mkdtemp(prefix='kill_ranks_')
     try:
         failures = run(args, folder)
-    except RuntimeError as error:
+    except (RuntimeError, TimeoutError) as error:
         print(f'kill_ranks.py: {error}', file=sys.stderr)
         failures = 1
     if failures:

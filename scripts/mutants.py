@@ -58,7 +58,7 @@ def describe(source, mutant):
 
 
 def one_line(lines):
-    return ' '.join(line.strip() for line in lines)
+    return ' '.join(line.strip() for line in lines).strip()
 
 
 def main(path):

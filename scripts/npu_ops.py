@@ -22,9 +22,7 @@ import train_loop
 
 def step_ops(config):
     """Every op of one training step on config.device, gradients included."""
-    dataset = data.open_dataset(
-        config.dataset_name, config.dataset_dir, 'train', config.on_bad_record
-    )
+    dataset = data.open_split(config, 'train')
     config = configuration.for_training(config, dataset, 1)
     tf = devices.import_tensorflow(config)
     from hccl import collectives

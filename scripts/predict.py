@@ -15,7 +15,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import data
-from mobilenet import class_labels, command, cores, devices, flag_types, flags, text, weight_flags
+from mobilenet import command, cores, devices, flag_types, flags, text, weight_flags
 from mobilenet.errors import UsageError
 from scripts import tool
 
@@ -71,7 +71,7 @@ def probabilities(args, trained):
 
     batch_size = min(args.batch_size, len(args.images))
     pipeline = data.EvalPipeline(
-        ImageList(args.images),
+        ImageList([(path, 0) for path in args.images]),
         batch_size,
         args.image_size,
         args.preprocessing_name,
@@ -123,13 +123,9 @@ def main():
     devices.import_tensorflow()
     from mobilenet.weights import network
 
-    trained = network.load(args.checkpoint_path, args.model_name, not args.no_ema)
-    weights = trained.weights
-    names = class_labels.names_of(
-        weights.folder, args.class_names, trained.num_classes, weights.class_names
-    )
+    trained = network.load(args.checkpoint_path, args.model_name, not args.no_ema, args.class_names)
     rows, images = probabilities(args, trained)
-    answers = [{'image': p, 'top': best(row, names)} for p, row in zip(args.images, rows)]
+    answers = [{'image': p, 'top': best(row, trained.names)} for p, row in zip(args.images, rows)]
     if args.json:
         print(json.dumps(answers, indent=1))
     else:

@@ -112,9 +112,7 @@ def main():
         args.output = OUTPUT
         command.make_folder(os.path.dirname(OUTPUT), '--output')
     tool.check_output(args.output, '--output')
-    dataset = data.open_dataset(
-        args.dataset_name, args.dataset_dir, args.split, args.on_bad_record, args.apply_exif
-    )
+    dataset = data.open_split(args, args.split)
     print(dataset.summary, file=sys.stderr)
     tool.print_notes(dataset.notes)
     images, labels, records = read_batch(args, dataset)

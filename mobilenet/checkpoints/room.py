@@ -17,7 +17,7 @@ _LEFTOVER = re.compile(
 )
 
 
-def check_writable(folder, flag='--train_dir'):
+def check_writable(folder):
     """Writes and removes a small file. Raises UsageError: read-only, full, no permission."""
     path = os.path.join(folder, f'.writable.{os.getpid()}')
     try:
@@ -26,7 +26,7 @@ def check_writable(folder, flag='--train_dir'):
             f.flush()
             os.fsync(f.fileno())
     except OSError as error:
-        raise UsageError(f'{flag}={folder} cannot be written to: {error.strerror}')
+        raise UsageError(f'--train_dir={folder} cannot be written to: {error.strerror}')
     finally:
         try:
             os.remove(path)
@@ -34,7 +34,7 @@ def check_writable(folder, flag='--train_dir'):
             pass
 
 
-def check_room(folder, needed, flag='--train_dir'):
+def check_room(folder, needed):
     """Raises UsageError where `needed` bytes, a checkpoint's, do not fit: the disk is full, or
     files may not be so long.
     """
@@ -43,13 +43,13 @@ def check_room(folder, needed, flag='--train_dir'):
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
     if free < needed:
         raise UsageError(
-            f'{flag}={folder}: a checkpoint takes {_megabytes(needed)}, and {_megabytes(free)} '
-            'are free: make room, or give another folder'
+            f'--train_dir={folder}: a checkpoint takes {_megabytes(needed)}, and '
+            f'{_megabytes(free)} are free: make room, or give another folder'
         )
     if limit != resource.RLIM_INFINITY and limit < needed:
         raise UsageError(
-            f'{flag}={folder}: a checkpoint takes {_megabytes(needed)}, and this shell lets a file '
-            f'have {_megabytes(limit)} (ulimit -f): raise that limit'
+            f'--train_dir={folder}: a checkpoint takes {_megabytes(needed)}, and this shell lets a '
+            f'file have {_megabytes(limit)} (ulimit -f): raise that limit'
         )
 
 

@@ -5,6 +5,7 @@ import shutil
 
 import tensorflow as tf
 
+from mobilenet import state
 from mobilenet.checkpoints import alias, checksums, names, position, room
 from mobilenet.checkpoints.checksums import Damaged
 from mobilenet.errors import Failure, UsageError
@@ -41,6 +42,7 @@ class Checkpointer:
         self._folder, self._keep, self._keep_best = train_dir, keep, keep_best
         self._run_id, self._say = run_id, say
         self._variables = {v.op.name: v for v in tf.global_variables()}
+        self._trainable = {v.op.name for v in tf.trainable_variables()}
         self._saver = tf.train.Saver(tf.global_variables(), max_to_keep=0)
         self._order = None  # of this run's own, the newest last
 
@@ -138,9 +140,8 @@ class Checkpointer:
 
     def _is_essential(self, name):
         """Whether a variable is more than a slot of the optimizer or an average."""
-        trainable = {v.op.name for v in tf.trainable_variables()}
         statistic = '/moving_' in name and not name.endswith(EMA_SUFFIX)
-        return name in trainable or statistic or name == 'global_step'
+        return name in self._trainable or statistic or name == 'global_step'
 
     def _restore_some(self, sess, plain, lacking, there):
         """What is there; an average that is not there begins at its variable's value, slots as new
@@ -152,9 +153,7 @@ class Checkpointer:
             of = name[: -len(EMA_SUFFIX)]
             if name.endswith(EMA_SUFFIX) and of in there:
                 values[name] = reader.get_tensor(of)
-        chosen = [self._variables[name] for name in values]
-        feeds = {v.initializer.inputs[1]: values[v.op.name] for v in chosen}
-        sess.run([v.initializer for v in chosen], feeds)
+        state.initialize(sess, [self._variables[name] for name in values], values)
 
     def _begin_order(self, resumed):
         """The run's own checkpoints, in the order in which they may go: those after the resumed one

@@ -33,9 +33,9 @@ _PROJECT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__fil
 Missing = collections.namedtuple('Missing', 'type count op source')
 
 
-def find_list(opp_path=None):
-    """Path of the list under $ASCEND_OPP_PATH (or `opp_path`), None where there is none."""
-    opp_path = opp_path or os.environ.get('ASCEND_OPP_PATH') or DEFAULT_OPP_PATH
+def find_list():
+    """Path of the list under $ASCEND_OPP_PATH, None where there is none."""
+    opp_path = os.environ.get('ASCEND_OPP_PATH') or DEFAULT_OPP_PATH
     found = sorted(glob.glob(os.path.join(glob.escape(opp_path), '**', NAME), recursive=True))
     return found[0] if found else None
 

@@ -9,6 +9,7 @@ import sys
 
 import tensorflow as tf
 
+from mobilenet import state
 from mobilenet.errors import Failure
 from mobilenet.export import inference_graph
 from mobilenet.export.inference_graph import CLASS_NAMES, INPUT, LOGITS, PROBABILITIES
@@ -103,10 +104,7 @@ def write_slim(path, trained):
         }
         step = tf.train.create_global_step()
         saver = tf.train.Saver({**variables, 'global_step': step}, save_relative_paths=True)
-        sess.run(
-            [v.initializer for v in variables.values()],
-            {v.initializer.inputs[1]: values[name] for name, v in variables.items()},
-        )
+        state.initialize(sess, variables.values(), values)
         sess.run(step.assign(weights.step or 0))
         saver.save(sess, path, write_meta_graph=False, write_state=False)
     return path

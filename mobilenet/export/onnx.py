@@ -1,21 +1,21 @@
 """ONNX by tf2onnx, in an environment of its own beside this one.
 
 tf2onnx and onnxruntime want other versions of protobuf and flatbuffers than TensorFlow 1.15. The
-environment has these alone, and finds TensorFlow in the one that runs (a .pth file).
+environment has these alone, and finds TensorFlow in the one that runs.
 """
 
 import os
 import subprocess
-import sys
-import sysconfig
 
-from mobilenet.errors import Failure, UsageError
+from mobilenet import virtual_env
+from mobilenet.errors import Failure
 from mobilenet.export.inference_graph import INPUT, LOGITS, PROBABILITIES
 
-# The newest for Python 3.7; protobuf 3.20 of TensorFlow 1.15 goes with them.
-# PLAIN: what they import.
-REQUIREMENTS = ('tf2onnx==1.14.0', 'onnx==1.14.1', 'onnxruntime==1.14.1')
-PLAIN = (
+# The newest for Python 3.7 (protobuf 3.20 of TensorFlow 1.15 goes with them), and what they import.
+PACKAGES = [
+    'tf2onnx==1.14.0',
+    'onnx==1.14.1',
+    'onnxruntime==1.14.1',
     'flatbuffers==2.0.7',
     'coloredlogs==15.0.1',
     'humanfriendly==10.0',
@@ -24,7 +24,7 @@ PLAIN = (
     'idna==3.7',
     'certifi==2024.7.4',
     'charset-normalizer==3.3.2',
-)
+]
 OPSET = 13
 
 _RUN = """
@@ -40,47 +40,7 @@ numpy.save(sys.argv[3], numpy.concatenate(rows))
 
 def environment(folder):
     """The environment's Python, made at the first use. Raises UsageError where pip cannot."""
-    python = os.path.join(folder, 'bin', 'python')
-    # It is made again for another interpreter, or where the one that it links to is gone.
-    stamp = os.path.join(folder, 'installed')
-    wanted = '\n'.join([os.path.realpath(sys.executable), *REQUIREMENTS, ''])
-    if not (os.path.exists(python) and _read(stamp) == wanted):
-        print(f'setting up {folder} for tf2onnx …', file=sys.stderr, flush=True)
-        make = [os.path.realpath(sys.executable), '-m', 'venv', '--clear', folder]
-        _call(make, 'making the environment for tf2onnx')
-        install = [python, '-m', 'pip', 'install', '-q', '--no-deps', *REQUIREMENTS, *PLAIN]
-        _call(install, 'installing tf2onnx')
-        with open(stamp, 'w') as file:
-            file.write(wanted)
-    _lend_tensorflow(folder)
-    return python
-
-
-def _lend_tensorflow(folder):
-    """What the Python that runs now imports is found there too, after its own packages."""
-    own = sysconfig.get_path('purelib', vars={'base': folder})
-    path = os.path.join(own, 'tensorflow.pth')
-    wanted = ''.join(f'{entry}\n' for entry in sys.path if entry.endswith('-packages'))
-    if _read(path) != wanted:
-        with open(path, 'w') as file:
-            file.write(wanted)
-
-
-def _read(path):
-    try:
-        with open(path) as file:
-            return file.read()
-    except OSError:
-        return None
-
-
-def _call(command, what):
-    ended = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors='replace'
-    )
-    if ended.returncode:
-        lines = [line for line in ended.stdout.splitlines() if line.strip()] or ['no output']
-        raise UsageError(f'{what} failed: {lines[-1]}')
+    return virtual_env.python(folder, PACKAGES, options=['--no-deps'], lent=True)
 
 
 def write(path, frozen, python):

@@ -227,10 +227,10 @@ def classifier(pooled, mode, num_classes, dropout_mask, keep_prob):
         return tf.squeeze(logits, [1, 2], name='SpatialSqueeze')
 
 
-def make_divisible(value, divisor=8):
-    """The multiple of divisor nearest to value, at least divisor and at least 90 % of value.
+def make_divisible(value):
+    """The multiple of 8 nearest to value, at least 8 and at least 90 % of value.
 
     Source: slim's _make_divisible, which rounds the widths of V2 and V3.
     """
-    rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < 0.9 * value else rounded
+    rounded = max(8, int(value + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * value else rounded

@@ -4,15 +4,15 @@ import collections
 
 import tensorflow as tf
 
-from mobilenet import nets
+from mobilenet import class_labels, nets, state
 from mobilenet.weights import folding, matching, sources
 
 # values: {variable: float32 array} without folding; averaged: whether they are averages; weights:
-# the sources.Weights they are of.
-Trained = collections.namedtuple('Trained', 'model_name num_classes values averaged weights')
+# the sources.Weights they are of; names: of its outputs, or None.
+Trained = collections.namedtuple('Trained', 'model_name num_classes values averaged weights names')
 
 
-def load(path, model_name=None, use_ema=True):
+def load(path, model_name=None, use_ema=True, class_names=None):
     """The Trained network of --checkpoint_path. model_name: None takes what fits.
 
     Raises UsageError.
@@ -20,7 +20,8 @@ def load(path, model_name=None, use_ema=True):
     weights = sources.open_weights(sources.locate(path))
     fit = matching.identified(weights, model_name)
     values, averaged = matching.network_values(weights, fit.model_name, fit.num_classes, use_ema)
-    return Trained(fit.model_name, fit.num_classes, values, averaged, weights)
+    names = class_labels.names_of(weights.folder, class_names, fit.num_classes, weights.class_names)
+    return Trained(fit.model_name, fit.num_classes, values, averaged, weights, names)
 
 
 def build(trained, images, fold=None):
@@ -34,7 +35,6 @@ def build(trained, images, fold=None):
     variables = tf.global_variables(nets.scope_name(trained.model_name) + '/')
 
     def assign(sess):
-        feeds = {v.initializer.inputs[1]: values[v.op.name] for v in variables}
-        sess.run([v.initializer for v in variables], feeds)
+        state.initialize(sess, variables, values)
 
     return network.logits, assign

@@ -40,9 +40,7 @@ def parse():
     parser.add_argument('--turns', type=int, default=5, help='turns of each side, default 5')
     parser.add_argument('--steps', type=int, default=8, help='batches in a turn, default 8')
     environments.add_peers_flag(parser)
-    args = parser.parse_args()
-    environments.check_peers(parser, args.peers)
-    return args
+    return parser.parse_args()
 
 
 def write_folder(folder):

@@ -32,9 +32,7 @@ def parse():
         '--batch_size', type=int, default=32, help='of the steps at 224, default 32'
     )
     environments.add_peers_flag(parser, PEERS)
-    args = parser.parse_args()
-    environments.check_peers(parser, args.peers, PEERS)
-    return args
+    return parser.parse_args()
 
 
 def report(sides, unit, scale):

@@ -44,7 +44,6 @@ def parse():
     parser.add_argument('--steps', type=int, default=3, help='steps in a turn, default 3')
     environments.add_peers_flag(parser, PEERS)
     args = parser.parse_args()
-    environments.check_peers(parser, args.peers, PEERS)
     if args.ranks[0] != 1 or any(args.batch_size % n for n in args.ranks):
         parser.error('--ranks begins with 1, and divides --batch_size')
     return args

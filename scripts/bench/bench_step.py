@@ -42,7 +42,6 @@ def parse():
     parser.add_argument('--steps', type=int, default=3, help='steps in a turn, default 3')
     environments.add_peers_flag(parser)
     args = parser.parse_args()
-    environments.check_peers(parser, args.peers)
     for peer in args.peers:
         if peer.startswith('torch') and args.model_name != 'mobilenet_v1':
             parser.error(f'--peers: {peer} has mobilenet_v1 alone')

@@ -89,6 +89,15 @@ class Training:
             self._check_time(f'step {step}')
             time.sleep(0.005)
 
+    def wait_until_gone(self, seconds):
+        """Seconds that it and all it started took to end; None: more than these."""
+        began = time.monotonic()
+        while self.process.poll() is None or processes.marked(self.mark):
+            if time.monotonic() - began > seconds:
+                return None
+            time.sleep(0.02)
+        return time.monotonic() - began
+
     def rank_process(self, rank):
         """Process id of a rank, as soon as it has one; None where the launcher has ended. Raises
         TimeoutError.
@@ -118,10 +127,8 @@ class Training:
             status = self.process.wait(max(PATIENCE - (time.monotonic() - self.begun), 1))
         except subprocess.TimeoutExpired:
             status = None
-        left = time.monotonic() + 10
-        while status is not None and processes.marked(self.mark) and time.monotonic() < left:
-            time.sleep(0.02)
-        self.left_running = len(processes.marked(self.mark)) if status is not None else 0
+        lingers = status is not None and self.wait_until_gone(10) is None
+        self.left_running = len(processes.marked(self.mark)) if lingers else 0
         self.end()
         return status
 
