@@ -70,8 +70,8 @@ def test_a_heartbeat_lives_without_being_told(tmp_path):
     beats.tell('loop', 3, 2, math.inf, 60.0, 30.0)
     first = heartbeat.read(path)
     assert first[:1] + first[2:7] == ('loop', 3, 2, math.inf, 60.0, 30.0)
-    assert first.since == first.alive <= time.monotonic()
-    end = time.time() + 10
+    assert first.since <= first.alive <= time.monotonic()
+    end = time.time() + 60
     while heartbeat.read(path).alive == first.alive:
         assert time.time() < end
         time.sleep(0.02)
