@@ -88,6 +88,11 @@ def test_weights_and_slots_are_those_of_tensorflows_own_class(name):
 def test_ftrl_at_a_rate_of_0_goes_on_as_at_a_millionth():
     """Its kernel divides by the rate, with which warm-up begins."""
     gradients = np.random.RandomState(1).randn(2, 3).astype(np.float32)
-    (ours, theirs), slots = updated('ftrl', 0.0, 1e-6 * RATE, gradients)
+    (ours, theirs), ((_, our_slots), (_, their_slots)) = updated(
+        'ftrl', 0.0, 1e-6 * RATE, gradients
+    )
     assert np.isfinite(ours).all()
     np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-12)
+    assert len(our_slots) == 2
+    for slot, value in our_slots.items():  # one of them goes with the rate's inverse
+        np.testing.assert_allclose(value, their_slots[slot], rtol=1e-5, err_msg=slot)
