@@ -123,11 +123,14 @@ def make_hooks(config):
 def run_rank(config):
     """Trains as the one rank, or as the rank that the environment says."""
     if not launcher.is_rank(os.environ):
+        launcher.check_alone(os.environ)
         return train(config, 0, 1, None)
     heartbeat.begin(os.environ)
     rank, world_size, addresses = launcher.rank_of(os.environ)
     needs_table = devices.rules(config.device).NEEDS_RANK_TABLE
-    rank_table.check_environment(os.environ, config.rank_table, needs_table)
+    rank_table.check_environment(
+        os.environ, config.rank_table, needs_table, config.rank_table_timeout
+    )
     if config.step and world_size > 1:
         raise UsageError(f'--step is for one device, and RANK_SIZE is {world_size}')
     if world_size > 1 and devices.rules(config.device).NEEDS_ADDRESSES and not addresses:

@@ -41,6 +41,8 @@ def rank_of(env):
         raise UsageError(
             f'RANK_ID={env["RANK_ID"]}, RANK_SIZE={env.get("RANK_SIZE")}: both are whole numbers'
         )
+    if world_size < 1:
+        raise UsageError(f'RANK_SIZE={world_size}: there is at least one rank')
     if not 0 <= rank < world_size:
         raise UsageError(
             f'RANK_ID={rank}, RANK_SIZE={world_size}: the ranks of that size are 0 to '
@@ -53,6 +55,15 @@ def rank_of(env):
             'one a rank'
         )
     return rank, world_size, addresses
+
+
+def check_alone(env):
+    """Raises UsageError where RANK_SIZE tells of other ranks, and no RANK_ID which this is."""
+    if (env.get('RANK_SIZE') or '1') != '1':
+        raise UsageError(
+            f'RANK_SIZE={env["RANK_SIZE"]} in the environment, but RANK_ID is not set: unset it to '
+            'train on one device, or give --rank_table, which sets both for each rank'
+        )
 
 
 def launch(

@@ -9,7 +9,6 @@ import collections
 import json
 import os
 import socket
-import tempfile
 import time
 
 from hccl.rank_table_checks import notes  # noqa: F401  Asked of a table that `load` gave.
@@ -50,20 +49,23 @@ def load(path, timeout=0.0):
             time.sleep(min(0.5, timeout))
 
 
-def check_environment(env, table_path, needs_table):
+def check_environment(env, table_path, needs_table, timeout=0.0):
     """Raises UsageError where RANK_ID's rank and the rank table do not go together.
 
-    env: has RANK_ID; table_path: of --rank_table, or None; needs_table: HCCL reads RANK_TABLE_FILE.
+    env: has RANK_ID; table_path: of --rank_table, or None; needs_table: HCCL reads RANK_TABLE_FILE;
+    timeout: as for `load`.
     """
     size = int(env.get('RANK_SIZE') or 1)
     said = f'RANK_ID={env["RANK_ID"]}, RANK_SIZE={env.get("RANK_SIZE") or "(not set)"}'
+    # Where one rank is asked for, and on a host, nobody reads RANK_TABLE_FILE.
+    alone = env.get('RANK_SIZE') == '1' or (size == 1 and not needs_table)
     for what, path in (
         ('--rank_table', table_path),
         ('RANK_TABLE_FILE', env.get('RANK_TABLE_FILE')),
     ):
-        if not path or (size == 1 and what == 'RANK_TABLE_FILE'):
+        if not path or (alone and what == 'RANK_TABLE_FILE'):
             continue
-        ranks = load(path).world_size
+        ranks = load(path, timeout).world_size
         if ranks != size:
             raise UsageError(
                 f'{said} in the environment, but {what}={path} has {ranks} ranks: unset RANK_ID, '
@@ -126,22 +128,17 @@ def to_json(table):
 def dumps(table):
     """The table as text, a device a line."""
     data = to_json(table)
-    text = json.dumps(data, indent=2)
+    whole = json.dumps(data, indent=2)
     for device in (device for server in data['server_list'] for device in server['device']):
         spread = json.dumps(device, indent=2).replace('\n', '\n' + ' ' * 8)
-        text = text.replace(spread, json.dumps(device))
-    return text + '\n'
+        whole = whole.replace(spread, json.dumps(device))
+    return whole + '\n'
 
 
 def dump(table, path):
     """Writes the table, all at once: a training that reads the file never sees half of it."""
-    folder = os.path.dirname(os.path.abspath(path))
     try:
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix='.rank_table')
-        with os.fdopen(handle, 'w') as f:
-            f.write(dumps(table))
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        text.write_text(path, dumps(table))
     except OSError as e:
         raise UsageError(f'rank table {path}: cannot be written: {e.strerror}; give another path')
 

@@ -21,6 +21,12 @@ _NEEDS = {
     'new_training': 'checkpoint_path',
     'checkpoint_exclude_scopes': 'checkpoint_path',
     'ignore_missing_vars': 'checkpoint_path',
+    'follow_timeout': 'follow',
+    'rank_table_timeout': 'rank_table',
+    'server_id': 'rank_table',
+    'base_port': 'rank_table',
+    'bind_cores': 'rank_table',
+    'max_restarts': 'rank_table',
 }
 
 
@@ -61,6 +67,7 @@ def resolve(prog, description, groups, argv, defaults=None):
     values['device'] = devices.choose(values['device'])
     tables = [f for _, table in groups for f in table]
     _refuse_other_devices(values, tables)
+    _refuse_without_the_needed(values, tables)
     _fill_in(values)
     config = Config(flags=dict(values), **values)
     _check(config)
@@ -89,6 +96,18 @@ def _refuse_other_devices(values, tables):
     for f in tables:
         if f.device not in (None, values['device']) and values[f.name] != f.default:
             raise UsageError(f'--{f.name} is for --device={f.device}: leave it out')
+
+
+def _refuse_without_the_needed(values, tables):
+    for f in [f for f in tables if f.name in _NEEDS]:
+        needed = _NEEDS[f.name]
+        if values[f.name] in (None, False, [], f.default):
+            continue
+        if needed == 'rank_table' and os.environ.get('RANK_ID'):
+            continue  # a cluster's own launcher gives each rank the flags of all
+        if not values[needed]:
+            like = ' (hccl_1p.json for one device)' if needed == 'rank_table' else ''
+            raise UsageError(f'--{f.name} does nothing without --{needed}{like}')
 
 
 def _fill_in(values):
@@ -144,13 +163,6 @@ def _check(config):
 def _check_training(config):
     if config.max_train_steps is not None and config.max_epoch is not None:
         raise UsageError('--max_train_steps and --max_epoch are both given: give one of them')
-    for name, needed in _NEEDS.items():
-        if config.flags[name] not in (None, False, []) and config.flags[needed] is None:
-            raise UsageError(f'--{name} does nothing without --{needed}')
-    if config.max_restarts and not config.rank_table:
-        raise UsageError(
-            '--max_restarts is for the ranks of --rank_table: give one, hccl_1p.json for one device'
-        )
     if config.step and config.rank_table:
         raise UsageError('--step is for one device: leave out --rank_table')
     if config.step_script not in (None, '-') and not os.path.isfile(config.step_script):

@@ -8,6 +8,7 @@ import math
 import re
 
 DYNAMIC_START = 4096.0  # of a dynamic loss scale
+LARGEST_FLOAT32 = 3.4e38
 LONGEST_CHOICES = 60  # characters that `--help` has in braces behind a flag
 
 # default: None where it follows from others; device: the only one it is for, or None.
@@ -68,8 +69,8 @@ def loss_scale(text):
         return text
     kind, _, start = text.partition(':')
     if kind == 'dynamic':
-        return (number(1.0)(start) if start else DYNAMIC_START, True)
-    return (number(0.0, open_low=True)(text), False)
+        return (number(1.0, LARGEST_FLOAT32)(start) if start else DYNAMIC_START, True)
+    return (number(0.0, LARGEST_FLOAT32, open_low=True)(text), False)
 
 
 def seconds_or_auto(text):

@@ -231,7 +231,7 @@ def training(dataset_names, preprocessing_names, augmentations):
         ('looking inside (steps are counted in batches, from 0)', debug_flags.DEBUG),
         ('fine-tuning', FINE_TUNING),
         ('device and ranks', DEVICE + RANKS),
-        (NPU, devices.npu_flags()),
+        (NPU, devices.npu_flags(training=True)),
     ]
 
 
@@ -275,7 +275,7 @@ def evaluation(dataset_names, preprocessing_names):
             ],
         ),
         ('device and kernels', DEVICE),
-        (NPU, devices.npu_flags()),
+        (NPU, devices.npu_flags(training=False)),
     ]
 
 

@@ -126,9 +126,10 @@ def last_line(run):
     if not run.is_main:
         return 'done'
     if not run.step:
+        dynamic = 'dynamic:START' if run.config.dynamic_loss_scale else 'or dynamic'
         return (
             f'all {run.batch} steps were skipped (overflow), nothing was learned: give a smaller '
-            f'--loss_scale, or dynamic; weights of the start in {run.checkpointer.latest()}'
+            f'--loss_scale, {dynamic}; weights of the start in {run.checkpointer.latest()}'
         )
     return f'done: {run.batch} steps, weights in {run.checkpointer.latest()}'
 

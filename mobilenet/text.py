@@ -161,7 +161,13 @@ def whole_number(word):
 
 
 def write_text(path, text):
-    """Writes a text file, UTF-8, aside and renamed: it is there whole or not at all."""
+    """Writes a text file, UTF-8, aside and renamed: it is there whole or not at all. What is
+    no file (/dev/stdout, a pipe) is written to, and not replaced.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        with open_text(path) as file:
+            file.write(text)
+        return
     partial = f'{path}.partial-{os.getpid()}'
     try:
         with open_text(partial) as file:

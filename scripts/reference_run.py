@@ -22,6 +22,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from mobilenet import command as commands
 from mobilenet import devices, flag_types
+from mobilenet.command import make_folder
 from mobilenet.errors import UsageError
 from scripts import tool
 
@@ -95,7 +96,8 @@ def looking_flags(args):
     if args.over_dump and not npu:
         raise UsageError('--over_dump is for NPUs: a host stops at a NaN and dumps it by itself')
     if args.over_dump:
-        folder = made(args.over_dump_path or os.path.join(args.train_dir, 'overflow_dump'))
+        folder = args.over_dump_path or os.path.join(args.train_dir, 'overflow_dump')
+        folder = made(folder, '--over_dump_path')
         flags += ['--npu_enable_dump_debug', f'--npu_dump_path={folder}']
         flags += ['--npu_dump_debug_mode=all']
     if args.data_dump_flag:
@@ -103,7 +105,8 @@ def looking_flags(args):
         steps = args.data_dump_step.replace('|', ',')
         flags += [f'--dump_steps={steps}', f'--dump_dir={os.path.abspath(folder)}']
     if args.profiling and npu:
-        folder = made(args.profiling_path or os.path.join(args.train_dir, 'profiling'))
+        folder = args.profiling_path or os.path.join(args.train_dir, 'profiling')
+        folder = made(folder, '--profiling_path')
         options = {'output': folder, 'task_trace': 'on', 'aicpu': 'on'}
         flags += ['--npu_profiling_mode', f'--npu_profiling_options={json.dumps(options)}']
     elif args.profiling:
@@ -113,9 +116,9 @@ def looking_flags(args):
     return flags
 
 
-def made(folder):
+def made(folder, flag):
     folder = os.path.abspath(folder)
-    os.makedirs(folder, exist_ok=True)
+    make_folder(folder, flag)
     return folder
 
 
@@ -125,7 +128,7 @@ def rank_table(args):
         return os.environ['RANK_TABLE']
     if args.device != 'npu':
         return 'hccl_8p.json'
-    table = os.path.join(made(args.train_dir), 'hccl_8p.json')
+    table = os.path.join(made(args.train_dir, '--train_dir'), 'hccl_8p.json')
     make = [sys.executable, os.path.join(ROOT, 'scripts', 'make_rank_table.py')]
     status = subprocess.call(make + ['--devices', '0-7', '-o', table])
     if status:

@@ -57,9 +57,9 @@ def rules(name):
     return importlib.import_module(_RULES[name])
 
 
-def npu_flags():
+def npu_flags(training):
     """The table of the flags that are for an NPU alone."""
-    return rules('npu').FLAGS
+    return rules('npu').FLAGS if training else rules('npu').SESSION_FLAGS
 
 
 def create(config, addresses=None, rank=0):

@@ -7,7 +7,6 @@ not once a step: in a sunk loop of 100 steps it gives one value for all of them.
 """
 
 import collections
-import glob
 import os
 
 from mobilenet import json_files, text
@@ -36,8 +35,15 @@ Missing = collections.namedtuple('Missing', 'type count op source')
 def find_list():
     """Path of the list under $ASCEND_OPP_PATH, None where there is none."""
     opp_path = os.environ.get('ASCEND_OPP_PATH') or DEFAULT_OPP_PATH
-    found = sorted(glob.glob(os.path.join(glob.escape(opp_path), '**', NAME), recursive=True))
-    return found[0] if found else None
+    found, seen = [], set()
+    for folder, folders, files in os.walk(opp_path, followlinks=True):
+        folders.sort()
+        if os.path.realpath(folder) in seen:  # links that lead back up: without an end
+            del folders[:]
+        elif NAME in files:
+            found.append(os.path.join(folder, NAME))
+        seen.add(os.path.realpath(folder))
+    return min(found, default=None)
 
 
 def read_list(path):

@@ -84,7 +84,8 @@ _NEEDS = (
 )
 
 
-FLAGS = [
+# Of any session, and those of a training as well.
+SESSION_FLAGS = [
     flag(
         f'npu_{key}',
         text,
@@ -93,7 +94,8 @@ FLAGS = [
         bare='true' if kind == 'bool' else None,
     )
     for key, kind, text in _FLAGS
-] + [
+]
+FLAGS = SESSION_FLAGS + [
     flag(
         'gradient_split',
         'pieces in which gradients are all-reduced; "96.54,3.46" by size in per cent, or '
@@ -126,7 +128,17 @@ def add_flags(parser):
 
 def check(config):
     """Raises UsageError where flags of an NPU are wrong, alone or together."""
-    from_flags(config)
+    parameters = from_flags(config).parameters
+    if 'session_device_id' in parameters and getattr(config, 'rank_table', None):
+        raise UsageError(
+            '--npu_session_device_id is for one device: with --rank_table each rank has its own'
+        )
+    sets = getattr(config, 'dump_steps', None) or []
+    if len(sets) > npu_values.MAX_DUMP_SETS:
+        raise UsageError(
+            f'--dump_steps has {len(sets)} steps and ranges, and an NPU dumps at most '
+            f'{npu_values.MAX_DUMP_SETS} of them: write such as 0-9 for steps in a row'
+        )
 
 
 def from_flags(args):

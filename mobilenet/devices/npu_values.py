@@ -35,6 +35,11 @@ PROFILING_KEYS = frozenset(
         'task_memory',
         'sys_cpu_freq',
         'instr_profiling',
+        'task_block',
+        'task_tsfw',
+        'sys_mem_serviceflow',
+        'sys_lp_freq',
+        'optype',
     )
 )
 MAX_DUMP_SETS = 100
@@ -58,7 +63,7 @@ def _bool(flag, text):
 
 def _natural(flag, text):
     if not re.match(r'[0-9]{1,9}\Z', text):
-        raise UsageError(flag + 'must be a whole number, 0 or above')
+        raise UsageError(flag + 'must be a whole number from 0 to 999999999')
     return int(text)
 
 
@@ -107,9 +112,9 @@ def _profiling_options(flag, text):
     except ValueError as e:
         raise UsageError(flag + f'is not JSON: {e}')
     if not isinstance(options, dict) or not all(
-        isinstance(v, (str, int)) for v in options.values()
+        isinstance(v, str) or json_files.is_count(v) for v in options.values()
     ):
-        raise UsageError(flag + 'must be a JSON object of strings')
+        raise UsageError(flag + 'must be a JSON object of strings ("on", not true)')
     unknown = sorted(set(options) - PROFILING_KEYS)
     if unknown:
         raise UsageError(
@@ -122,6 +127,9 @@ def _profiling_options(flag, text):
     for key in ('training_trace', 'aicpu', 'hccl', 'msproftx'):
         if options.get(key, 'off') not in ('on', 'off'):
             raise UsageError(flag + f'{key} must be "on" or "off"')
+    for key in ('task_trace', 'task_time'):  # what is none of these is off, without a word
+        if not re.match(r'(on|off|l[0-9])\Z', str(options.get(key, 'off'))):
+            raise UsageError(flag + f'{key} must be "on", "off" or a level such as "l1"')
     if options.get('training_trace') == 'on' and not {'fp_point', 'bp_point'} <= set(options):
         raise UsageError(
             flag + 'training_trace needs fp_point and bp_point (names of the first '

@@ -216,8 +216,23 @@ def test_what_goes_together_is_told_with_all_its_names():
     assert str(raised.value).startswith(
         'RANK_ID=1, RANK_SIZE=2 in the environment, but --rank_table=hccl_4p.json has 4 ranks: '
     )
-    alone = {'RANK_ID': '0', 'RANK_TABLE_FILE': 'hccl_8p.json'}  # a rank alone reads no table
-    assert rank_table.check_environment(alone, None, True) is None
+
+
+def test_a_rank_that_is_said_to_be_alone_reads_no_table():
+    env = {'RANK_ID': '0', 'RANK_TABLE_FILE': 'hccl_8p.json'}
+    assert rank_table.check_environment(env, None, False) is None  # nor does any on a host
+    assert rank_table.check_environment(dict(env, RANK_SIZE='1'), None, True) is None
+    with pytest.raises(UsageError, match=r'RANK_SIZE=\(not set\).*has 8 ranks'):
+        rank_table.check_environment(env, None, True)
+
+
+def test_the_table_of_the_environment_is_waited_for(tmp_path):
+    path = tmp_path / 'table.json'
+    path.write_text(json.dumps(dict(table_1_0(), status='initializing')))
+    timer = threading.Timer(0.3, lambda: path.write_text(json.dumps(table_1_0())))
+    timer.start()
+    env = {'RANK_ID': '0', 'RANK_SIZE': '8', 'RANK_TABLE_FILE': str(path)}
+    rank_table.check_environment(env, None, True, timeout=30)
 
 
 def test_how_long_a_table_is_waited_for(tmp_path, monkeypatch):

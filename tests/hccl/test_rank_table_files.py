@@ -143,7 +143,7 @@ def test_the_half_written_file_stands_beside_its_place(tmp_path, monkeypatch):
     rank_table.dump(made(), str(tmp_path / 'table.json'))
     (before,) = moved
     assert os.path.dirname(before) == str(tmp_path)
-    assert os.path.basename(before).startswith('.rank_table')
+    assert os.path.basename(before).startswith('table.json.partial-')
 
 
 def test_a_folder_that_is_not_there(tmp_path):

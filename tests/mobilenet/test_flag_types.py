@@ -65,6 +65,9 @@ def test_loss_scales():
     assert flag_types.loss_scale('0.5') == (0.5, False)
     assert 'at least 1' in refusal(flag_types.loss_scale, 'dynamic:0.5')
     assert 'more than 0' in refusal(flag_types.loss_scale, '0')
+    assert flag_types.loss_scale('1e38') == (1e38, False)
+    for text in ('1e39', 'dynamic:1e39'):  # an infinity, in float32
+        assert 'at most 3.4e+38' in refusal(flag_types.loss_scale, text)
     for text in ('big', 'dynamic:big', 'fixed:3', '3:4'):
         assert 'is not a number' in refusal(flag_types.loss_scale, text)
 

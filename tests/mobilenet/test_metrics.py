@@ -32,10 +32,23 @@ def test_the_bar_is_one(columns, monkeypatch):
     assert len(shown.split('|')[1]) >= 8, shown
 
 
-@pytest.mark.parametrize('step,words', [(0, 'all 7 steps were skipped'), (1, 'done: 7 steps')])
-def test_a_run_that_learned_nothing_says_so(step, words):
-    checkpointer = types.SimpleNamespace(latest=lambda: 'model.ckpt')
+@pytest.mark.parametrize(
+    'step,dynamic,words',
+    [
+        (0, False, 'all 7 steps were skipped (overflow), nothing was learned: give a smaller '
+         '--loss_scale, or dynamic;'),
+        (0, True, 'all 7 steps were skipped (overflow), nothing was learned: give a smaller '
+         '--loss_scale, dynamic:START;'),
+        (1, True, 'done: 7 steps'),
+    ],
+)  # fmt: skip
+def test_a_run_that_learned_nothing_says_so(step, dynamic, words):
     run = types.SimpleNamespace(
-        batch=7, step=step, total_steps=7, is_main=True, checkpointer=checkpointer
+        batch=7,
+        step=step,
+        total_steps=7,
+        is_main=True,
+        checkpointer=types.SimpleNamespace(latest=lambda: 'model.ckpt'),
+        config=types.SimpleNamespace(dynamic_loss_scale=dynamic),
     )
     assert metrics.last_line(run).startswith(words)

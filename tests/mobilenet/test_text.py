@@ -2,6 +2,7 @@
 
 import codecs
 import os
+import stat
 import threading
 import unicodedata
 
@@ -115,6 +116,17 @@ def test_written_files_are_utf_8_and_whole(tmp_path):
     text.write_text(str(path), '你 caf\udce9\n')
     assert path.read_bytes() == '你 caf\\xe9\n'.encode()
     assert os.listdir(str(tmp_path)) == ['out.txt']
+
+
+def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path):
+    """Root has replaced /dev/null with a rank table by it."""
+    path = str(tmp_path / 'pipe')
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    text.write_text(path, 'a line\n')
+    assert os.read(reader, 100) == b'a line\n'
+    os.close(reader)
+    assert stat.S_ISFIFO(os.stat(path).st_mode)
 
 
 def test_spelling_in_composed_and_decomposed_unicode(tmp_path):

@@ -180,6 +180,13 @@ def test_no_line_of_hccn_conf_is_passed_over(tmp_path, line):
         hccn(tmp_path, b'address_0=10.0.0.1\n' + line + b'\n')
 
 
+@pytest.mark.parametrize('into,status', [('>&-', 0), ('>/dev/full', 1), ('| true; exit 0', 0)])
+def test_standard_output_that_takes_nothing(into, status):
+    command = f'{sys.executable} {SCRIPT} --devices 0-7 --ip_base 1.2.3.4 {into}'
+    done = subprocess.run(['bash', '-c', command], capture_output=True, text=True)
+    assert done.returncode == status and 'Traceback' not in done.stderr
+
+
 @settings(max_examples=1000, deadline=None)
 @given(st.lists(st.from_regex(r'(address)?_?[0-9²]{0,2} ?=?[0-9.]{0,9}', fullmatch=True)))
 def test_any_hccn_conf_is_read_or_refused(tmp_path_factory, lines):

@@ -5,6 +5,7 @@ import os
 import subprocess
 
 from mobilenet import text
+from mobilenet.devices import npu_op_list
 from tests.helpers import hostile, runs
 
 
@@ -30,3 +31,22 @@ def test_counts_and_what_is_not_on_the_list(tmp_path):
     assert 'not on' not in found['Const']
     shown = path.encode('ascii', text.ESCAPES).decode()
     assert last.endswith(f'types are not on {shown}') and f'of {len(rows)} types' in last
+
+
+def test_a_list_is_found_beside_links_that_lead_back_up(tmp_path, monkeypatch):
+    """Three of them in one folder have 3^40 paths."""
+    place = tmp_path / 'a'
+    place.mkdir()
+    for name in ('up', 'up_2', 'up_3'):
+        (place / name).symlink_to('..')
+    monkeypatch.setenv('ASCEND_OPP_PATH', str(tmp_path))
+    assert npu_op_list.find_list() is None
+    (tmp_path / 'elsewhere').mkdir()
+    (tmp_path / 'elsewhere' / npu_op_list.NAME).write_text('{}')
+    opp = tmp_path / 'opp'
+    opp.mkdir()
+    (opp / 'linked').symlink_to(tmp_path / 'elsewhere')
+    monkeypatch.setenv('ASCEND_OPP_PATH', str(opp))
+    assert npu_op_list.find_list() == str(opp / 'linked' / npu_op_list.NAME)
+    monkeypatch.setenv('ASCEND_OPP_PATH', str(tmp_path / 'none'))
+    assert npu_op_list.find_list() is None

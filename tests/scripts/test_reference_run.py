@@ -32,6 +32,13 @@ def run(script, *arguments, env=None):
     )
 
 
+def test_a_folder_that_cannot_be_made_is_wrong_use():
+    flags = ['--device=npu', '--over_dump', '--over_dump_path=/proc/x']
+    done = run('train_full_1p.sh', *TINY, *flags, env=runs.environment(PYTHONPATH=runs.NPU_SIM))
+    assert done.returncode == 2
+    assert done.stderr == 'train_full_1p.sh: --over_dump_path=/proc/x: No such file or directory\n'
+
+
 @pytest.mark.parametrize(
     'script,device,ranks', [('train_full_1p.sh', 'host', 1), ('train_performance_8p.sh', 'npu', 8)]
 )

@@ -102,12 +102,16 @@ WRONG = [
     (['--npu_profiling_options={"output": "/no/such"}'], 'no such folder'),
     (['--npu_profiling_options={"output": "/tmp", "aicpu": "yes"}'], 'aicpu must be "on" or "off"'),
     (['--npu_profiling_options={"output": "/tmp", "training_trace": "on"}'], 'fp_point'),
+    (['--npu_profiling_options={"output": "/tmp", "task_trace": true}'], '"on", not true'),
+    (['--npu_profiling_options={"output": "/tmp", "task_trace": "yes"}'], 'a level such as "l1"'),
+    (['--npu_profiling_options={"output": "/tmp", "task_time": "l"}'], 'task_time must be "on"'),
     (['--npu_op_debug_level=9'], '--npu_op_debug_level=9: must be one of 0, 1, 2, 3, 4'),
     (['--npu_enable_exception_dump=on'], '--npu_enable_exception_dump=on: must be one of 0, 1, 2'),
     (['--npu_op_select_implmode=fast'], 'must be one of high_performance'),
     (['--npu_variable_memory_max_size=31G'], 'a product of numbers'),
     (['--npu_graph_memory_max_size=0*1024'], 'must be above 0'),
     (['--npu_session_device_id=-1'], 'whole number'),
+    (['--npu_session_device_id=9999999999'], 'from 0 to 999999999'),
     (['--npu_op_compiler_cache_mode=on'], 'must be one of enable, disable, force'),
     (['--npu_op_compiler_cache_dir=/dev/null'], 'is not a folder'),
     (['--npu_op_compiler_cache_dir=/dev/null/x'], '--npu_op_compiler_cache_dir=/dev/null/x'),
@@ -175,3 +179,19 @@ def test_checking_flags_does_not_import_tensorflow():
         [sys.executable, '-c', code], env=npu_case_server.environment(), universal_newlines=True
     )
     assert out.strip() == 'False'
+
+
+def test_steps_to_dump_are_as_many_as_a_device_takes():
+    config = argparse.Namespace(dump_steps=[[n, n] for n in range(100)])
+    npu_options.check(config)
+    config.dump_steps.append([200, 300])
+    with pytest.raises(UsageError, match='--dump_steps has 101 steps .* at most 100'):
+        npu_options.check(config)
+
+
+def test_ranks_do_not_share_a_device():
+    config = argparse.Namespace(npu_session_device_id='3', rank_table=None)
+    npu_options.check(config)
+    config.rank_table = 'hccl_2p.json'
+    with pytest.raises(UsageError, match='--npu_session_device_id is for one device'):
+        npu_options.check(config)
