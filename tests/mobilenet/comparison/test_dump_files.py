@@ -86,6 +86,15 @@ def test_pieces_without_a_finite_value_and_the_last_one_zero(monkeypatch):
     assert found['MeanAbsoluteError'] == pytest.approx((2 + 2 + 1) / 5)
     assert not statistics.all_zero(a) and statistics.all_zero(np.zeros(5))
     assert statistics.norm(a[4:]) == 4
+    assert statistics.describe(np.array([1e-8, 1e-9, 1]))['fp16_underflow'] == 2 / 3
+    nan, inf = np.nan, np.inf
+    for a, b, same in (
+        ([1, nan, 2, -inf], [3, nan, 4, -inf], True),
+        ([1, nan, 2, inf], [1, nan, 2, -inf], False),
+        ([nan, 1], [inf, 1], False),
+        ([1, 2], [3, 4], True),
+    ):
+        assert statistics.same_non_finite(np.array(a), np.array(b)) is same
     found = statistics.describe(np.array([np.nan]))
     assert [found[n] for n in ('zeros', 'fp16_underflow', 'fp16_overflow')] == [0, 0, 0]
 
