@@ -4,7 +4,7 @@ import os
 
 from tensorflow.core.protobuf import config_pb2
 
-from mobilenet import checkpoints, metrics, nets
+from mobilenet import checkpoints, command, metrics, nets
 from mobilenet.debug import observers
 from mobilenet.debug.commands import Commands
 from mobilenet.debug.looking import Looking
@@ -35,6 +35,7 @@ class Debug(Hook):
         )
         self._script = open_script(config.step_script) if config.step else None
         if config.dump_steps:
+            command.make_folder(self._dump_dir, '--dump_dir')
             ranges = steps_of_process(config.dump_steps, config.train_dir)
             run.device.dump_steps(os.path.join(self._dump_dir, 'device'), ranges)
 

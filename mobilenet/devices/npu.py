@@ -91,6 +91,7 @@ class NpuDevice:
 
         The same values go to every session of a process.
         """
+        _refuse_other_ranks(world_size)
         self.longest_loop = longest_loop
         with tf.Session(config=self.session_config(longest_loop)) as sess:
             if world_size > 1:
@@ -242,6 +243,16 @@ class Loop:
         if self._loaded != n:
             self._iteration.load_iteration_per_loop_var(sess, n)
             self._loaded = n
+
+
+def _refuse_other_ranks(world_size):
+    """The adapter reads RANK_SIZE by itself, and aborts where it finds no other ranks."""
+    size = os.environ.get('RANK_SIZE') or '1'
+    if size != str(world_size):
+        raise UsageError(
+            f'RANK_SIZE={size} in the environment, but this command has {world_size} rank: unset '
+            'RANK_SIZE and RANK_ID'
+        )
 
 
 def _system_ops(graph):

@@ -264,6 +264,7 @@ def test_dump_steps_are_the_devices_own_dump_too(tmp_path, monkeypatch, done, st
         (['--dump_tensors=act:*'], 'does nothing without --dump_steps'),
         (['--dump_steps=3-1'], 'use such as 0,10-12'),
         (['--dump_steps=0', '--dump_tensors=act:Conv2d_77'], 'nothing is named act:Conv2d_77'),
+        (['--dump_steps=1', '--dump_dir=/proc/x'], '--dump_dir=/proc/x/: No such file'),
         (['--step', '--rank_table=hccl_2p.json'], '--step is for one device'),
         (['--step_script=nowhere.txt'], 'no such file'),
     ],

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 
 from mobilenet.devices import npu, npu_options
+from mobilenet.errors import UsageError
 
 tf.logging.set_verbosity(tf.logging.ERROR)
 
@@ -89,6 +90,6 @@ def refused(call):
     """The error of a call as text, or None."""
     try:
         call()
-    except (TypeError, ValueError, RuntimeError) as e:
+    except (TypeError, ValueError, RuntimeError, UsageError) as e:
         return type(e).__name__ + ': ' + str(e)
     return None

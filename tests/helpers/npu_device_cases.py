@@ -1,5 +1,7 @@
 """Programs for tests/mobilenet/devices/test_npu.py: the device on the simulated NPU."""
 
+import os
+
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
@@ -143,6 +145,16 @@ def wrong_steps():
     tensor = refused(sink_tensor)
     device.sink(lambda: counter.step, lambda: [])
     report([tensor, refused(lambda: device.sink(lambda: counter.step, lambda: []))])
+
+
+def other_ranks():
+    """The adapter reads RANK_SIZE by itself."""
+    device = npu.NpuDevice(options())
+    os.environ['RANK_SIZE'] = '2'
+    alone = refused(lambda: device.session(1, 1).__enter__())
+    os.environ['RANK_SIZE'] = '1'
+    with device.session(1, 1) as sess:
+        report([alone, int(sess.run(tf.constant(3)))])
 
 
 def device_config():

@@ -31,6 +31,12 @@ def test_wrong_steps():
     assert 'a second one would be named IterationOp_1' in second
 
 
+def test_ranks_of_the_environment_that_are_not_there():
+    refused, opened = passes('other_ranks')
+    assert refused.startswith('UsageError') and 'RANK_SIZE=2 in the environment' in refused
+    assert opened == 3
+
+
 def test_overflow_skips_one_step():
     assert passes('device_overflow') == [4, 1]
 
