@@ -157,7 +157,7 @@ def counts_lines(datasets, checked):
         yield f'{label},"{name}",{numbers}\n'
 
 
-def write_counts(path, lines=()):
+def write_counts(path, lines):
     try:
         with text.open_text(path) as file:
             file.writelines(lines)
@@ -184,7 +184,7 @@ def main():
     args = make_parser().parse_args()
     datasets = open_splits(args)
     if args.counts_csv:
-        write_counts(args.counts_csv)  # what cannot be written is told ahead of hours
+        tool.check_output(args.counts_csv, '--counts_csv')
     lines = [line for d in datasets.values() for line in (d.summary, *d.notes)]
     tool.print_notes(list(dict.fromkeys(lines)))  # both splits of a folder have the same
     checked = check(args, datasets)

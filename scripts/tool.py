@@ -72,8 +72,11 @@ def check_output(path, flag):
     """Raises UsageError where no file can be written: before the work for it."""
     if os.path.isdir(path):
         raise UsageError(f'{flag}={path} is a folder: give the name of a file')
-    if not os.path.isdir(os.path.dirname(path) or '.'):
+    folder = os.path.dirname(path) or '.'
+    if not os.path.isdir(folder):
         raise UsageError(f'{flag}={path}: no such folder')
+    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        raise UsageError(f'{flag}={path}: Permission denied')
 
 
 def add_process_flag(parser):

@@ -59,7 +59,11 @@ DIGITS = ['train_loop.py', '--dataset_name=digits']
                 *('scripts/check_dataset.py', 'open', '--dataset_name=folder'),
                 '--counts_csv=fixed/counts.csv',
             ],
-            'cannot write fixed/counts.csv',  # ahead of the check
+            '--counts_csv=fixed/counts.csv',  # ahead of the check
+        ),
+        (
+            ['scripts/show_batch.py', '--dataset_name=digits', '--output=fixed/batch.png'],
+            '--output=fixed/batch.png',
         ),
         (['scripts/convert_folder.py', 'part', 'out'], 'the folder part/b'),
         (['scripts/convert_folder.py', 'synsets', 'fixed/out'], 'folder synsets/n01440764'),
