@@ -11,7 +11,7 @@ mkdir -p "$run"
 echo "what it is trained on: $run/batch.png"
 $python scripts/show_batch.py --dataset_name digits --preprocessing_name none --image_size 48 --batch_size 32 \
     --output "$run/batch.png" > /dev/null &
-echo "training (under half a minute on two idle cores) …"
+echo "training (half a minute on two idle cores) …"
 $python train_loop.py --dataset_name digits --preprocessing_name none --image_size 48 --model_name mobilenet_v1_025 \
     --batch_size 32 --max_epoch 6 --learning_rate 0.05 --warmup_epochs 1 --moving_average_decay 0.99 \
     --iterations_per_loop 50 --train_dir "$run"
