@@ -91,15 +91,14 @@ def figures(config, evaluation, path):
     return evaluation.figures(opened, config.model_name, not config.no_ema, progress)
 
 
-def report(config, evaluation, entry, seen, logger):
-    """Prints a checkpoint's figures and writes them."""
+def report(config, evaluation, entry, seen, lines, logger):
+    """Prints a checkpoint's figures and writes them. lines: Appender of eval.jsonl."""
     from mobilenet.evaluation import in_words
 
     line = f'{in_words(entry)}  {entry["checkpoint"]}'
     print(line, flush=True)
     logger.info(line)
-    with open(os.path.join(config.eval_dir, 'eval.jsonl'), 'a') as f:
-        f.write(json.dumps(entry) + '\n')
+    lines.append(json.dumps(entry).encode() + b'\n')
     if config.per_class:
         from mobilenet import confusion
 
@@ -116,11 +115,11 @@ def evaluate_all(config, evaluation, logger):
     """Evaluates every checkpoint there is. One that cannot be used is named, and the others go on;
     gives the exit status.
     """
-    from mobilenet import checkpoints, events, log
+    from mobilenet import appending, checkpoints, events, log
     from mobilenet import evaluation as evaluation_of
     from mobilenet.weights import BrokenWeights, matching
 
-    wrong, good, curve = 0, 0, None
+    wrong, good, lines, curve = 0, 0, None, None
     given, follow = config.checkpoint_path, config.follow
     for path in evaluation_of.new_checkpoints(
         given, set(), follow, config.follow_timeout, functools.partial(log.say, logger)
@@ -135,7 +134,8 @@ def evaluate_all(config, evaluation, logger):
                 wrong += 1
             continue
         good += 1
-        report(config, evaluation, entry, seen, logger)
+        lines = lines or appending.Appender(os.path.join(config.eval_dir, 'eval.jsonl'))
+        report(config, evaluation, entry, seen, lines, logger)
         curve = curve or events.EventWriter(os.path.join(config.eval_dir, config.split))
         evaluation_of.add_to_curve(curve, entry)
         if config.follow and config.split == 'validation':

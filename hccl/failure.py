@@ -49,7 +49,8 @@ def read_error(path):
             error = json_files.parse_object(f.read(1 << 16))
     except (OSError, ValueError):  # no UTF-8
         return {}
-    kinds = {'kind': str, 'message': str, 'time': (int, float), 'batch': int, 'step': int}
+    kinds = {'kind': str, 'message': str, 'time': (int, float)}
+    kinds.update(dict.fromkeys(('status', 'batch', 'step'), int))
     return {name: error[name] for name, kind in kinds.items() if isinstance(error.get(name), kind)}
 
 

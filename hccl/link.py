@@ -127,7 +127,7 @@ class Link:
             return False
         if state.attempt > self._state.attempt:
             self._set(attempt=state.attempt)
-        return state.attempt == self._state.attempt and state.phase in ('meeting', 'running')
+        return state.attempt == self._state.attempt  # its ranks may have ended already
 
     def _was_stopped(self, server):
         """Whether a launcher has left while the others start again."""

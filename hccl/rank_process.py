@@ -136,11 +136,13 @@ class RankProcess:
         """Its Failure, once its status is not 0."""
         error = failure.read_error(self._error_path)
         beat = heartbeat.read(self._beat_path)
-        when = error.get('time', self._ended_at)
+        when, status = error.get('time', self._ended_at), self.status
+        if when <= self._told_at < self._ended_at:  # it had failed, and was on its way out
+            status = error.get('status', status)
         return failure.Failure(
             rank=self.rank,
             server=server,
-            status=self.status,
+            status=status,
             kind=error.get('kind', 'usage' if self.status == 2 else 'error'),
             message=error.get('message') or self._last_words(),
             time=when,

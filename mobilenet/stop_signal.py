@@ -61,7 +61,7 @@ class StopSignal:
         if self.wished:
             self._say('ended at once, at the second signal')
             os._exit(128 + number)
-        self.wished, self.wished_at = True, time.monotonic()
+        self.wished_at, self.wished = time.monotonic(), True  # in this order for who looks
         name = signal.Signals(number).name
         self._say(f'{name}: stopping after this loop; a second one ends at once')
 

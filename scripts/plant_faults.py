@@ -74,11 +74,7 @@ def plant(tree, layer, fault):
     """A copy of the project with the fault in it; gives the number of the planted line."""
     for name in ('mobilenet', 'data', 'hccl'):
         shutil.rmtree(os.path.join(tree, name), ignore_errors=True)
-        shutil.copytree(
-            os.path.join(ROOT, name),
-            os.path.join(tree, name),
-            ignore=shutil.ignore_patterns('__pycache__'),
-        )
+        shutil.copytree(os.path.join(ROOT, name), os.path.join(tree, name))
     shutil.copy(os.path.join(ROOT, 'train_loop.py'), tree)
     path = os.path.join(tree, 'mobilenet', 'nets', 'layers.py')
     with open(path) as f:

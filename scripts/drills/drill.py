@@ -5,6 +5,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import threading
 
 from drills.training import KEPT, STEPS, Training
@@ -24,29 +25,40 @@ def checksums(folder, step):
 
 
 class Halves:
-    """Trainings that were killed on the way, each made when it is first asked for."""
+    """A training as kill -9 leaves it at one of three moments. Made when first asked for."""
 
-    COUNT = 3
+    STEPS = (10, 20, 30)
 
     def __init__(self, scratch):
-        self._scratch, self._locks = scratch, [threading.Lock() for _ in range(self.COUNT)]
+        self._scratch, self._lock = scratch, threading.Lock()
 
     def copy(self, number, folder):
         """Copies the files of one of them."""
-        place = os.path.join(self._scratch, f'half_{number}')
-        with self._locks[number]:
-            if not os.path.exists(place):
-                os.makedirs(place)
-                training = Training(place)
-                try:
-                    training.wait_for_step(10 + 10 * number)
-                finally:
-                    training.end()
-        for name in os.listdir(place):
-            source = os.path.join(place, name)
-            (shutil.copytree if os.path.isdir(source) else shutil.copy2)(
-                source, os.path.join(folder, name)
+        with self._lock:
+            if not os.path.exists(self._place(0)):
+                self._make()
+        for entry in os.scandir(self._place(number)):
+            (shutil.copytree if entry.is_dir() else shutil.copy2)(
+                entry.path, os.path.join(folder, entry.name)
             )
+
+    def _place(self, number):
+        return os.path.join(self._scratch, f'half_{number}')
+
+    def _make(self):
+        """One training is stopped at each moment: a kill would leave the files that it has then."""
+        folder = os.path.join(self._scratch, 'halves')
+        os.makedirs(folder)
+        training = Training(folder)
+        try:
+            for number, step in enumerate(self.STEPS):
+                training.wait_for_step(step)
+                training.process.send_signal(signal.SIGSTOP)
+                os.waitpid(training.process.pid, os.WUNTRACED)
+                shutil.copytree(folder, self._place(number))
+                training.process.send_signal(signal.SIGCONT)
+        finally:
+            training.end()
 
 
 class Drill:
@@ -95,7 +107,7 @@ class Drill:
 
     def half(self):
         """As after a kill half way: checkpoints, and lines of metrics.jsonl beyond the last."""
-        self._halves.copy(self.dice.randrange(Halves.COUNT), self.folder)
+        self._halves.copy(self.dice.randrange(len(Halves.STEPS)), self.folder)
         self.check(self.newest() is not None, 'no checkpoint yet')
 
     def steps(self):

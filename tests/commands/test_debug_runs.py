@@ -215,7 +215,7 @@ def graph_size(*flags):
         env=dict(PLAIN, PYTHONPATH=runs.ROOT),
         stdout=subprocess.PIPE,
         text=True,
-        timeout=300,
+        timeout=500,
     )
     return json.loads(done.stdout)
 

@@ -96,8 +96,8 @@ def test_over_ranks_rank_0_evaluates_and_all_have_the_bits_they_had(tmp_path):
 
 
 def test_a_stop_gives_the_evaluation_up_at_once(tmp_path):
-    """The evaluation of 50,000 images of noise would take minutes; a second after its start the
-    run is told to stop.
+    """The evaluation of 50,000 images of noise would take minutes; once the stacks of the process
+    are in it, the run is told to stop.
     """
     arguments = ['--dataset_name=synthetic', '--model_name=mobilenet_v1_025', '--image_size=32']
     arguments += ['--batch_size=8', '--max_train_steps=1000', '--iterations_per_loop=2']
@@ -108,13 +108,14 @@ def test_a_stop_gives_the_evaluation_up_at_once(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     )
-    path, end = str(tmp_path / 'metrics.jsonl'), time.time() + 240
-    while not (os.path.exists(path) and os.path.getsize(path)):
+    metrics, log, end = tmp_path / 'metrics.jsonl', tmp_path / 'train.log', time.time() + 500
+    while not metrics.exists() or ' in _evaluate\n' not in log.read_text():
         assert process.poll() is None and time.time() < end
-        time.sleep(0.05)
-    time.sleep(1)
+        if metrics.exists():
+            process.send_signal(signal.SIGUSR1)
+        time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=300)
     assert process.returncode == 0, stderr
     assert 'the evaluation is given up: the run is to stop' in stderr
     assert 'and saved' in stderr and lines(tmp_path) == []

@@ -120,32 +120,32 @@ def test_follow_takes_checkpoints_as_they_come(trained, tmp_path):
             'eval_loop.py',
             f'--checkpoint_path={watched}',
             '--follow',
-            '--follow_timeout=5',
+            '--follow_timeout=15',
             '--dataset_name=digits',
             '--preprocessing_name=none',
             '--image_size=32',
             '--model_name=mobilenet_v1_025',
         ),
         env=runs.environment(),
-        stdout=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        universal_newlines=True,
+        text=True,
     )
-    time.sleep(2)
-    for step in (10, 30):
-        for suffix in ('.data-00000-of-00001', '.index'):  # the index last, as a save does
-            name = f'model.ckpt-{step}{suffix}'
-            with open(os.path.join(str(trained), name), 'rb') as source:
-                (watched / name).write_bytes(source.read())
-        time.sleep(1)
-    out, err = process.communicate(timeout=400)
+    said = next((line for line in process.stderr if line.startswith('waiting')), None)
+    assert said == f'waiting for new checkpoints in {watched}, until 15 s without one\n'
+    copy_checkpoint(trained, 10, watched)
+    evaluated, end = watched / 'eval.jsonl', time.time() + 400
+    while not (evaluated.exists() and evaluated.read_bytes().endswith(b'\n')):
+        assert process.poll() is None and time.time() < end
+        time.sleep(0.05)
+    copy_checkpoint(trained, 30, watched)
+    _, err = process.communicate(timeout=400)
     assert process.returncode == 0, err
     assert [line['step'] for line in lines(watched)] == [10, 30]
-    assert f'waiting for new checkpoints in {watched}, until 5 s without one' in err
 
 
 def copy_checkpoint(source, step, target):
-    for suffix in ('.data-00000-of-00001', '.index'):
+    for suffix in ('.data-00000-of-00001', '.index'):  # the index last, as a save does
         name = f'model.ckpt-{step}{suffix}'
         with open(os.path.join(str(source), name), 'rb') as file:
             (target / name).write_bytes(file.read())
@@ -167,6 +167,13 @@ def test_a_damaged_checkpoint_is_named_and_the_others_go_on(trained, alone, tmp_
     (named,) = [line for line in done.stderr.splitlines() if line.startswith('eval_loop.py')]
     assert 'model.ckpt-20' in named
     assert lines(tmp_path)[1]['top1'] == lines(alone)[0]['top1']
+
+
+def test_a_full_disk_ends_no_evaluation(trained, tmp_path):
+    (tmp_path / 'eval.jsonl').symlink_to('/dev/full')
+    path = os.path.join(str(trained), 'model.ckpt-30')
+    done = runs.evaluate(f'--checkpoint_path={path}', f'--eval_dir={tmp_path}')
+    assert done.returncode == 0 and ' top1 ' in done.stdout, done.stderr
 
 
 def test_weights_of_others_and_classes_by_name(tmp_path):

@@ -56,7 +56,7 @@ def test_ranks_started_by_hand_with_other_flags_are_named_on_both(tmp_path):
         )
         for rank in (0, 1)
     ]
-    said = [process.communicate(timeout=200)[1] for process in processes]
+    said = [process.communicate(timeout=500)[1] for process in processes]
     assert [process.returncode for process in processes] == [2, 2], said
     for text in said:
         assert '--learning_rate: rank 0 has 0.05, rank 1 has 0.06' in text

@@ -21,7 +21,7 @@ print('err of rank %d' % RANK, file=sys.stderr)
 
 def test_environment_and_logs_of_eight_ranks(start):
     launch = start(ENVIRONMENT, table='hccl_8p.json')
-    status, _, _ = launch.finish()
+    status, _ = launch.finish()
     assert (status, launch.stderr(), launch.output) == (0, 'err of rank 0\n', 'out of rank 0\n')
     envs = [json.loads(launch.read(f'env_{rank}')) for rank in range(8)]
     for rank, env in enumerate(envs):
@@ -59,7 +59,7 @@ def test_second_of_two_servers(start, tmp_path):
         start(ENVIRONMENT, folder=address, table=cluster, server_id=address, base_port=port)
         for address in ('127.0.0.1', '127.0.0.2')
     ]
-    assert [launch.finish()[:2] for launch in both] == [(0, 'err of rank 0'), (0, '')]
+    assert [launch.finish() for launch in both] == [(0, 'err of rank 0'), (0, '')]
     launch = both[1]
     assert not os.path.exists(os.path.join(launch.folder, 'env_0'))
     envs = [json.loads(launch.read(f'env_{rank}')) for rank in (2, 3)]

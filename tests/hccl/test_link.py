@@ -1,13 +1,14 @@
 """Launchers of two servers, on two addresses of this machine."""
 
 import os
+import re
 import signal
 import socket
 import time
 
 import pytest
 
-from tests.helpers.launches import DEAF, STOPPABLE, free_base_port, two_servers
+from tests.helpers.launches import DEAF, PATIENCE, STOPPABLE, free_base_port, is_taken, two_servers
 
 SERVERS = ('127.0.0.1', '127.0.0.2')
 
@@ -27,38 +28,29 @@ def cluster(start, tmp_path):
     return start_server
 
 
-def wait_ready(launch, ranks):
-    end = time.time() + 30
-    while not all(os.path.exists(os.path.join(launch.folder, f'ready_{r}')) for r in ranks):
-        assert time.time() < end and launch.process.poll() is None, launch.stderr()
-        time.sleep(0.02)
-    for name in os.listdir(launch.folder):
-        if name.startswith(('ready_', 'helper_')) and not name.endswith('.tmp'):
-            launch.started.append(int(launch.read(name)))
-
-
 @pytest.mark.parametrize('dead', [0, 1])
 def test_a_dead_launcher_ends_the_run_on_the_other_server(cluster, dead):
     both = [cluster(number, DEAF) for number in range(2)]
     for number, launch in enumerate(both):
-        wait_ready(launch, (2 * number, 2 * number + 1))
+        launch.wait_ready(2 * number, 2 * number + 1)
     both[dead].process.kill()
     living = both[1 - dead]
-    status, line, took = living.finish()
-    assert status == 1 and took < 10
+    status, line = living.finish()
+    assert status == 1
     assert line.startswith(f'server {SERVERS[dead]} failed: its launcher is gone')
-    assert living.left() == [] and both[dead].left(within=5) == []
+    assert living.left() == [] and both[dead].left() == []
     assert living.failures()[0]['rank'] is None
 
 
 def test_a_stopped_launcher_is_noticed_by_its_silence(cluster):
     both = [cluster(number, DEAF, step_timeout=5.0) for number in range(2)]
     for number, launch in enumerate(both):
-        wait_ready(launch, (2 * number, 2 * number + 1))
+        launch.wait_ready(2 * number, 2 * number + 1)
     both[1].process.send_signal(signal.SIGSTOP)
-    status, line, took = both[0].finish()
-    assert status == 1 and took < 15
-    assert line.startswith('server 127.0.0.2 failed: its launcher is gone: no word from it for 5 s')
+    status, line = both[0].finish()
+    assert status == 1
+    said = r'server 127\.0\.0\.2 failed: its launcher is gone: no word from it for (\d+) s'
+    assert int(re.match(said, line).group(1)) >= 5
     both[1].process.send_signal(signal.SIGCONT)
     assert both[1].finish()[0] == 1 and both[1].left() == []
 
@@ -70,7 +62,9 @@ with open(f'starts_{RANK}', 'a') as f:
 first = os.path.getsize(f'starts_{RANK}') == 1
 note('ready', os.getpid())
 if RANK == 3 and first:
-    time.sleep(0.5)
+    for ready in ('../server_0/ready_0', '../server_0/ready_1', 'ready_2'):
+        while not os.path.exists(ready):
+            time.sleep(0.02)
     fail('no more', step=7)
 if first:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -99,10 +93,11 @@ if os.path.exists('again'):
     )
     both = [cluster(number, script, max_restarts=2) for number in range(2)]
     for number, launch in enumerate(both):
-        wait_ready(launch, (2 * number, 2 * number + 1))
+        launch.wait_ready(2 * number, 2 * number + 1)
     for launch in both:
         open(os.path.join(launch.folder, 'again'), 'w').close()
     both[1].process.kill()
+    both[0].wait_until(lambda: 'its launcher is gone' in both[0].stderr())
     again = cluster(1, script, max_restarts=2)
     assert both[0].finish()[0] == 0, both[0].stderr()
     assert again.finish()[0] == 0
@@ -111,13 +106,13 @@ if os.path.exists('again'):
 def test_a_stopped_rank_is_named_on_both_servers(cluster):
     script = """
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-beat('loop', 4, limit=4.0, patience=4.0)
+beat('loop', 4, patience=5.0)
 note('ready', os.getpid())
 time.sleep(300)
 """
     both = [cluster(number, script) for number in range(2)]
     for number, launch in enumerate(both):
-        wait_ready(launch, (2 * number, 2 * number + 1))
+        launch.wait_ready(2 * number, 2 * number + 1)
     os.kill(int(both[1].read('ready_2')), signal.SIGSTOP)
     lines = [launch.finish()[1] for launch in both]
     assert lines[0].startswith('rank 2 on 127.0.0.2 failed with a timeout: '), lines
@@ -136,7 +131,7 @@ def test_a_stop_on_one_server_ends_both_well(cluster, seconds):
     """Also after all servers were suspended, for longer than a launcher may be silent."""
     both = [cluster(number, AGREEING, step_timeout=5.0) for number in range(2)]
     for number, launch in enumerate(both):
-        wait_ready(launch, (2 * number, 2 * number + 1))
+        launch.wait_ready(2 * number, 2 * number + 1)
     every = [[launch.process.pid, *launch.started] for launch in both]
     for pid in sum(every, []) if seconds else []:
         os.kill(pid, signal.SIGSTOP)
@@ -152,24 +147,22 @@ def test_a_stop_on_one_server_ends_both_well(cluster, seconds):
 @pytest.mark.parametrize('number', [0, 1])
 def test_a_silent_server_at_the_start_is_named_and_given_up(cluster, number):
     launch = cluster(
-        number, DEAF, start_limit=1.5, constants={'link.TELL_INTERVAL': 0.5}, max_restarts=0
+        number, DEAF, start_limit=3.5, constants={'link.TELL_INTERVAL': 0.3}, max_restarts=0
     )
-    status, line, took = launch.finish()
+    status, line = launch.finish()
     other = SERVERS[1 - number]
-    assert status == 1 and took < 10
+    assert status == 1
     assert f'waiting for the launcher on {other} (' in launch.stderr().splitlines()[0]
-    assert line.startswith(f'server {other} failed: waited 2 s for {other} (')
+    assert line.startswith(f'server {other} failed: waited 4 s for {other} (')
     reason = 'it has not connected yet' if number == 0 else 'Connection refused'
     assert reason in line
 
 
 def test_a_stop_while_waiting_for_the_other_server(cluster):
     launch = cluster(0, DEAF, constants={'link.TELL_INTERVAL': 0.1})
-    while 'waiting' not in launch.stderr():
-        time.sleep(0.02)
+    launch.wait_until(lambda: 'waiting' in launch.stderr())
     launch.process.send_signal(signal.SIGINT)
-    status, line, took = launch.finish()
-    assert (status, line) == (1, 'stopped before its ranks were started') and took < 5
+    assert launch.finish() == (1, 'stopped before its ranks were started')
 
 
 @pytest.mark.parametrize('offset, whose', [(-1, 'of 127.0.0.1'), (1, 'of rank 1')])
@@ -178,7 +171,7 @@ def test_a_taken_port_is_named(cluster, offset, whose):
         taken.bind(('127.0.0.1', cluster.port + offset))
         taken.listen(1)
         launch = cluster(0, DEAF)
-        status, line, _ = launch.finish()
+        status, line = launch.finish()
     assert status == 2 and f'port {cluster.port + offset}' in line and whose in line
     assert '--base_port' in line
 
@@ -192,18 +185,12 @@ def test_a_stranger_at_the_port_changes_nothing(cluster):
         b'\xff\n',
         b'',
     ):
-        end = time.time() + 10
-        while True:
-            try:
-                strangers.append(socket.create_connection(('127.0.0.1', cluster.port - 1), 5))
-                break
-            except OSError:
-                assert time.time() < end
-                time.sleep(0.05)
+        launch.wait_until(lambda: is_taken(cluster.port - 1))  # the launcher listens
+        strangers.append(socket.create_connection(('127.0.0.1', cluster.port - 1), PATIENCE))
         strangers[-1].sendall(words)
     other = cluster(1, STOPPABLE)
-    wait_ready(launch, (0, 1))
-    wait_ready(other, (2, 3))
+    launch.wait_ready(0, 1)
+    other.wait_ready(2, 3)
     for one in (launch, other):
         one.process.send_signal(signal.SIGTERM)
     assert [one.finish()[0] for one in (launch, other)] == [0, 0]

@@ -115,7 +115,7 @@ states = st.builds(
     st.lists(failures, max_size=1),
     st.dictionaries(st.integers(0, 7), beats, max_size=3),
 )
-many = settings(max_examples=1000, deadline=None)
+many = settings(max_examples=300, deadline=None)
 
 
 @many

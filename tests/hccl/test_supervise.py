@@ -9,20 +9,22 @@ import time
 import pytest
 
 from tests.helpers import ROOT
-from tests.helpers.launches import DEAF
+from tests.helpers.launches import DEAF, PATIENCE
 
-# Fails in its first starts, then ends well.
+# Fails in its first starts, each time once both ranks have begun; then ends well.
 FAILING = """
-starts = 'starts_%d' % RANK
-with open(starts, 'a') as f:
+def starts(rank):
+    return os.path.getsize(f'starts_{rank}') if os.path.exists(f'starts_{rank}') else 0
+with open(f'starts_{RANK}', 'a') as f:
     f.write('.')
-number = os.path.getsize(starts)
+number = starts(RANK)
 print('start', number, flush=True)
 beat('loop', number)
+while starts(1 - RANK) < number:
+    time.sleep(0.01)
 if RANK == 1 and number <= FAILURES:
     fail(f'no {number}', step=100 + number, KIND)
-time.sleep(0.3)
-while os.path.getsize('starts_1') <= FAILURES:
+while starts(1) <= FAILURES:
     time.sleep(0.02)
 """
 
@@ -51,7 +53,7 @@ def test_all_ranks_start_again_and_every_failure_is_kept(start):
 
 def test_no_more_starts_than_allowed(start):
     launch = start(failing(9), max_restarts=1)
-    status, line, _ = launch.finish()
+    status, line = launch.finish()
     assert (status, launch.read('starts_0')) == (1, '..')
     assert line.startswith('rank 1 failed with exit status 1: no 2') and len(launch.failures()) == 2
 
@@ -74,7 +76,7 @@ if os.path.exists('killed'):
         + DEAF,
         max_restarts=1,
     )
-    pids = launch.wait_ready(2)
+    pids = launch.wait_ready(0, 1)
     open(os.path.join(launch.folder, 'killed'), 'w').close()
     os.kill(pids[1], signal.SIGKILL)
     assert launch.finish()[0] == 0 and launch.left() == []
@@ -85,32 +87,39 @@ if os.path.exists('killed'):
     'script, cause',
     [
         # the one with the NaN looks at it for longer than the one that follows
-        ("if RANK: time.sleep(0.5)\nfail(f'{RANK}', kind='nan' if RANK else 'peer')", 1),
+        ("fail(f'{RANK}', kind='nan' if RANK else 'peer')", 1),
         # one is killed; the other one's collective has written down its error first
         (
             """
 if RANK == 1:
-    time.sleep(0.3)
     os.kill(os.getpid(), signal.SIGKILL)
-while not os.path.exists('x'): time.sleep(0.02)
+try:
+    fail('0')
+except SystemExit:
+    time.sleep(300)
 """,
             1,
         ),
         # both say what they had; the earlier one counts, though the other one ended before
-        ('now = time.time(); time.sleep(0.3 * RANK); fail(str(RANK), time=now - 100 * RANK)', 1),
-        ('time.sleep(0.3 * RANK); fail(str(RANK))', 0),
+        ('fail(str(RANK), time=begun - 100 * RANK)', 1),
+        ('fail(str(RANK))', 0),
     ],
     ids=['nan', 'killed', 'earlier', 'first'],
 )
 def test_the_cause_is_named(start, script, cause):
+    """Rank 1 does its part once rank 0 has written down its error."""
     both_ready = """
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
+begun = time.time()
 note('ready')
 while not (os.path.exists('ready_0') and os.path.exists('ready_1')):
     time.sleep(0.01)
+error = os.environ['MOBILENET_ERROR_FILE'].replace('rank_1.', 'rank_0.')
+while RANK == 1 and not os.path.exists(error):
+    time.sleep(0.01)
 """
     launch = start(both_ready + script)
-    status, line, _ = launch.finish()
+    status, line = launch.finish()
     assert status == 1 and line.startswith(f'rank {cause} failed')
 
 
@@ -118,7 +127,7 @@ def test_a_later_run_adds_to_the_output_of_ranks_and_does_not_read_the_old_one(s
     first = start("print('ValueError: old', flush=True)\nsys.exit(RANK)")
     assert 'ValueError: old' in first.finish()[1]
     second = start('sys.exit(RANK)')
-    status, line, _ = second.finish()
+    status, line = second.finish()
     assert status == 1 and 'old' not in line
     assert second.read('logs/rank_1.out') == 'ValueError: old\n'
 
@@ -133,9 +142,10 @@ def test_the_folder_of_a_killed_launcher_is_removed_by_the_next(start, tmp_path)
     env = {'TMPDIR': str(temporary)}
     killed, living = start(DEAF, folder='killed', env=env), start(DEAF, folder='living', env=env)
     for launch in (killed, living):
-        launch.wait_ready(2)
+        launch.wait_ready(0, 1)
     killed.process.kill()
     killed.process.wait()
+    assert killed.left() == []
     before = scratch_folders(temporary)
     assert len(before) == 2
     (temporary / 'mobilenet_launch_half').mkdir()  # of one that was killed as it removed it
@@ -165,7 +175,7 @@ def test_a_launcher_whose_terminal_is_gone_goes_on(tmp_path):
         env=dict(os.environ, PYTHONPATH=ROOT),
         stdout=write,
         stderr=write,
-        timeout=30,
+        timeout=PATIENCE,
     )
     os.close(write)
     assert status == 0 and (tmp_path / 'done_0').exists() and (tmp_path / 'done_1').exists()

@@ -2,15 +2,19 @@
 
 import json
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 import time
 
-from hccl import ports, rank_table
+from hccl import rank_table
 from tests.helpers import ROOT
 
+# Seconds for what takes one on an idle machine. What should have been ended sleeps for longer.
+PATIENCE = 120.0
 DRIVER = textwrap.dedent("""
     import importlib, json, os, sys
     from hccl import launcher
@@ -34,7 +38,8 @@ PRELUDE = textwrap.dedent("""
         os.rename('%s_%d.tmp' % (name, RANK), '%s_%d' % (name, RANK))
     def fail(message, status=1, **fields):
         # as mobilenet/command.py does
-        error = dict({'kind': 'error', 'time': time.time(), 'message': message}, **fields)
+        error = dict({'kind': 'error', 'status': status, 'time': time.time()}, message=message)
+        error.update(fields)
         with open(os.environ['MOBILENET_ERROR_FILE'], 'w') as f:
             json.dump(error, f)
         sys.exit(status)
@@ -93,24 +98,31 @@ class Launch:
         )
         self.started = []
 
-    def wait_ready(self, ranks):
-        """Waits until all ranks have written ready_R; returns their process ids."""
-        paths = [os.path.join(self.folder, f'ready_{rank}') for rank in range(ranks)]
-        deadline = time.time() + 30
-        while not all(os.path.exists(path) for path in paths):
-            assert time.time() < deadline and self.process.poll() is None, self.stderr()
+    def wait_until(self, holds):
+        """Waits until holds() while the launcher runs."""
+        deadline, ended = time.monotonic() + PATIENCE, False
+        while not holds():
+            assert time.monotonic() < deadline and not ended, self.stderr()
+            ended = self.process.poll() is not None  # what it did last is looked at once more
             time.sleep(0.02)
-        for name in os.listdir(self.folder):
-            if name.startswith(('ready_', 'helper_')):
-                self.started.append(int(self.read(name)))
-        return [int(self.read(f'ready_{rank}')) for rank in range(ranks)]
 
-    def finish(self, within=20):
-        """Waits for the end; returns (exit status, last line on stderr, seconds it took)."""
-        start = time.time()
-        self.output = self.process.communicate(timeout=within)[0].decode()
-        took = time.time() - start
-        return self.process.returncode, (self.stderr().splitlines() or [''])[-1], took
+    def wait_files(self, *names):
+        paths = [os.path.join(self.folder, name) for name in names]
+        self.wait_until(lambda: all(map(os.path.exists, paths)))
+
+    def wait_ready(self, *ranks):
+        """Waits until these ranks have written ready_R; returns their process ids."""
+        self.wait_files(*(f'ready_{rank}' for rank in ranks))
+        for name in os.listdir(self.folder):
+            if name.startswith(('ready_', 'helper_')) and not name.endswith('.tmp'):
+                self.started.append(int(self.read(name)))
+        return [int(self.read(f'ready_{rank}')) for rank in ranks]
+
+    def finish(self):
+        """Waits for the end, for less than a rank would sleep; returns (exit status, last line on
+        stderr)."""
+        self.output = self.process.communicate(timeout=PATIENCE)[0].decode()
+        return self.process.returncode, (self.stderr().splitlines() or [''])[-1]
 
     def stderr(self):
         return self.read('stderr')
@@ -123,14 +135,16 @@ class Launch:
         """Lines of failures.jsonl, the first one first."""
         return [json.loads(line) for line in self.read('logs/failures.jsonl').splitlines()]
 
-    def left(self, within=0.0):
-        """Which of the processes started run still, after `within` seconds at most."""
-        deadline = time.time() + within
-        while True:
-            running = [pid for pid in self.started if is_running(pid)]
-            if not running or time.time() >= deadline:
-                return running
-            time.sleep(0.05)
+    def running(self):
+        """Which of the processes started run."""
+        return [pid for pid in self.started if is_running(pid)]
+
+    def left(self):
+        """Which of them run still though each was killed: that takes a moment."""
+        deadline = time.monotonic() + PATIENCE / 4
+        while self.running() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return self.running()
 
     def close(self):
         if self.process.poll() is None:
@@ -138,7 +152,7 @@ class Launch:
         self.process.wait()
         self.process.stdout.close()
         self.errors.close()
-        for pid in self.left():
+        for pid in self.running():
             os.kill(pid, signal.SIGKILL)
 
 
@@ -177,5 +191,21 @@ def guards_of(pid):
 
 
 def free_base_port():
-    """A --base_port whose ports, and the one below, nobody listens on at the moment."""
-    return ports.free_ports(1)[0] + 1
+    """A --base_port of which nobody listens on the ports, nor on the one below. Below those that
+    ports.free_ports gives, a range for each of pytest's workers.
+    """
+    worker = int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0')[len('gw') :])
+    while True:
+        port = 8000 + 1000 * (worker % 8) + 10 * random.SystemRandom().randrange(100)
+        if not any(map(is_taken, range(port - 1, port + 8))):
+            return port
+
+
+def is_taken(port):
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(('', port))
+        except OSError:
+            return True
+    return False

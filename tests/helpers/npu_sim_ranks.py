@@ -84,6 +84,7 @@ def main(path):
         results['split'] = split_api.strategies['hccl_world_group'][1]
         sess.run(init)
         results.update(sess.run(tensors))
+    npu_steps.shorten_v1()
     device = npu_steps.device()
     for mode, adapter in npu_steps.MODES:
         npu_steps.choose(mode, adapter)

@@ -19,6 +19,7 @@ from tests.helpers.npu_cases_common import report
 def overflow():
     """In every mode, with both kinds of status ops: what changed in the steps, the loop's report,
     and which variables have not the host's bits at the end."""
+    npu_steps.shorten_v1()
     hp = npu_steps.settings(dropout=True)
     with tf.Graph().as_default(), npu_steps.Steps(host.HostDevice(), hp, SingleRank()) as run:
         run.run(4)
@@ -36,6 +37,7 @@ def overflow():
 
 def overflow_of_float16():
     """Images that are too bright for float16: relu6 hides it on a saturating device."""
+    npu_steps.shorten_v1()
     results = []
     for mode in ('saturate', 'inf_nan'):
         npu_steps.choose(mode, 'new')
@@ -94,6 +96,7 @@ def ops_on_the_host():
     os.makedirs(os.path.dirname(path))
     with open(path, 'w') as f:
         json.dump({k: v for k, v in listed.items() if k != 'Floor'}, f)
+    npu_steps.shorten_v1()
     whole = _trained([2])
     os.environ['ASCEND_OPP_PATH'] = folder
     report([npu_steps.changed(whole, _trained(loops)) for loops in ([2], [1, 1])])
@@ -112,6 +115,7 @@ def force_fp16():
     """At global step 70,000 in force_fp16, without and with what protects them: rate, counters and
     averages after a step.
     """
+    npu_steps.shorten_v1()
     hp = npu_steps.settings(
         learning_rate_decay_type='polynomial', total_steps=140000, moving_average_decay=0.9999
     )

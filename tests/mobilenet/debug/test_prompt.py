@@ -121,7 +121,7 @@ def test_a_terminal_has_completion_errors_and_comes_back_at_ctrl_c(tmp_path):
     assert 'interrupted' in terminal.expect(r'batch \d+[^$]*\(step\) ')
     terminal.process.send_signal(signal.SIGTERM)
     assert 'terminated; saved' in terminal.expect(r'saved \S+ckpt-\d+')
-    assert terminal.process.wait(60) == 0
+    assert terminal.process.wait(300) == 0
     terminal.close()
 
     undisturbed = tmp_path / 'undisturbed'

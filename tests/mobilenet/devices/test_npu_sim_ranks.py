@@ -2,26 +2,19 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from hccl import ports
 from tests.helpers import ROOT, npu_case_server
 from tests.mobilenet.devices.test_npu_steps import check_steps
 
 
 def free_addresses(count):
-    """Addresses of ports that were free a moment ago."""
-    sockets = [socket.socket() for _ in range(count)]
-    for s in sockets:
-        s.bind(('127.0.0.1', 0))
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return [f'127.0.0.1:{p}' for p in ports]
+    return [f'127.0.0.1:{port}' for port in ports.free_ports(count)]
 
 
 def start_rank(rank, addresses, table, output):
@@ -126,5 +119,5 @@ def test_overflow_of_one_rank_is_seen_by_both(results, mode, adapter):
 def test_unfinished_rank_table_is_refused(tmp_path):
     table = write_table(tmp_path / 'table.json', status='initializing')
     rank = start_rank(0, free_addresses(2), table, tmp_path / '0.npz')
-    log = rank.communicate(timeout=300)[0]
+    log = rank.communicate(timeout=600)[0]
     assert rank.returncode == 134 and 'another status than completed' in log, log
