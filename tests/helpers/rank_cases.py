@@ -19,7 +19,6 @@ from hccl import collectives, launcher
 from mobilenet import devices, ranks, train_step
 from mobilenet import state as run_state
 from mobilenet.devices import npu_options
-from tests.helpers import npu_steps
 from tests.helpers.steps import settings
 
 SCALE = 1024.0
@@ -40,7 +39,6 @@ def main(device_name, output):
     args.model_name, args.image_size, args.batch_size = 'mobilenet_v1_025', 32, 4
     args.kernels = 'onednn'
     rank, size, addresses = launcher.rank_of(os.environ)
-    npu_steps.shorten_v1()
     device = devices.create(args, addresses, rank)
     together = collectives.create(device_name, rank, size, addresses)
 

@@ -34,7 +34,7 @@ def test_what_is_no_file_is_refused(tmp_path, make):
     with pytest.raises(OSError):
         Appender(path)
     with pytest.raises(UsageError, match='lines cannot be written to: '):
-        log.log_to(path, 'of a test')
+        log.log_to(path)
 
 
 def test_what_did_not_fit_comes_when_there_is_room(tmp_path):
