@@ -85,8 +85,9 @@ def find_splits(src):
     # A class may be named "train"; it holds files, not classes.
     train = _named(nested, 'train')
     if not train:
-        _refuse_near_misses(src, names, nested)
-        return {None: src}, _alike(src, nested)
+        alike = _alike(src, nested)
+        _refuse_near_misses(src, names, nested, alike)
+        return {None: src}, alike
     validation = _named(names, 'validation')
     if not validation:
         _refuse_misspelt_validation(src, train[0], [n for n in nested if n != train[0]])
@@ -141,7 +142,7 @@ def resembled_split(name):
     return every[close[0]] if close else None
 
 
-def _refuse_near_misses(src, names, nested):
+def _refuse_near_misses(src, names, nested, alike):
     """Without a split `train`: refuses what seems to be meant for splits, not for classes."""
     if len(names) == 1 and nested:
         inner = os.path.join(src, names[0])
@@ -150,7 +151,7 @@ def _refuse_near_misses(src, names, nested):
     # Sub-folders of a class are a matter of its own: only where all of them look like splits, or
     # have the same sub-folders and one of them sounds like a split.
     meant = [name for name in nested if resembled_split(name)]
-    sounds_so = any(SPLIT_WORD.search(name) for name in nested) and _alike(src, nested)
+    sounds_so = alike and any(SPLIT_WORD.search(name) for name in nested)
     if nested and (meant == nested or sounds_so):
         raise UsageError(
             f'{src} has class folders in {" and ".join(nested[:3])}, but no folder train: name the '

@@ -110,9 +110,13 @@ def print_duplicates(datasets, checked):
     return sum(len(group) - 1 for group in groups)
 
 
+def name_of(dataset, label):
+    """'' where classes have none."""
+    return text.printable(dataset.class_names[label]) if dataset.class_names else ''
+
+
 def class_name(dataset, label):
-    name = text.printable(dataset.class_names[label]) if dataset.class_names else ''
-    return f'{label} {name}'.rstrip()
+    return f'{label} {name_of(dataset, label)}'.rstrip()
 
 
 def print_summary(split, dataset, checked):
@@ -151,9 +155,8 @@ def counts_lines(datasets, checked):
     dataset = next(iter(datasets.values()))
     yield 'label,class,{}\n'.format(','.join(counts))
     for label in range(max(map(len, counts.values()))):
-        name = text.printable(dataset.class_names[label]) if dataset.class_names else ''
         numbers = ','.join(str(column[label]) for column in counts.values())
-        name = name.replace('"', '""')
+        name = name_of(dataset, label).replace('"', '""')
         yield f'{label},"{name}",{numbers}\n'
 
 
@@ -206,4 +209,4 @@ def main():
 
 
 if __name__ == '__main__':
-    tool.run(main)
+    tool.run(main, stopped='the same command goes on where it was (--restart: from the beginning)')

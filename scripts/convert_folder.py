@@ -87,4 +87,4 @@ def main():
 
 
 if __name__ == '__main__':
-    tool.run(main)
+    tool.run(main, stopped=tool.CONVERSION_STOPPED)

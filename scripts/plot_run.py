@@ -65,9 +65,7 @@ def parse():
     if args.output is None:
         args.output = os.path.join(args.runs[0], 'run.png')
     else:
-        tool.check_output(args.output, '--output')
-    if not args.output.endswith('.png'):
-        raise UsageError(f'--output={args.output}: the name has to end with .png')
+        tool.check_output(args.output, '--output', '.png')
     return args
 
 

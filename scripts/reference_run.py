@@ -22,7 +22,6 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from mobilenet import command as commands
 from mobilenet import devices, flag_types
-from mobilenet.command import make_folder
 from mobilenet.errors import UsageError
 from scripts import tool
 
@@ -118,7 +117,7 @@ def looking_flags(args):
 
 def made(folder, flag):
     folder = os.path.abspath(folder)
-    make_folder(folder, flag)
+    commands.make_folder(folder, flag)
     return folder
 
 
@@ -211,4 +210,4 @@ def main():
 
 
 if __name__ == '__main__':
-    tool.run(main, NAME, 'the same command goes on where it was')
+    tool.run(main, NAME, stopped='the same command goes on where it was')

@@ -78,8 +78,8 @@ def parse():
     args = parser.parse_args()
     if (args.step_seconds is None) == (args.measured is None):
         raise UsageError('give --step_seconds, or --measured with a file: one of them')
-    if args.plot and not args.plot.endswith('.png'):
-        raise UsageError(f'--plot={args.plot}: the name has to end with .png')
+    if args.plot:
+        tool.check_output(args.plot, '--plot', '.png')
     return args
 
 
@@ -172,7 +172,6 @@ def main():
     for line in table(cluster, predictions):
         print(line)
     if args.plot:
-        tool.check_output(args.plot, '--plot')
         draw(args.plot, cluster, predictions)
     return 0
 

@@ -18,7 +18,7 @@ run() {  # pytest with the arguments and more; gives its status
 
 failed() {  # what failed last, a line each
     .venv/bin/python -c 'import json, sys; print(*json.load(sys.stdin), sep="\n")' \
-        < "$cache/v/cache/lastfailed" 2> /dev/null || true
+        2> /dev/null < "$cache/v/cache/lastfailed" || true
 }
 
 SECONDS=0

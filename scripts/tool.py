@@ -9,11 +9,7 @@ from data import convert
 from mobilenet import command, cores, flag_types, terminal, text
 from mobilenet.errors import CommandError, UsageError
 
-STOPPED = {
-    'check_dataset.py': 'the same command goes on where it was (--restart: from the beginning)',
-    'convert_folder.py': 'the same command goes on with the files that are not whole yet',
-    'convert_imagenet.py': 'the same command goes on with the files that are not whole yet',
-}
+CONVERSION_STOPPED = 'the same command goes on with the files that are not whole yet'
 NOTES_SHOWN = 20
 
 
@@ -32,7 +28,7 @@ def run(main, name=None, stopped='start it again'):
         print(f'{name}: {text.printable(str(error))}', file=sys.stderr)
         status = error.status
     except KeyboardInterrupt:
-        print(f'{name}: stopped; {STOPPED.get(name, stopped)}', file=sys.stderr)
+        print(f'{name}: stopped; {stopped}', file=sys.stderr)
         status = 1
     except BrokenPipeError:  # `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -68,8 +64,8 @@ def child(process):
         raise
 
 
-def check_output(path, flag):
-    """Raises UsageError where no file can be written: before the work for it."""
+def check_output(path, flag, suffix=''):
+    """Raises UsageError where no file of that suffix can be written: before the work for it."""
     if os.path.isdir(path):
         raise UsageError(f'{flag}={path} is a folder: give the name of a file')
     folder = os.path.dirname(path) or '.'
@@ -77,6 +73,8 @@ def check_output(path, flag):
         raise UsageError(f'{flag}={path}: no such folder')
     if not os.access(path if os.path.exists(path) else folder, os.W_OK):
         raise UsageError(f'{flag}={path}: Permission denied')
+    if not path.endswith(suffix):
+        raise UsageError(f'{flag}={path}: the name has to end with {suffix}')
 
 
 def add_process_flag(parser):

@@ -167,8 +167,7 @@ class Script:
 
     def __init__(self, path):
         self._name, self.line_number = ('stdin' if path == '-' else path), 0
-        whole = path != '-' and text.read_text(path)
-        self.file = Piped() if path == '-' else io.StringIO(whole, newline=None)
+        self.file = Piped() if path == '-' else io.StringIO(text.read_text(path), newline=None)
 
     def where(self):
         return f'{self._name}, line {self.line_number}'

@@ -38,11 +38,12 @@ def find_list():
     found, seen = [], set()
     for folder, folders, files in os.walk(opp_path, followlinks=True):
         folders.sort()
-        if os.path.realpath(folder) in seen:  # links that lead back up: without an end
+        place = os.path.realpath(folder)
+        if place in seen:  # links that lead back up: without an end
             del folders[:]
         elif NAME in files:
             found.append(os.path.join(folder, NAME))
-        seen.add(os.path.realpath(folder))
+        seen.add(place)
     return min(found, default=None)
 
 

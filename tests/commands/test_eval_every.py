@@ -81,18 +81,25 @@ def test_tensorboard_has_the_validation_curve_over_global_step(folders):
     assert curve == {e['step']: pytest.approx(e['top1']) for e in lines(with_)}
 
 
-def test_over_ranks_rank_0_evaluates_and_all_have_the_bits_they_had(tmp_path):
-    env = runs.environment()
-    run = ['--rank_table=hccl_2p.json', '--batch_size=64', '--max_train_steps=12']
-    run += ['--iterations_per_loop=6', '--check_weights_every=1']
+def evaluated_beside_the_same_training(tmp_path, every_epochs, env, *run):
+    """Two loops with evaluations and without: the same bits; the figures are eval_loop.py's on the
+    host. Gives the lines of eval.jsonl.
+    """
+    run += ('--batch_size=64', '--max_train_steps=12', '--iterations_per_loop=6')
     with_, without = tmp_path / 'with', tmp_path / 'without'
-    runs.train(with_, *run, '--eval_every_epochs=0.5', env=env)
+    runs.train(with_, *run, f'--eval_every_epochs={every_epochs}', env=env)
     runs.train(without, *run, env=env)
     runs.assert_same_bits(runs.weights(with_, 12), runs.weights(without, 12))
     assert [(e['step'], e['images']) for e in lines(with_)] == [(6, 359), (12, 359)]
-    assert lines(with_)[0]['checkpoint'] is None  # none was saved there
-    done = runs.evaluate(f'--checkpoint_path={with_}', f'--eval_dir={tmp_path}')
+    done = runs.evaluate(f'--checkpoint_path={with_}', '--device=host', f'--eval_dir={tmp_path}')
     assert done.returncode == 0 and lines(tmp_path) == lines(with_)[1:]
+    return lines(with_)
+
+
+def test_over_ranks_rank_0_evaluates_and_all_have_the_bits_they_had(tmp_path):
+    run = ['--rank_table=hccl_2p.json', '--check_weights_every=1']
+    evaluated = evaluated_beside_the_same_training(tmp_path, 0.5, runs.environment(), *run)
+    assert evaluated[0]['checkpoint'] is None  # none was saved there
 
 
 def test_a_stop_gives_the_evaluation_up_at_once(tmp_path):
@@ -123,12 +130,5 @@ def test_a_stop_gives_the_evaluation_up_at_once(tmp_path):
 
 def test_beside_an_npu_the_host_evaluates_and_training_has_the_bits_it_had(tmp_path):
     env = runs.environment(PYTHONPATH=os.pathsep.join([runs.ROOT, runs.NPU_SIM]))
-    run = ['--device=npu', '--precision_mode=must_keep_origin_dtype', '--batch_size=64']
-    run += ['--max_train_steps=12', '--iterations_per_loop=6']
-    with_, without = tmp_path / 'with', tmp_path / 'without'
-    runs.train(with_, *run, '--eval_every_epochs=0.2', env=env)
-    runs.train(without, *run, env=env)
-    runs.assert_same_bits(runs.weights(with_, 12), runs.weights(without, 12))
-    assert [(e['step'], e['images']) for e in lines(with_)] == [(6, 359), (12, 359)]
-    done = runs.evaluate(f'--checkpoint_path={with_}', '--device=host', f'--eval_dir={tmp_path}')
-    assert done.returncode == 0 and lines(tmp_path) == lines(with_)[1:]
+    run = ['--device=npu', '--precision_mode=must_keep_origin_dtype']
+    evaluated_beside_the_same_training(tmp_path, 0.2, env, *run)
