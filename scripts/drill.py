@@ -19,7 +19,6 @@ from concurrent import futures
 import os
 import random
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -31,9 +30,10 @@ from drills import file_kinds, process_kinds  # noqa: F401 they register kinds
 from drills.kinds import KINDS
 from drills.training import STEPS, Training
 
-from mobilenet import terminal
+from mobilenet import flag_types
+from scripts import tool
 
-RUNNING = {}  # (number, kind): since when
+RUNNING = {}  # (number, kind): (since when, Drill)
 TELL = 60.0  # seconds
 
 
@@ -44,7 +44,7 @@ def undisturbed(scratch, ranks):
     training = Training(folder, ranks)
     status = training.finish()
     if status != 0:
-        sys.exit(f'drill.py: the undisturbed run ended with {status}: {training.last_line()}')
+        raise RuntimeError(f'the undisturbed run ended with {status}: {training.last_line()}')
     return drills.checksums(folder, STEPS)
 
 
@@ -59,8 +59,9 @@ def plan(args):
 def run_one(scratch, number, name, seed, expected, halves):
     """(number, kind, seconds, [what is wrong])."""
     folder = os.path.join(scratch, f'drill_{number}')
-    started = RUNNING[number, name] = time.monotonic()
     drill = drills.Drill(folder, f'{seed}/{number}', expected, KINDS[name].ranks, halves)
+    started = time.monotonic()
+    RUNNING[number, name] = started, drill
     for do in (lambda: KINDS[name](drill), drill.close):
         try:
             do()
@@ -76,9 +77,25 @@ def ended(jobs):
     while waiting:
         done, waiting = futures.wait(waiting, TELL, futures.FIRST_COMPLETED)
         yield from (job.result() for job in done)
-        for (number, name), since in list(RUNNING.items()) if not done else []:
+        for (number, name), (since, _) in list(RUNNING.items()) if not done else []:
             print(f'drill {number:3d}  {name:16s} {time.monotonic() - since:6.1f} s  running')
         sys.stdout.flush()
+
+
+def print_result(args, number, name, seconds, wrong):
+    words = 'LOST: ' + '; '.join(wrong) if wrong else 'survived'
+    print(f'drill {number:3d}  {name:16s} {seconds:6.1f} s  {words}', flush=True)
+    if wrong:
+        print(f'  again: drill.py --seed {args.seed} --first {number} --drills 1', end='')
+        print(f' --kinds {",".join(args.kinds)}' if args.kinds != sorted(KINDS) else '')
+
+
+def stop(jobs):
+    """Ends the drills that run, and those that wait."""
+    for job in jobs:
+        job.cancel()
+    for _, drill in list(RUNNING.values()):
+        drill.stop()
 
 
 def run(args, scratch):
@@ -90,13 +107,13 @@ def run(args, scratch):
         expected = dict(zip(bases, pool.map(lambda n: undisturbed(scratch, n), bases)))
         rest = args.seed, expected, drills.Halves(scratch)
         jobs = [pool.submit(run_one, scratch, n, k, *rest) for n, k in planned]
-        for number, name, seconds, wrong in ended(jobs):
-            (lost if wrong else survived)[name] += 1
-            words = 'LOST: ' + '; '.join(wrong) if wrong else 'survived'
-            print(f'drill {number:3d}  {name:16s} {seconds:6.1f} s  {words}', flush=True)
-            if wrong:
-                print(f'  again: drill.py --seed {args.seed} --first {number} --drills 1', end='')
-                print(f' --kinds {",".join(args.kinds)}' if args.kinds != sorted(KINDS) else '')
+        try:
+            for number, name, seconds, wrong in ended(jobs):
+                (lost if wrong else survived)[name] += 1
+                print_result(args, number, name, seconds, wrong)
+        except BaseException:
+            stop(jobs)
+            raise
     print(f'\n{"kind":16s} drills  survived  lost')
     for name in args.kinds + ['all']:
         good, bad = [
@@ -116,35 +133,34 @@ def kinds(text):
 
 
 def main():
-    terminal.protect(outliving=False)
-    parser = argparse.ArgumentParser(
+    parser = flag_types.Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--drills', type=int, default=20, help='how many, default 20')
+    parser.add_argument(
+        '--drills', type=flag_types.count(), default=20, help='how many, default 20'
+    )
     parser.add_argument('--seed', type=int, default=0, help='of kinds and moments, default 0')
-    parser.add_argument('--first', type=int, default=1, help='number of the first one, default 1')
+    parser.add_argument(
+        '--first', type=flag_types.count(), default=1, help='number of the first one, default 1'
+    )
     parser.add_argument('--kinds', type=kinds, default=sorted(KINDS), help='A,B; default all')
-    parser.add_argument('--jobs', type=int, default=2, help='at once, default 2')
+    parser.add_argument('--jobs', type=flag_types.count(), default=2, help='at once, default 2')
     parser.add_argument('--list', action='store_true', help='list the kinds and end')
     args = parser.parse_args()
     if args.list:
         for name in sorted(KINDS):
             print(f'{name:16s} {KINDS[name].__doc__}')
         return 0
-    if min(args.drills, args.first, args.jobs) < 1:
-        parser.error('--drills, --first and --jobs are at least 1')
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
-    scratch = tempfile.mkdtemp(prefix='drill_')
-    lost = run(args, scratch)
+    scratch, lost = tempfile.mkdtemp(prefix='drill_'), 0
+    try:
+        lost = run(args, scratch)
+    finally:
+        if not lost:
+            shutil.rmtree(scratch)
     if lost:
         print('their folders are left in ' + scratch)
-    else:
-        shutil.rmtree(scratch)
     return 1 if lost else 0
 
 
 if __name__ == '__main__':
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(1)
+    tool.run(main)

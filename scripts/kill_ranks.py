@@ -25,8 +25,13 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
 from drills.processes import marked
 from drills.training import Training as DrillTraining
+
+from mobilenet import flag_types
+from scripts import tool
 
 LIMIT = 10.0  # seconds from the kill to the end of everything
 INTO_TRAINING = 3.0  # seconds after the first step within which a kill may fall
@@ -169,33 +174,24 @@ def run(args, folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(
+    parser = flag_types.Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--times', type=int, default=20, help='kills, default 20')
+    parser.add_argument('--times', type=flag_types.count(), default=20, help='kills, default 20')
     parser.add_argument('--ranks', type=int, default=2, choices=(1, 2, 4, 8), help='default 2')
     parser.add_argument('--seed', type=int, default=0, help='of the ranks and moments, default 0')
     args = parser.parse_args()
-    if args.times < 1:
-        parser.error(f'--times {args.times}: at least 1')
-    signal.signal(
-        signal.SIGTERM, lambda number, frame: sys.exit(1)
-    )  # so that the training is ended, too
     folder = tempfile.mkdtemp(prefix='kill_ranks_')
+    failures = 1
     try:
         failures = run(args, folder)
-    except (RuntimeError, TimeoutError) as error:
-        print(f'kill_ranks.py: {error}', file=sys.stderr)
-        failures = 1
-    if failures:
-        print('the run is left in ' + folder)
-    else:
-        shutil.rmtree(folder)
+    finally:
+        if failures:
+            print('the run is left in ' + folder, file=sys.stderr)
+        else:
+            shutil.rmtree(folder)
     return 1 if failures else 0
 
 
 if __name__ == '__main__':
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(1)
+    tool.run(main)

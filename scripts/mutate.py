@@ -25,7 +25,8 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from mobilenet import virtual_env
+from mobilenet import command, terminal, virtual_env
+from mobilenet.errors import UsageError
 
 ROOT = sys.path[0]
 ENVIRONMENT = os.path.join(ROOT, '.venv-mutmut')
@@ -89,16 +90,15 @@ MODULES = {
 Mutant = collections.namedtuple('Mutant', 'path line old new source')
 
 
-def main(argv):
-    args = parse(argv)
+def main():
+    args = parse(sys.argv[1:])
     modules = {
         path: tests
         for path, tests in MODULES.items()
         if not args.modules or any(word in path for word in args.modules.split(','))
     }
     if not modules:
-        print(f'mutate.py: no module has {args.modules} in its path', file=sys.stderr)
-        return 2
+        raise UsageError(f'--modules={args.modules}: no module has one of these in its path')
     import_what_takes_long()
     low = []
     for path, tests in modules.items():
@@ -110,8 +110,15 @@ def main(argv):
     return 1 if low else 0
 
 
+class Parser(argparse.ArgumentParser):
+    """As flag_types.Parser, which is one of MODULES."""
+
+    def error(self, message):
+        raise UsageError(f'{" ".join(message.split())} (--help lists the flags)')
+
+
 def parse(argv):
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog='mutate.py', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--modules', metavar='A,B', help='only those with one of these in the path')
@@ -124,7 +131,10 @@ def parse(argv):
     parser.add_argument(
         '--least', type=float, default=95.0, metavar='PERCENT', help='default 95, in each module'
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.jobs < 1:
+        raise UsageError(f'--jobs={args.jobs}: at least 1')
+    return args
 
 
 def import_what_takes_long():
@@ -263,4 +273,5 @@ class Loader(importlib.machinery.SourceFileLoader):
 
 
 if __name__ == '__main__':
-    sys.exit(main(sys.argv[1:]))
+    terminal.protect(outliving=False)
+    sys.exit(command.status_of('mutate.py', main))

@@ -45,8 +45,10 @@ def parse(argv):
         allow_abbrev=False,
         usage='%(prog)s --data_path=DIR [options] [flags of train_loop.py]',
     )
-    parser.add_argument('--case', choices=('full', 'performance'), help=argparse.SUPPRESS)
-    parser.add_argument('--ranks', type=int, choices=(1, 8), help=argparse.SUPPRESS)
+    parser.add_argument(
+        '--case', choices=('full', 'performance'), required=True, help=argparse.SUPPRESS
+    )
+    parser.add_argument('--ranks', type=int, choices=(1, 8), required=True, help=argparse.SUPPRESS)
     add = parser.add_argument
     add('--data_path', metavar='DIR', help='the data set; digits and synthetic need none')
     add('--precision_mode', help='as train_loop.py --precision_mode')

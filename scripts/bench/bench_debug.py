@@ -19,7 +19,12 @@ import subprocess
 import sys
 import tempfile
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from mobilenet import flag_types
+from scripts import tool
+
+ROOT = sys.path[0]
 FLAGS = [
     '--device=host',
     '--dataset_name=synthetic',
@@ -33,13 +38,19 @@ FLAGS = [
 
 
 def parse():
-    parser = argparse.ArgumentParser(
+    parser = flag_types.Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--before', default='67d8c36', help='a commit, default 67d8c36')
-    parser.add_argument('--turns', type=int, default=5, help='runs of each, default 5')
-    parser.add_argument('--steps', type=int, default=400, help='steps a run, default 400')
-    parser.add_argument('--iterations_per_loop', type=int, default=10, help='default 10')
+    parser.add_argument(
+        '--turns', type=flag_types.count(), default=5, help='runs of each, default 5'
+    )
+    parser.add_argument(
+        '--steps', type=flag_types.count(), default=400, help='steps a run, default 400'
+    )
+    parser.add_argument(
+        '--iterations_per_loop', type=flag_types.count(), default=10, help='default 10'
+    )
     return parser.parse_args()
 
 
@@ -107,4 +118,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    tool.run(main)

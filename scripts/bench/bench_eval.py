@@ -21,6 +21,9 @@ import environments
 import photographs
 import turns
 
+from mobilenet import flag_types
+from scripts import tool
+
 CLASSES, DISTINCT, FILES = 8, 64, 2048
 PROGRAMS = {
     'torch': ('pytorch.py', 'pipeline'),
@@ -32,13 +35,17 @@ PROGRAMS = {
 
 
 def parse():
-    parser = argparse.ArgumentParser(
+    parser = flag_types.Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--batch_size', type=int, default=64)
-    parser.add_argument('--image_size', type=int, default=224)
-    parser.add_argument('--turns', type=int, default=5, help='turns of each side, default 5')
-    parser.add_argument('--steps', type=int, default=8, help='batches in a turn, default 8')
+    parser.add_argument('--batch_size', type=flag_types.count(), default=64)
+    parser.add_argument('--image_size', type=flag_types.count(), default=224)
+    parser.add_argument(
+        '--turns', type=flag_types.count(), default=5, help='turns of each side, default 5'
+    )
+    parser.add_argument(
+        '--steps', type=flag_types.count(), default=8, help='batches in a turn, default 8'
+    )
     environments.add_peers_flag(parser)
     return parser.parse_args()
 
@@ -87,4 +94,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    tool.run(main)

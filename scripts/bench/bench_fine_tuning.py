@@ -18,6 +18,7 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 from mobilenet import flag_types
+from scripts import tool
 
 ROOT = sys.path[0]
 COMMON = [
@@ -106,4 +107,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    tool.run(main)

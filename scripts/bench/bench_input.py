@@ -8,7 +8,6 @@ a temporary TFRecord. All pipelines take turns in one process, several rounds; w
 median of the rounds.
 """
 
-import argparse
 import os
 import resource
 import sys
@@ -22,7 +21,8 @@ import photographs
 
 import data
 from data import examples, tfrecord
-from mobilenet import cores, devices
+from mobilenet import cores, devices, flag_types
+from scripts import tool
 
 REFERENCE_CALLS = 24  # the reference's num_parallel_calls
 
@@ -253,16 +253,22 @@ def memory(tf, folder, args):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = flag_types.Parser(description=__doc__.split('\n')[0])
     parser.add_argument('--memory', action='store_true', help='measure memory instead of speed')
-    parser.add_argument('--batch_size', type=int, help='default 64; with --memory 256')
     parser.add_argument(
-        '--batches', type=int, help='a round, default 24; with --memory in all, default 5000'
+        '--batch_size', type=flag_types.count(), help='default 64; with --memory 256'
     )
-    parser.add_argument('--rounds', type=int, default=9)
-    parser.add_argument('--images', type=int, default=256, help='different images, default 256')
-    parser.add_argument('--image_size', type=int, default=224)
-    parser.add_argument('--threads', type=int, default=cores.count())
+    parser.add_argument(
+        '--batches',
+        type=flag_types.count(),
+        help='a round, default 24; with --memory in all, default 5000',
+    )
+    parser.add_argument('--rounds', type=flag_types.count(), default=9)
+    parser.add_argument(
+        '--images', type=flag_types.count(), default=256, help='different images, default 256'
+    )
+    parser.add_argument('--image_size', type=flag_types.count(), default=224)
+    parser.add_argument('--threads', type=flag_types.count(), default=cores.count())
     parser.add_argument(
         '--normalize_on',
         default='host',
@@ -282,4 +288,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    tool.run(main)

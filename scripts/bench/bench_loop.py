@@ -19,17 +19,22 @@ import sys
 import environments
 import turns
 
+from mobilenet import flag_types
+from scripts import tool
+
 PEERS = ('slim', 'slim_stock')
 TINY = ['--model_name', 'mobilenet_v1_025', '--image_size', 32, '--batch_size', 8]
 
 
 def parse():
-    parser = argparse.ArgumentParser(
+    parser = flag_types.Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--turns', type=int, default=5, help='turns of each side, default 5')
     parser.add_argument(
-        '--batch_size', type=int, default=32, help='of the steps at 224, default 32'
+        '--turns', type=flag_types.count(), default=5, help='turns of each side, default 5'
+    )
+    parser.add_argument(
+        '--batch_size', type=flag_types.count(), default=32, help='of the steps at 224, default 32'
     )
     environments.add_peers_flag(parser, PEERS)
     return parser.parse_args()
@@ -66,4 +71,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    tool.run(main)

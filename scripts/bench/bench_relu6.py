@@ -21,8 +21,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.ops import gen_nn_ops
 
-from mobilenet import nets
+from mobilenet import flag_types, nets
 from mobilenet.nets import onednn
+from scripts import tool
 
 
 def stock(grad, outputs):
@@ -118,13 +119,15 @@ def make_step(candidate, args):
 
 
 def main():
-    parser = argparse.ArgumentParser(
+    parser = flag_types.Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--model_name', default='mobilenet_v1', choices=nets.MODEL_NAMES)
-    parser.add_argument('--batch_size', type=int, default=32)
-    parser.add_argument('--image_size', type=int, default=224)
-    parser.add_argument('--rounds', type=int, default=5, help='steps of each candidate')
+    parser.add_argument('--batch_size', type=flag_types.count(), default=32)
+    parser.add_argument('--image_size', type=flag_types.count(), default=224)
+    parser.add_argument(
+        '--rounds', type=flag_types.count(), default=5, help='steps of each candidate'
+    )
     parser.add_argument(
         '--candidates',
         nargs='+',
@@ -153,4 +156,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    tool.run(main)

@@ -24,24 +24,33 @@ import turns
 
 from hccl import ports
 from hccl.cores import assign_cores
+from mobilenet import flag_types
+from scripts import tool
 
 PEERS = ('horovod',)
 
 
 def parse():
-    parser = argparse.ArgumentParser(
+    parser = flag_types.Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--model_name', default='mobilenet_v1')
     parser.add_argument(
-        '--batch_size', type=int, default=32, help='images a step, over all ranks; default 32'
+        '--batch_size',
+        type=flag_types.count(),
+        default=32,
+        help='images a step, over all ranks; default 32',
     )
-    parser.add_argument('--image_size', type=int, default=224)
+    parser.add_argument('--image_size', type=flag_types.count(), default=224)
     parser.add_argument(
         '--ranks', type=_counts, default=[1, 2, 4], help='how many, from 1 on; default 1,2,4'
     )
-    parser.add_argument('--turns', type=int, default=7, help='turns of each side, default 7')
-    parser.add_argument('--steps', type=int, default=3, help='steps in a turn, default 3')
+    parser.add_argument(
+        '--turns', type=flag_types.count(), default=7, help='turns of each side, default 7'
+    )
+    parser.add_argument(
+        '--steps', type=flag_types.count(), default=3, help='steps in a turn, default 3'
+    )
     environments.add_peers_flag(parser, PEERS)
     args = parser.parse_args()
     if args.ranks[0] != 1 or any(args.batch_size % n for n in args.ranks):
@@ -170,4 +179,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    tool.run(main)

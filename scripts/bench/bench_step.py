@@ -18,6 +18,9 @@ import sys
 import environments
 import turns
 
+from mobilenet import flag_types
+from scripts import tool
+
 PROGRAMS = {
     'torch': ('pytorch.py', 'train'),
     'torch_compile': ('pytorch.py', 'train_compiled'),
@@ -28,7 +31,7 @@ PROGRAMS = {
 
 
 def parse():
-    parser = argparse.ArgumentParser(
+    parser = flag_types.Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
@@ -36,10 +39,14 @@ def parse():
         default='mobilenet_v1',
         choices=('mobilenet_v1', 'mobilenet_v2', 'mobilenet_v3_large'),
     )
-    parser.add_argument('--batch_size', type=int, default=32)
-    parser.add_argument('--image_size', type=int, default=224)
-    parser.add_argument('--turns', type=int, default=5, help='turns of each side, default 5')
-    parser.add_argument('--steps', type=int, default=3, help='steps in a turn, default 3')
+    parser.add_argument('--batch_size', type=flag_types.count(), default=32)
+    parser.add_argument('--image_size', type=flag_types.count(), default=224)
+    parser.add_argument(
+        '--turns', type=flag_types.count(), default=5, help='turns of each side, default 5'
+    )
+    parser.add_argument(
+        '--steps', type=flag_types.count(), default=3, help='steps in a turn, default 3'
+    )
     environments.add_peers_flag(parser)
     args = parser.parse_args()
     for peer in args.peers:
@@ -72,4 +79,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    tool.run(main)

@@ -30,13 +30,19 @@ class Halves:
     STEPS = (10, 20, 30)
 
     def __init__(self, scratch):
-        self._scratch, self._lock = scratch, threading.Lock()
+        self._scratch, self._lock, self._failed = scratch, threading.Lock(), None
 
     def copy(self, number, folder):
-        """Copies the files of one of them."""
+        """Copies the files of one of them. Raises what went wrong in making them, each time."""
         with self._lock:
-            if not os.path.exists(self._place(0)):
-                self._make()
+            if self._failed:
+                raise self._failed
+            try:
+                if not os.path.exists(self._place(0)):
+                    self._make()
+            except Exception as error:
+                self._failed = error
+                raise
         for entry in os.scandir(self._place(number)):
             (shutil.copytree if entry.is_dir() else shutil.copy2)(
                 entry.path, os.path.join(folder, entry.name)
@@ -53,6 +59,13 @@ class Halves:
         try:
             for number, step in enumerate(self.STEPS):
                 training.wait_for_step(step)
+                status = training.process.poll()
+                if status is not None:
+                    training.end()  # all it said is read by then
+                    raise RuntimeError(
+                        f'the training that others go on from half way ended with status {status} '
+                        f'before step {step}: {training.last_line()}'
+                    )
                 training.process.send_signal(signal.SIGSTOP)
                 os.waitpid(training.process.pid, os.WUNTRACED)
                 shutil.copytree(folder, self._place(number))
@@ -72,18 +85,25 @@ class Drill:
         self.scratch, self.folder = scratch, os.path.join(scratch, 'run [1] *')
         self.dice, self.wrong, self._expected = random.Random(seed), [], expected
         self.ranks, self.flags, self._halves = ranks, [], halves
-        self._started = []
+        self._started, self._stopped = [], False
         os.makedirs(self.folder)
 
     def start(self, **options):
+        if self._stopped:
+            raise RuntimeError('stopped')
         options['flags'] = self.flags + options.get('flags', [])
         self._started.append(Training(self.folder, **dict({'ranks': self.ranks}, **options)))
         return self._started[-1]
 
-    def close(self):
-        """Leaves nothing running and, where all is well, no files."""
+    def stop(self):
+        """Ends its trainings; it starts no other."""
+        self._stopped = True
         for training in self._started:
             training.end()
+
+    def close(self):
+        """Leaves nothing running and, where all is well, no files."""
+        self.stop()
         if not self.wrong:
             shutil.rmtree(self.scratch)
 

@@ -1,7 +1,12 @@
 """scripts/drill.py, short: ten faults on the real command; a person runs it for longer."""
 
+import os
 import re
+import signal
 import subprocess
+import time
+
+import pytest
 
 from tests.helpers import runs
 
@@ -49,3 +54,30 @@ def test_kinds_are_listed_and_checked():
     assert listed.returncode == 0 and len(listed.stdout.splitlines()) >= 20
     wrong = drill('--kinds=flood')
     assert wrong.returncode == 2 and 'flood' in wrong.stderr and 'truncated' in wrong.stderr
+
+
+def test_a_half_way_training_that_ends_early_is_named(tmp_path, monkeypatch):
+    """Each drill that asks for it hears why, not what followed from it."""
+    monkeypatch.syspath_prepend(os.path.join(runs.ROOT, 'scripts'))
+    from drills import drill as drills
+    from drills import training
+
+    monkeypatch.setattr(training, 'FLAGS', training.FLAGS + ['--max_train_steps=12'])
+    halves = drills.Halves(str(tmp_path))
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match='half way ended with status 0 before step 20: done'):
+            halves.copy(1, str(tmp_path))
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_drill_waits_for_no_other(tmp_path, number):
+    command = runs.command('scripts/drill.py', '--drills=9', '--jobs=1', '--kinds=kill')
+    env = runs.environment(TMPDIR=str(tmp_path))
+    process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.glob('drill_*/drill_1/*')) and process.poll() is None:
+        time.sleep(0.1)
+    process.send_signal(number)
+    sent = time.monotonic()
+    stderr = process.communicate(timeout=500)[1]
+    assert (process.returncode, stderr) == (1, 'drill.py: stopped; start it again\n')
+    assert time.monotonic() - sent < 60 and not list(tmp_path.glob('drill_*'))
