@@ -147,7 +147,8 @@ def main(argv):
     config = parse(argv)
     if config.rank_table and not launcher.is_rank(os.environ):
         command.make_folder(config.train_dir, '--train_dir')
-        for line in rank_table.notes(rank_table.load(config.rank_table, config.rank_table_timeout)):
+        table = rank_table.load(config.rank_table, config.rank_table_timeout)
+        for line in rank_table.notes(table) + launcher.idle_flags(config, table):
             print(line, file=sys.stderr)
         return launcher.launch(
             config.rank_table,

@@ -22,6 +22,7 @@ from hccl import link, ports, rank_table, scratch, signals
 from hccl.attempt import BEGIN_LIMIT, START_LIMIT, Attempt, say
 from hccl.cores import assign_cores
 from hccl.supervise import supervise
+from mobilenet import appending, flags
 from mobilenet.errors import UsageError
 
 DEFAULT_BASE_PORT = 29600
@@ -102,10 +103,7 @@ def launch(
     table = rank_table.load(table_path)
     server = rank_table.find_server(table, server_id)
     cores = assign_cores(bind_cores, len(server.devices))
-    try:
-        os.makedirs(log_dir, exist_ok=True)
-    except OSError as e:
-        raise UsageError(f'{log_dir}: {e.strerror}; give another folder for the logs')
+    check_logs(log_dir, [device.rank_id for device in server.devices])
     with scratch.folder() as folder, signals.Stop() as stop:
         others = open_link(table, server, base_port, step_timeout, os.environ)
 
@@ -124,6 +122,25 @@ def launch(
             )
         finally:
             others.close()
+
+
+def idle_flags(config, table):
+    """Lines on flags of a training that do nothing with so few ranks or servers."""
+    given = [name for name in flags.SEVERAL_RANKS if getattr(config, name)]
+    lines = [f'--{name} does nothing on one rank' for name in given if table.world_size == 1]
+    if len(table.servers) == 1 and config.base_port != DEFAULT_BASE_PORT:
+        lines.append('--base_port does nothing on one server: its ports are free ones')
+    return lines
+
+
+def check_logs(log_dir, ranks):
+    """Makes the folder of the logs. Raises UsageError where these ranks cannot write there."""
+    try:
+        os.makedirs(log_dir, exist_ok=True)
+    except OSError as e:
+        raise UsageError(f'{log_dir}: {e.strerror}; give another folder for the logs')
+    for name in ['failures.jsonl'] + [f'rank_{rank}.out' for rank in ranks if rank]:
+        appending.check(os.path.join(log_dir, name))
 
 
 def open_link(table, server, base_port, step_timeout, env):

@@ -35,7 +35,8 @@ def find(path):
 
 
 def load(path, timeout=0.0):
-    """The RankTable in the file `path`; one whose status is "initializing" is waited for.
+    """The RankTable in the file `path`; one that is not written yet is waited for: its status is
+    "initializing", or it is no JSON.
 
     timeout: seconds. Raises UsageError, which names the file and the field.
     """
@@ -86,7 +87,7 @@ def _read(path):
         raise UsageError(f'rank table {path}: {e}; give a file that can be read')
     except ValueError as e:
         reason = text.one_line(str(e)) or type(e).__name__
-        raise UsageError(
+        raise NotReady(  # half of a table that is being written
             f'rank table {path}: not JSON: {reason}; correct it (comments are not allowed)'
         )
     return parse(data, path)

@@ -5,6 +5,8 @@ No TensorFlow here.
 
 import os
 
+from mobilenet.errors import UsageError
+
 PENDING = 64 << 20  # bytes that wait for room at most; then the oldest records are lost
 
 
@@ -12,6 +14,15 @@ def open_to_append(path, *ignored):
     """A descriptor. Raises OSError, also of a pipe (FIFO) that nobody reads: it would wait."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
     return os.open(path, flags, 0o666)
+
+
+def check(path):
+    """Raises UsageError where a file that is there cannot be appended to."""
+    try:
+        if os.path.lexists(path):
+            open(path, 'ab', opener=open_to_append).close()
+    except OSError as error:
+        raise UsageError(f'{path} cannot be written to: {error.strerror}')
 
 
 class Appender:

@@ -27,6 +27,7 @@ _NEEDS = {
     'base_port': 'rank_table',
     'bind_cores': 'rank_table',
     'max_restarts': 'rank_table',
+    **dict.fromkeys(flags.SEVERAL_RANKS, 'rank_table'),
 }
 
 
@@ -99,15 +100,18 @@ def _refuse_other_devices(values, tables):
 
 
 def _refuse_without_the_needed(values, tables):
-    for f in [f for f in tables if f.name in _NEEDS]:
-        needed = _NEEDS[f.name]
-        if values[f.name] in (None, False, [], f.default):
+    given = [f.name for f in tables if values[f.name] != f.default]
+    for name in [n for n in given if values[n] is not False and values[n] != []]:
+        needed, wanted = _NEEDS.get(name), ()
+        if name in recipe_flags.ONLY_WITH:
+            needed, wanted = recipe_flags.ONLY_WITH[name]
+        if needed is None or (values[needed] in wanted if wanted else values[needed]):
             continue
         if needed == 'rank_table' and os.environ.get('RANK_ID'):
             continue  # a cluster's own launcher gives each rank the flags of all
-        if not values[needed]:
-            like = ' (hccl_1p.json for one device)' if needed == 'rank_table' else ''
-            raise UsageError(f'--{f.name} does nothing without --{needed}{like}')
+        like = ' (hccl_1p.json for one device)' if needed == 'rank_table' else ''
+        value = '=' + '|'.join(wanted) if wanted else ''
+        raise UsageError(f'--{name} does nothing without --{needed}{value}{like}')
 
 
 def _fill_in(values):
@@ -169,6 +173,17 @@ def _check_training(config):
         raise UsageError(f'--step_script={config.step_script}: no such file')
 
 
+def _refuse_steps_after(config, total_steps):
+    firsts = {name: min(getattr(config, name) or [[0]])[0] for name in flags.RANGES_OF_STEPS}
+    firsts['summary_images_at_step'] = config.summary_images_at_step or 0
+    for name, first in firsts.items():
+        if first >= total_steps:
+            raise UsageError(
+                f'--{name}: step {first} is after the end of the run, whose last is '
+                f'{total_steps - 1} (the first is 0)'
+            )
+
+
 def folder_of(path):
     """The folder of a checkpoint, or the folder of checkpoints that the path is."""
     return path if os.path.isdir(path) else os.path.dirname(path) or '.'
@@ -188,7 +203,8 @@ def for_training(config, dataset, world_size):
     dynamic_loss_scale, initial_loss_scale, stop_on_nan, dropout, longest_loop, inspects (whether
     anything looks inside steps).
 
-    Raises UsageError where one step of all ranks wants more images than the data set has.
+    Raises UsageError where one step of all ranks wants more images than the data set has, or what
+    is to be looked at comes after the end.
     """
     batch = config.batch_size * world_size
     if batch > dataset.num_examples:
@@ -199,6 +215,7 @@ def for_training(config, dataset, world_size):
         )
     steps_per_epoch = dataset.num_examples / batch
     total_steps = config.max_train_steps or max(1, math.ceil(config.max_epoch * steps_per_epoch))
+    _refuse_steps_after(config, total_steps)
     initial, dynamic = config.loss_scale
     offset = 0 if config.label_offset == 'auto' else int(config.label_offset)
     return config.replace(

@@ -19,6 +19,14 @@ from mobilenet.weight_flags import FINE_TUNING, LABEL_OFFSET, WEIGHTS
 
 # Groups of which `--help` has the names alone; `--help_all` has all.
 ONE_OPTIMIZER, NPU = 'for one optimizer', 'Ascend NPU'
+RANGES_OF_STEPS = ('dump_steps', 'profile_steps')
+# They do nothing on one rank.
+SEVERAL_RANKS = (
+    'check_weights_every',
+    'gradient_split',
+    'npu_hcom_parallel',
+    'npu_hcom_multi_mode',
+)
 
 
 def data_flags(dataset_names, preprocessing_names):
@@ -96,7 +104,7 @@ RANKS = [
     ),
     flag(
         'rank_table_timeout',
-        'seconds to wait for a table whose status is "initializing"',
+        'seconds to wait for a table whose status is "initializing", or that is not whole yet',
         0.0,
         number(0, 86400),
     ),

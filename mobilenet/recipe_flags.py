@@ -64,3 +64,12 @@ ONE_OPTIMIZER = [
     flag('ftrl_l1', 'ftrl', 0.0, number(0)),
     flag('ftrl_l2', 'ftrl', 0.0, number(0)),
 ]
+
+# Flags that do something where another one has one of some values, and nothing elsewhere.
+ONLY_WITH = {
+    'learning_rate_decay_factor': ('learning_rate_decay_type', ['exponential']),
+    'num_epochs_per_decay': ('learning_rate_decay_type', ['exponential']),
+    'end_learning_rate': ('learning_rate_decay_type', ['polynomial']),
+    'momentum': ('optimizer', ['momentum']),
+    **{f.name: ('optimizer', f.help.split(', ')) for f in ONE_OPTIMIZER},
+}

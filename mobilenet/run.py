@@ -7,7 +7,16 @@ import time
 
 import tensorflow as tf
 
-from mobilenet import checkpoints, fine_tuning, log, ranks, train_step, training_graph, weights
+from mobilenet import (
+    checkpoints,
+    command,
+    fine_tuning,
+    log,
+    ranks,
+    train_step,
+    training_graph,
+    weights,
+)
 from mobilenet.checkpoints import position
 from mobilenet.stop_signal import StopSignal
 from mobilenet.weights import warm_start
@@ -141,7 +150,13 @@ class TrainingRun:
 
     def _restore(self, sess):
         """Of rank 0; what --allow_changed names may have other slots or averages."""
-        return self.checkpointer.restore(sess, may_lack=bool(self.config.allow_changed))
+        config = self.config
+        path = self.checkpointer.restore(sess, may_lack=bool(config.allow_changed))
+        before = command.read_config(config.train_dir).get('loss_scale') if path else None
+        if before not in (None, list(config.loss_scale)):
+            # The checkpoint has the one that was changed, and a fixed one would stay for ever.
+            self.graph.state.loss_scale.load(config.initial_loss_scale, sess)
+        return path
 
     def _set_shift(self, sess):
         """Goes on at the record where the run stood, if it has another number of ranks, or another

@@ -84,8 +84,7 @@ _NEEDS = (
 )
 
 
-# Of any session, and those of a training as well.
-SESSION_FLAGS = [
+_ALL_SESSION_FLAGS = [
     flag(
         f'npu_{key}',
         text,
@@ -95,7 +94,9 @@ SESSION_FLAGS = [
     )
     for key, kind, text in _FLAGS
 ]
-FLAGS = SESSION_FLAGS + [
+# Of any session, and those of a training as well: an evaluation has one rank.
+SESSION_FLAGS = [f for f in _ALL_SESSION_FLAGS if not f.name.startswith('npu_hcom_')]
+FLAGS = _ALL_SESSION_FLAGS + [
     flag(
         'gradient_split',
         'pieces in which gradients are all-reduced; "96.54,3.46" by size in per cent, or '

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 
 from hccl import ports
@@ -41,6 +42,21 @@ def test_other_ranks_go_on_at_the_next_record(folder):
     before = [count - 16 for count in records[:5]] + [count - 8 for count in records[5:]]
     rates = [line['learning_rate'] for line in runs.metrics(folder)]
     assert rates == pytest.approx([0.05 * count / (0.4 * 1438) for count in before], rel=1e-5)
+
+
+def test_a_changed_loss_scale_takes_the_place_of_the_saved_one(tmp_path):
+    """The advice where every step was skipped; one that is dynamic goes on from where it was."""
+    steps = (('3e38', 2), ('16', 4), ('dynamic:3e38', 6), ('dynamic:3e38', 8))
+    for scale, length in steps:
+        changed = '--allow_changed=loss_scale,max_train_steps'
+        flags = [f'--loss_scale={scale}', f'--max_train_steps={length}', changed]
+        runs.train(tmp_path, *FIXED[:-1], '--warmup_epochs=0', *flags, env=PLAIN)
+    seen = [(line['loss_scale'], line['skipped_steps']) for line in runs.metrics(tmp_path)]
+    (scales, skipped), start = zip(*seen), float(np.float32(3e38))
+    assert (scales[:2], skipped[:2]) == ((start, 16.0), (2, 2))
+    halved = skipped[2] - 2
+    assert 0 < halved and scales[2] == start / 2**halved
+    assert scales[3] == start / 2 ** (skipped[3] - 2)
 
 
 def test_ranks_started_by_hand_with_other_flags_are_named_on_both(tmp_path):

@@ -11,6 +11,7 @@ from hccl import launcher, rank_table
 from mobilenet.errors import UsageError
 from tests.helpers import ROOT
 from tests.helpers.launches import free_base_port, two_servers
+import train_loop
 
 ENVIRONMENT = """
 note('env', json.dumps(dict(os.environ, cores=sorted(os.sched_getaffinity(0)), argv=sys.argv)))
@@ -150,6 +151,39 @@ def test_wrong_input_starts_nothing(tmp_path):
     (tmp_path / 'file').write_text('')
     with pytest.raises(UsageError, match='another folder'):
         launcher.launch('hccl_1p.json', ['x.py'], log_dir=str(tmp_path / 'file' / 'logs'))
+
+
+@pytest.mark.parametrize('name', ['rank_1.out', 'failures.jsonl'])
+@pytest.mark.parametrize('make', [os.mkfifo, os.mkdir])
+def test_a_log_that_cannot_be_written_to_starts_nothing(start, tmp_path, make, name):
+    """A pipe that nobody reads would be waited for."""
+    os.makedirs(tmp_path / 'launch' / 'logs')
+    make(tmp_path / 'launch' / 'logs' / name)
+    launch = start(ENVIRONMENT)
+    status, line = launch.finish()
+    assert status == 2 and f'logs/{name} cannot be written to: ' in line
+    assert not os.path.exists(os.path.join(launch.folder, 'env_0'))
+
+
+def test_logs_go_on_and_may_go_nowhere(start, tmp_path):
+    logs = tmp_path / 'launch' / 'logs'
+    os.makedirs(logs)
+    (logs / 'failures.jsonl').write_text('{}\n')
+    (logs / 'rank_1.out').symlink_to('/dev/null')
+    launch = start(ENVIRONMENT)
+    assert launch.finish()[0] == 0 and launch.read('logs/failures.jsonl') == '{}\n'
+
+
+def test_what_a_table_of_one_rank_makes_idle_is_said():
+    flags = ['--dataset_name=digits', '--check_weights_every=5', '--base_port=2000']
+    lines = []
+    for name in ('hccl_1p.json', 'hccl_2p.json'):
+        given = train_loop.parse([*flags, f'--rank_table={name}'])
+        lines += launcher.idle_flags(given, rank_table.load(name))
+    assert lines == [
+        '--check_weights_every does nothing on one rank',
+        *['--base_port does nothing on one server: its ports are free ones'] * 2,
+    ]
 
 
 def test_no_tensorflow_is_imported():

@@ -26,7 +26,8 @@ def training(*argv, dataset=DIGITS, world_size=1):
 def test_lengths_in_epochs_become_steps(world_size):
     """1438 images in batches of 100: 14.38 steps an epoch, half of that on two ranks."""
     flags = ('--batch_size=100', '--max_epoch=2.5', '--warmup_epochs=0.5')
-    c = training(*flags, '--num_epochs_per_decay=3', world_size=world_size)
+    flags += ('--learning_rate_decay_type=exponential', '--num_epochs_per_decay=3')
+    c = training(*flags, world_size=world_size)
     epoch = 14.38 / world_size
     assert c.steps_per_epoch == pytest.approx(epoch)
     assert c.total_steps == math.ceil(2.5 * epoch)
@@ -40,6 +41,14 @@ def test_steps_given_are_steps():
     assert (c.total_steps, c.longest_loop) == (7, 4)
     assert training('--batch_size=100', '--max_train_steps=3').longest_loop == 3
     assert training('--batch_size=1000', '--max_epoch=0.001').total_steps == 1
+
+
+@pytest.mark.parametrize('name', ['dump_steps', 'profile_steps', 'summary_images_at_step'])
+def test_what_is_to_be_looked_at_is_before_the_end(name):
+    given = ('--batch_size=100', '--max_train_steps=7')
+    assert getattr(training(*given, f'--{name}=6'), name) is not None
+    with pytest.raises(UsageError, match=f'--{name}: step 7 is after .* last is 6 '):
+        training(*given, f'--{name}=7')
 
 
 def test_without_a_length_it_is_300_epochs():
@@ -129,6 +138,12 @@ def test_defaults_follow_the_device_and_the_cores():
         (['--server_id=a'], '--server_id does nothing without --rank_table'),
         (['--base_port=2000'], '--base_port does nothing without --rank_table'),
         (['--rank_table_timeout=5'], '--rank_table_timeout does nothing without --rank_table'),
+        (['--check_weights_every=5'], '--check_weights_every does nothing without --rank_table'),
+        (['--momentum=0.8', '--optimizer=sgd'], '--momentum does nothing without --optimizer=mom'),
+        (['--opt_epsilon=2'], 'does nothing without --optimizer=rmsprop|adam|adadelta'),
+        (['--ftrl_l1=0.1', '--optimizer=adam'], 'does nothing without --optimizer=ftrl'),
+        (['--end_learning_rate=0'], 'nothing without --learning_rate_decay_type=polynomial'),
+        (['--num_epochs_per_decay=1'], 'nothing without --learning_rate_decay_type=exponential'),
         (['--step', '--rank_table=hccl_2p.json'], 'leave out --rank_table'),
         (['--step_script=x', '--rank_table=hccl_2p.json'], 'leave out --rank_table'),
         (['--step_script=/nowhere/x'], '--step_script=/nowhere/x: no such file'),
@@ -142,6 +157,14 @@ def test_combinations_that_cannot_work(argv, words):
     with pytest.raises(UsageError) as raised:
         config(*argv)
     assert words in str(raised.value) and '\n' not in str(raised.value)
+
+
+def test_flags_that_do_something_are_taken():
+    given = ['--optimizer=adam', '--opt_epsilon=2', '--adam_beta1=0.8', '--momentum=0.9']
+    assert config(*given).adam_beta1 == 0.8
+    decay = config('--learning_rate_decay_type=polynomial', '--end_learning_rate=0')
+    assert decay.end_learning_rate == 0
+    assert config('--check_weights_every=5', '--rank_table=hccl_1p.json').check_weights_every == 5
 
 
 def test_a_script_from_standard_input_needs_no_file():
