@@ -7,12 +7,15 @@ import sys
 import threading
 import time
 
+from mobilenet.repeats import Repeats
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _HEAD_START = 0.1  # seconds that the main thread has to deal with a signal itself
 
 
 class StopSignal:
-    """The first signal finishes the running loop, the second ends the process at once.
+    """The first signal finishes the running loop, the second ends the process at once (but see
+    Repeats).
 
     Python runs a handler between two instructions of the main thread, which may wait for a
     session for minutes. But the interpreter also writes the number of each signal into a pipe at
@@ -26,6 +29,7 @@ class StopSignal:
     def __init__(self):
         self.wished = self.agreed = False
         self.wished_at = None
+        self._repeats = Repeats()
         self._speaks = not os.environ.get('MOBILENET_HEARTBEAT_FILE')  # else the launcher does
         self.hook = None  # called with a signal's number; true: it is dealt with
         self._pipe, written = os.pipe()
@@ -57,6 +61,8 @@ class StopSignal:
 
     def _deal_with(self, number):
         if self.hook and self.hook(number):
+            return
+        if self._repeats.has(number):
             return
         if self.wished:
             self._say('ended at once, at the second signal')

@@ -20,8 +20,9 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from hccl import rank_table as tables
 from mobilenet import command as commands
-from mobilenet import devices, flag_types
+from mobilenet import devices, flag_types, run_record
 from mobilenet.errors import UsageError
 from scripts import tool
 
@@ -61,6 +62,7 @@ def parse(argv):
     add('--profiling', metavar='True|False', help='profile some steps', **switch)
     add('--profiling_path', metavar='DIR', help='npu: where to; default OUTPUT/profiling')
     add('--bind_core', metavar='True|False', help='cores of its own for each rank', **switch)
+    add('--rank_table', metavar='FILE', help='default: RANK_TABLE of the environment, or made')
     add('--train_dir', metavar='OUTPUT', help='default results/CASE_RANKSp')
     add('--device', default='auto', choices=('auto',) + devices.NAMES, help='default auto')
     args, rest = parser.parse_known_args(argv)
@@ -82,7 +84,7 @@ def training_flags(args, rest):
         flags.append(f'--dataset_dir={os.path.abspath(args.data_path)}')
     if args.precision_mode:
         flags.append(f'--precision_mode={args.precision_mode}')
-    if args.ranks > 1:
+    if args.ranks > 1 or args.rank_table:
         binding = 'auto' if args.bind_core else 'none'
         flags += [f'--rank_table={rank_table(args)}', f'--bind_cores={binding}']
     flags += looking_flags(args) + rest
@@ -124,9 +126,11 @@ def made(folder, flag):
 
 
 def rank_table(args):
-    """RANK_TABLE of the environment; else one of this server's devices; a host's ready table."""
-    if os.environ.get('RANK_TABLE'):
-        return os.environ['RANK_TABLE']
+    """--rank_table; RANK_TABLE; else one of this server's devices; a host's ready table."""
+    given = args.rank_table or os.environ.get('RANK_TABLE')
+    if given:
+        tell_other_size(args, given)
+        return given
     if args.device != 'npu':
         return 'hccl_8p.json'
     table = os.path.join(made(args.train_dir, '--train_dir'), 'hccl_8p.json')
@@ -135,6 +139,21 @@ def rank_table(args):
     if status:
         raise UsageError('no rank table could be made: set RANK_TABLE to one')
     return table
+
+
+def tell_other_size(args, path):
+    """A line where a table has not as many ranks as the recipe is for."""
+    try:
+        size = tables.load(path).world_size
+    except tables.NotReady:
+        return  # the training waits for it
+    if size != args.ranks:
+        rate = RECIPES['full', args.ranks][0]
+        print(
+            f'{NAME}: {path} has {size} rank{"s" * (size > 1)}, the recipe is for {args.ranks}: '
+            f'another {rate} may suit it better',
+            file=sys.stderr,
+        )
 
 
 def command(script, *arguments):
@@ -161,17 +180,18 @@ def figures(args, seconds):
         config = json.load(f)
     speed = [line['images_per_sec'] for line in lines[1:] or lines]  # the first loop compiles
     rate = statistics.median(speed) if speed else float('nan')
-    batch = config['batch_size'] * args.ranks
+    ranks = run_record.read(args.train_dir)['world_size']  # of the table that was given
+    batch = config['batch_size'] * ranks
     precision = 'fp32' if config['precision_mode'] == 'must_keep_origin_dtype' else 'mix'
     case = 'acc' if args.case == 'full' else 'perf'
     accuracy = evaluations[-1]['top1'] if evaluations else lines[-1]['accuracy'] if lines else None
     network = config['model_name']
     return [
         ('Network', network),
-        ('RankSize', args.ranks),
+        ('RankSize', ranks),
         ('BatchSize', config['batch_size']),
         ('DeviceType', platform.machine()),
-        ('CaseName', f'{network}_bs{config["batch_size"]}_{args.ranks}p_{precision}_{case}'),
+        ('CaseName', f'{network}_bs{config["batch_size"]}_{ranks}p_{precision}_{case}'),
         ('ActualFPS', f'{rate:.2f}'),
         ('TrainingTime', f'{batch * 1000 / rate:.2f}'),
         ('ActualLoss', lines[-1]['loss'] if lines else None),

@@ -8,6 +8,7 @@ import sys
 from data import convert
 from mobilenet import command, cores, flag_types, terminal, text
 from mobilenet.errors import CommandError, UsageError
+from mobilenet.repeats import Repeats
 
 CONVERSION_STOPPED = 'the same command goes on with the files that are not whole yet'
 NOTES_SHOWN = 20
@@ -18,7 +19,9 @@ def run(main, name=None, stopped='start it again'):
     one line else. stopped: what to do after a signal.
     """
     terminal.protect(outliving=False)
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, _stop)
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # a shell's background job
+        signal.signal(signal.SIGINT, _stop)
     name = name or os.path.basename(sys.argv[0])
     try:
         command.check_current_folder()
@@ -43,8 +46,12 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM; as Ctrl-C, so that workers are ended and temporary files removed."""
 
 
-def _terminate(signum, frame):
-    raise Terminated
+_repeats = Repeats()
+
+
+def _stop(signum, frame):
+    if not _repeats.has(signum):
+        raise Terminated if signum == signal.SIGTERM else KeyboardInterrupt
 
 
 @contextlib.contextmanager

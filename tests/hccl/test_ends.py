@@ -2,9 +2,11 @@
 
 import os
 import signal
+import time
 
 import pytest
 
+from mobilenet import repeats
 from tests.helpers.launches import DEAF, STOPPABLE, guards_of
 
 FAILING = (
@@ -121,6 +123,9 @@ def test_a_stop_is_passed_on_once_and_waited_for(start, number):
     launch = start(STOPPABLE, table='hccl_4p.json')
     launch.wait_ready(0, 1, 2, 3)
     launch.process.send_signal(number)
+    if number != signal.SIGINT:
+        time.sleep(0.05)
+        launch.process.send_signal(number)  # as `timeout` does: the same wish
     status, line = launch.finish()
     assert status == 0 and len(launch.stderr().splitlines()) == 1
     assert line == (
@@ -150,6 +155,7 @@ def test_a_second_stop_kills(start):
     launch.process.send_signal(signal.SIGINT)
     launch.wait_until(lambda: 'SIGINT: stopping' in launch.stderr())
     assert len(launch.running()) == 4  # a stop is waited for, however long it takes
+    time.sleep(repeats.MOMENT_OF_KEYS)
     launch.process.send_signal(signal.SIGINT)
     status, line = launch.finish()
     assert status == 1 and launch.left() == []

@@ -11,8 +11,12 @@ import pytest
 from tests.helpers.runs import ROOT
 
 PRELUDE = """
+moment = {}
 import ctypes, os, signal, sys, time
+from mobilenet import repeats
 from mobilenet.stop_signal import StopSignal
+if moment is not None:
+    repeats.MOMENT = repeats.MOMENT_OF_KEYS = moment
 stop = StopSignal()
 def say(text):
     os.write(1, (text + '\\n').encode())
@@ -26,9 +30,9 @@ def in_c():
 
 
 class Process:
-    def __init__(self, script, **options):
+    def __init__(self, script, moment=0.05, **options):
         self.process = subprocess.Popen(
-            [sys.executable, '-c', PRELUDE + script],
+            [sys.executable, '-c', PRELUDE.format(moment) + script],
             env=dict(os.environ, PYTHONPATH=ROOT),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -93,6 +97,20 @@ def test_two_in_one_moment_end_it(start):
     process.send(signal.SIGINT)
     process.process.send_signal(signal.SIGTERM)
     assert process.end()[0] in (128 + signal.SIGINT, 128 + signal.SIGTERM)
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_one_that_comes_again_in_the_same_moment_repeats_the_first(start, number):
+    """As `timeout` sends it, with a script in between that passes it on."""
+    process = start("say('ready'); in_c()", moment=None)
+    process.send(number)
+    process.process.send_signal(number)
+    process.process.stderr.readline()
+    process.process.send_signal(number)
+    time.sleep(1.2)
+    assert process.process.poll() is None
+    process.send(number)
+    assert process.end()[0] == 128 + number
 
 
 def test_the_hook_breaks_into_a_prompt_but_not_into_a_session(start):

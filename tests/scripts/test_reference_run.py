@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 
@@ -80,16 +81,32 @@ def test_ends_with_the_block_of_figures(tmp_path, script, device, ranks):
         assert f'RankSize = {ranks}' in f.read()
 
 
+def test_figures_are_of_the_ranks_that_ran(tmp_path):
+    """A table of two ranks under a script for eight."""
+    env = runs.environment(RANK_TABLE='hccl_2p.json')
+    done = run('train_performance_8p.sh', f'--train_dir={tmp_path}', *TINY, env=env)
+    assert done.returncode == 0 and 'Device count : 2\n' in done.stdout, done.stderr
+    assert done.stderr.startswith(
+        'train_performance_8p.sh: hccl_2p.json has 2 ranks, the recipe is for 8: '
+    )
+    assert 'RankSize = 2\n' in (tmp_path / 'mobilenet_v1_025_bs8_2p_fp32_perf.log').read_text()
+
+
 def test_what_stops_the_script_stops_the_training_which_saves(tmp_path):
     flags = [*TINY, f'--train_dir={tmp_path}', '--max_train_steps=1000000']
     script = os.path.join(runs.ROOT, 'scripts', 'train_performance_1p.sh')
     process = subprocess.Popen(
-        ['bash', script, *flags], env=runs.environment(), stderr=subprocess.PIPE, text=True
+        ['bash', script, *flags],
+        env=runs.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     metrics = tmp_path / 'metrics.jsonl'
     while process.poll() is None and not (metrics.exists() and metrics.stat().st_size):
         time.sleep(0.1)
-    process.terminate()
+    process.terminate()  # and all its group, as `timeout` does: the training gets two
+    os.killpg(process.pid, signal.SIGTERM)
     stderr = process.communicate(timeout=500)[1]
     assert process.returncode == 1 and 'train_performance_1p.sh: stopped' in stderr, stderr
     last = runs.metrics(tmp_path)[-1]['step']
