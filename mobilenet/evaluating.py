@@ -13,6 +13,7 @@ from mobilenet.checkpoints import SaveError, is_whole, names, position
 from mobilenet.errors import UsageError
 from mobilenet.events import EventWriter
 from mobilenet.hooks import Hook
+from mobilenet.metrics import drop_lines_after
 from mobilenet.run_record import other_classes
 from mobilenet.weights.sources import Weights
 
@@ -58,7 +59,9 @@ class Evaluating(Hook):
         self._periods = self._periods_of(run)
         if self._evaluation is not None:
             folder = run.config.train_dir
-            self._lines = Appender(os.path.join(folder, 'eval.jsonl'))
+            path = os.path.join(folder, 'eval.jsonl')
+            drop_lines_after(path, ['step'], run.step)
+            self._lines = Appender(path)
             self._curve = EventWriter(os.path.join(folder, 'validation'), run.step + 1)
 
     def after_loop(self, run, n, values, seconds):

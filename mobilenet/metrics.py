@@ -30,7 +30,7 @@ class Metrics(Hook):
         self._started = time.monotonic()
         if run.is_main:
             path = os.path.join(config.train_dir, 'metrics.jsonl')
-            drop_lines_after(path, run.batch)
+            drop_lines_after(path, ('step', 'skipped_steps'), run.batch)
             self._file = Appender(path)
             run.events = EventWriter(config.train_dir, first_step=run.step + 1)
         for text in (run.dataset.summary, *run.dataset.notes, first_line(run)):
@@ -157,16 +157,17 @@ def entry(run, n, values, seconds):
     }
 
 
-def drop_lines_after(path, batches):
-    """Cuts metrics.jsonl back to the checkpoint a run resumes from: lines of lost steps would stand
-    there twice. Lines that are none of ours (half a line, from a kill) go too.
+def drop_lines_after(path, names, last):
+    """Cuts metrics.jsonl or eval.jsonl back to the checkpoint a run resumes from, to lines whose
+    entries of these names add up to `last` at most: lines of lost steps would stand there twice.
+    Lines that are none of ours (half a line, from a kill) go too.
     """
     if not os.path.isfile(path):
         return
     with open(path, 'rb') as lines, open(path + '.tmp', 'wb') as kept:
         for line in iter(lambda: lines.readline(LONGEST_LINE), b''):
             entry = json_files.parse_object(line.decode('utf-8', 'replace'))
-            counts = [entry.get(name) for name in ('step', 'skipped_steps')]
-            if all(map(json_files.is_count, counts)) and sum(counts) <= batches:
+            counts = [entry.get(name) for name in names]
+            if all(map(json_files.is_count, counts)) and sum(counts) <= last:
                 kept.write(line.rstrip(b'\r\n') + b'\n')
     os.replace(path + '.tmp', path)

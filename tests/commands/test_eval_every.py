@@ -6,6 +6,7 @@ import glob
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -79,6 +80,18 @@ def test_tensorboard_has_the_validation_curve_over_global_step(folders):
         if value.tag == 'accuracy'  # as the training's: one chart
     }
     assert curve == {e['step']: pytest.approx(e['top1']) for e in lines(with_)}
+
+
+def test_after_a_kill_the_evaluations_that_are_done_again_stand_once(folders, tmp_path):
+    """As a kill before the last checkpoint leaves it: the last evaluations are of lost steps."""
+    again, wanted = tmp_path / 'run', [(e['step'], e['top1']) for e in lines(folders[0])]
+    shutil.copytree(str(folders[0]), str(again))
+    for path in again.glob('model.ckpt-25.*'):
+        path.unlink()
+    more = ['--eval_every_epochs=0.5', '--keep_best=2', '--keep_checkpoints=1']
+    done = runs.train(again, *RUN, *more)
+    assert re.search(r', from .*model\.ckpt-(8|12|20|24)\n', done.stderr)
+    assert [(e['step'], e['top1']) for e in lines(again)] == wanted
 
 
 def evaluated_beside_the_same_training(tmp_path, every_epochs, env, *run):
