@@ -15,7 +15,7 @@ import time
 
 import numpy as np
 
-from data import digest, examples, images, tfrecord, workers
+from data import decoder_words, digest, examples, images, tfrecord, workers
 from data.progress import Progress
 from mobilenet import devices, json_files, text
 from mobilenet.errors import UsageError
@@ -279,7 +279,8 @@ def _read(path, apply_exif):
     JPEG now and then that Pillow takes. Raises NotAnImage.
     """
     image = images.read_image(path, apply_exif)
-    reason = _decoder().refusal(image.encoded, image.height, image.width)
+    with decoder_words.named(path):
+        reason = _decoder().refusal(image.encoded, image.height, image.width)
     if reason:
         raise images.NotAnImage(f'training cannot decode it: {reason}')
     return image

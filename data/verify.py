@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from data import array_cache, digest, workers
+from data import array_cache, decoder_words, digest, workers
 from mobilenet import devices
 
 RECORDS_A_TASK = 512
@@ -203,7 +203,8 @@ def _check(dataset, pipeline, record):
     except BadRecord as error:
         return (-1, 0, 0, 0, bytes(16)), error.reason
     digest = hashlib.blake2b(loaded.encoded, digest_size=16).digest()
-    error = pipeline.check(record)
+    with decoder_words.named(dataset.describe(record)):
+        error = pipeline.check(record)
     if error is not None:
         return (-1, 0, 0, 0, bytes(16)), error.reason
     return (loaded.label, loaded.height, loaded.width, len(loaded.encoded), digest), None
