@@ -37,7 +37,8 @@ Step = collections.namedtuple(
         'loss',
         'total_loss',
         'variables',
-        'gradients',
+        'gradients',  # means over the ranks
+        'own_gradients',  # of this rank
         'good',
         'train_op',
     ],
@@ -99,7 +100,16 @@ def build(images, labels, config, state, device, collectives):
             with tf.control_dependencies([update]):
                 train_op = state.advance(before, good, halted, report, config)
     return Step(
-        images, labels, network.end_points, loss, total_loss, variables, gradients, good, train_op
+        images,
+        labels,
+        network.end_points,
+        loss,
+        total_loss,
+        variables,
+        gradients,
+        local,
+        good,
+        train_op,
     )
 
 

@@ -22,9 +22,9 @@ def look(run, graph, sess, batch, write_sheet):
 
     Returns: (the line that tells of it, whether anything of this rank was not finite).
     """
-    items = Names(graph.step, nets.scope_name(run.config.model_name)).select_all(
-        dumps.DEFAULT_PATTERNS
-    )
+    step = graph.step._replace(gradients=graph.step.own_gradients)  # a mean shows all ranks' NaN
+    names = Names(step, nets.scope_name(run.config.model_name))
+    items = names.select_all(dumps.DEFAULT_PATTERNS)
     graph.state.begin_loop(sess)
     variables, tensors = split(items)
     arrays = sess.run({i.name: i.source for i in variables})

@@ -12,6 +12,7 @@ from mobilenet.comparison import dump_reader
 from tests.helpers import runs
 
 PLAIN = runs.environment()
+ENVIRONMENTS = {'host': PLAIN, 'npu': dict(PLAIN, PYTHONPATH=runs.NPU_SIM)}
 
 
 def nan_run(folder, record, *arguments, env):
@@ -37,14 +38,13 @@ def test_a_nan_in_one_image_stops_the_run_and_names_its_record(tmp_path, device)
     """Record 100 is image 4 of batch 12 in a pinned run; a sunk loop of 10 is under way when it
     comes.
     """
-    env = dict(PLAIN, PYTHONPATH=runs.NPU_SIM) if device == 'npu' else PLAIN
     done = nan_run(
         tmp_path / 'run',
         100,
         '--device=' + device,
         '--precision_mode=must_keep_origin_dtype',
         '--iterations_per_loop=10',
-        env=env,
+        env=ENVIRONMENTS[device],
     )
     assert done.returncode == 1
     line = done.stderr.strip().splitlines()[-1]
@@ -70,12 +70,19 @@ def test_a_nan_in_one_image_stops_the_run_and_names_its_record(tmp_path, device)
     assert runs.weights(tmp_path / 'run', 12)['global_step'] == 12
 
 
-def test_a_nan_of_one_of_two_ranks_is_named_by_that_rank(tmp_path):
+@pytest.mark.parametrize('device', ['host', 'npu'])
+def test_a_nan_of_one_of_two_ranks_is_named_by_that_rank(tmp_path, device):
     """Record 108 is in the second rank's half of batch 6; the first rank looks too, and lets the
     other speak.
     """
     done = nan_run(
-        tmp_path / 'run', 108, '--rank_table=hccl_2p.json', '--iterations_per_loop=10', env=PLAIN
+        tmp_path / 'run',
+        108,
+        '--device=' + device,
+        '--precision_mode=must_keep_origin_dtype',
+        '--rank_table=hccl_2p.json',
+        '--iterations_per_loop=10',
+        env=ENVIRONMENTS[device],
     )
     assert done.returncode == 1
     line = done.stderr.strip().splitlines()[-1]
