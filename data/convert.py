@@ -30,7 +30,6 @@ Summary = collections.namedtuple(
 )
 
 Shard = collections.namedtuple('Shard', 'path sources on_bad_image apply_exif')
-"""One file to be written."""
 
 LABELS_FILE = 'labels.txt'
 DONE_SUFFIX = '.done'

@@ -14,16 +14,18 @@ OTHER_KINDS = (
     (('.pt', '.pth'), "is PyTorch's, not TensorFlow's"),
     (('.tflite',), 'is for TensorFlow Lite and cannot be trained on'),
 )
+OTHER_SUFFIXES = tuple(suffix for suffixes, _ in OTHER_KINDS for suffix in suffixes)
 DATA = re.compile(r'(.*)\.data-[0-9]{5}-of-[0-9]{5}\Z')
+PART = re.compile(r'(.*)\.(?:index|data-[0-9]{5}-of-[0-9]{5})\Z')
 
 
 def words(path):
     """Why there is no checkpoint at a path, a folder or a prefix."""
     if os.path.isdir(path):
-        prefixes = [match.group(1) for match in map(DATA.match, text.names_in(path)) if match]
-        if not prefixes:
+        nearest = _nearest(path)
+        if not nearest:
             return f'{path}: no checkpoint in this folder'
-        return words(os.path.join(path, prefixes[-1]))
+        return words(os.path.join(path, nearest))
     folder, name = os.path.split(path)
     try:
         beside = sorted(os.listdir(folder or '.'))
@@ -45,6 +47,15 @@ def words(path):
                 return f'{path} {what}'
         return f'{path} is no checkpoint'
     return f'{path}: no such checkpoint or folder{text.spelling_hint(path)}'
+
+
+def _nearest(folder):
+    """What in a folder comes nearest to a checkpoint: a prefix, a file's name, or None."""
+    found = text.names_in(folder)
+    prefixes = [match.group(1) for match in map(PART.match, found) if match]
+    old = [name for name in found if _ends_with(os.path.join(folder, name), TABLE_MAGIC)]
+    other = [name for name in found if name.lower().endswith(OTHER_SUFFIXES)]
+    return (prefixes or old or other or [None])[-1]
 
 
 def _ends_with(path, magic):

@@ -70,6 +70,14 @@ def of_run(folder):
     return [p for p in in_folder(folder) if _OWN.match(os.path.basename(p))]
 
 
+def torn(folder):
+    """Those named as a run's own that lack their index or some of their data, in order of step."""
+    parts = [f for f in _listing(folder) if f.endswith('.index') or _DATA.search(f)]
+    found = {os.path.join(folder, _SUFFIX.sub('', part)) for part in parts}
+    own = [p for p in found if _OWN.match(os.path.basename(p)) and not is_whole(p)]
+    return sorted(own, key=step_of)
+
+
 def hint(folder):
     """What the file `checkpoint` says: (the name it gives first, all names in order), as paths.
 

@@ -6,7 +6,7 @@ import shutil
 import tensorflow as tf
 
 from mobilenet import state
-from mobilenet.checkpoints import alias, checksums, names, position, room
+from mobilenet.checkpoints import alias, checksums, missing, names, position, room
 from mobilenet.checkpoints.checksums import Damaged
 from mobilenet.errors import Failure, UsageError
 from mobilenet.moving_averages import EMA_SUFFIX
@@ -63,6 +63,9 @@ class Checkpointer:
         Raises UsageError: it is of another network, or every one is damaged.
         """
         found, reason = names.to_resume(self._folder)
+        for path in names.torn(self._folder):
+            if not found or names.step_of(path) > names.step_of(found[0]):
+                self._say(f'{missing.words(path)}; going on without it')
         for number, path in enumerate(found):
             try:
                 self._restore(sess, path, may_lack)

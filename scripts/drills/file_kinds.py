@@ -67,7 +67,7 @@ def vanished(drill):
     drill.half()
     before = drill.newest(but=1)
     os.remove(drill.dice.choice(drill.files(drill.newest())))
-    drill.finish(resumed=before)
+    drill.finish('; going on without it', resumed=before)
 
 
 @kind()

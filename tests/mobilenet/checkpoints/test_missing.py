@@ -28,6 +28,7 @@ def refusal(path):
 def test_the_old_format(tmp_path):
     path = save(tmp_path, 'mobilenet.ckpt', tf.compat.v1.train.SaverDef.V1)
     assert "TensorFlow's old format V1" in refusal(path)
+    assert f"{path} is of TensorFlow's old format V1" in refusal(tmp_path)
 
 
 def test_files_that_were_not_copied(tmp_path):
@@ -40,6 +41,7 @@ def test_files_that_were_not_copied(tmp_path):
     os.rename(str(tmp_path / 'kept'), path + '.index')
     os.remove(path + '.data-00000-of-00001')
     assert 'not all of mobilenet.ckpt.data-*: copy them, too' in refusal(path)
+    assert 'not all of mobilenet.ckpt.data-*: copy them, too' in refusal(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +57,8 @@ def test_files_that_were_not_copied(tmp_path):
 def test_other_files(tmp_path, name, words):
     (tmp_path / name).write_bytes(b'something')
     assert words in refusal(tmp_path / name)
+    in_folder = 'no checkpoint in this folder' if name == 'notes' else f'{tmp_path}/{name} '
+    assert in_folder in refusal(tmp_path)
 
 
 def test_nothing(tmp_path):

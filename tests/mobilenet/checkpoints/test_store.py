@@ -147,7 +147,12 @@ def test_damage_without_checksums_is_seen_as_well(saved, suffix, how):
 @pytest.mark.parametrize('suffix', ['index', 'data-00000-of-00001'])
 def test_a_checkpoint_with_a_file_missing_is_none(saved, suffix):
     os.remove(os.path.join(saved, f'model.ckpt-30.{suffix}'))
-    assert Run(saved).resume() == (20, 20)
+    run = Run(saved)
+    assert run.resume() == (20, 20) and len(run.said) == 1
+    assert '/model.ckpt-30: ' in run.said[0] and run.said[0].endswith('; going on without it')
+    for step in (10, 20):
+        os.remove(names.prefix_of(saved, step) + '.index')
+    assert Run(saved).resume() == (None, 0)  # as after a kill in the first save
 
 
 def test_all_damaged_is_no_new_start(saved):
