@@ -131,7 +131,8 @@ def last_line(run):
             f'all {run.batch} steps were skipped (overflow), nothing was learned: give a smaller '
             f'--loss_scale, {dynamic}; weights of the start in {run.checkpointer.latest()}'
         )
-    return f'done: {run.batch} steps, weights in {run.checkpointer.latest()}'
+    skipped = f', {run.batch - run.step} of them skipped' if run.step < run.batch else ''
+    return f'done: {run.batch} steps{skipped}, weights in {run.checkpointer.latest()}'
 
 
 def entry(run, n, values, seconds):

@@ -39,7 +39,8 @@ def test_the_bar_is_one(columns, monkeypatch):
          '--loss_scale, or dynamic;'),
         (0, True, 'all 7 steps were skipped (overflow), nothing was learned: give a smaller '
          '--loss_scale, dynamic:START;'),
-        (1, True, 'done: 7 steps'),
+        (1, True, 'done: 7 steps, 6 of them skipped, weights in model.ckpt'),
+        (7, True, 'done: 7 steps, weights in model.ckpt'),
     ],
 )  # fmt: skip
 def test_a_run_that_learned_nothing_says_so(step, dynamic, words):
