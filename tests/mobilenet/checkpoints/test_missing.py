@@ -51,6 +51,7 @@ def test_files_that_were_not_copied(tmp_path):
         ('model.h5', 'Keras'),
         ('model.pth', 'PyTorch'),
         ('model.tflite', 'TensorFlow Lite'),
+        ('model.onnx', 'ONNX'),
         ('notes', 'is no checkpoint'),
     ],
 )
