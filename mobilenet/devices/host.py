@@ -147,12 +147,22 @@ class Loop:
         self._begun = False
 
     def run(self, sess, n):
-        if not self._begun:  # the graph is optimized, which takes memory, before a step takes it
+        if not self._begun:
             self._begun = True
-            self.run(sess, 0)
-            give_back_memory()
+            self._optimize(sess)
         op, values = self._sunk
         return sess.run([values, op], {self._count: n})[0]
+
+    def _optimize(self, sess):
+        """The graph is optimized, which takes memory, before a step takes it.
+
+        Not over ranks: each counts its runs of a graph with collectives from rank 0's count at its
+        first one, so all have to be in that one together, which no run without a step holds them
+        to (TensorFlow's RpcCollectiveExecutorMgr).
+        """
+        if not any(op.type.startswith('Collective') for op in sess.graph.get_operations()):
+            self.run(sess, 0)
+            give_back_memory()
 
     def run_step(self, sess, fetches, feeds=None, options=None, run_metadata=None):
         """One step of a loop built `to_inspect`: (values after it, `fetches`, tensors of the step,

@@ -34,6 +34,27 @@ def train(folder, device, *arguments, **extra):
     )
 
 
+LATE = """
+import os
+if os.environ.get('RANK_ID') == '1':
+    import time
+    from mobilenet.devices import host
+    run, slept = host.Loop.run, []
+    def run_late(self, sess, n):
+        slept or slept.append(time.sleep(8))
+        return run(self, sess, n)
+    host.Loop.run = run_late
+"""
+
+
+def test_a_rank_that_is_late_at_the_first_loop_is_waited_for(tmp_path):
+    (tmp_path / 'sitecustomize.py').write_text(LATE)
+    env = runs.environment(PYTHONPATH=os.pathsep.join([str(tmp_path), runs.ROOT]))
+    arguments = ['--rank_table=hccl_2p.json', '--max_train_steps=4', '--iterations_per_loop=2']
+    runs.train(tmp_path / 'run', *arguments, env=env)
+    assert runs.digests(tmp_path / 'run', 2) == [runs.digest_of_checkpoint(tmp_path / 'run', 4)] * 2
+
+
 def test_four_ranks_end_with_the_same_weights(tmp_path):
     """On the host; eight on the simulated NPU: tests/scripts/test_reference_run.py."""
     table = ['--rank_table=hccl_4p.json', '--iterations_per_loop=2', '--moving_average_decay=0']
