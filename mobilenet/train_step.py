@@ -99,18 +99,8 @@ def build(images, labels, config, state, device, collectives):
             )
             with tf.control_dependencies([update]):
                 train_op = state.advance(before, good, halted, report, config)
-    return Step(
-        images,
-        labels,
-        network.end_points,
-        loss,
-        total_loss,
-        variables,
-        gradients,
-        local,
-        good,
-        train_op,
-    )
+    of_network = (images, labels, network.end_points, loss, total_loss, variables)
+    return Step(*of_network, gradients, local, good, train_op)
 
 
 def dropout_mask(config, before, device, collectives):
