@@ -9,6 +9,7 @@ import collections
 import json
 import os
 import socket
+import sys
 import time
 
 from hccl.rank_table_checks import notes  # noqa: F401  Asked of a table that `load` gave.
@@ -40,13 +41,16 @@ def load(path, timeout=0.0):
 
     timeout: seconds. Raises UsageError, which names the file and the field.
     """
-    deadline = time.monotonic() + timeout
+    deadline, told = time.monotonic() + timeout, False
     while True:
         try:
             return _read(path)
         except NotReady:
             if time.monotonic() >= deadline:
                 raise
+            if not told:
+                told = True
+                print(f'waiting up to {timeout:g} s for rank table {path}', file=sys.stderr)
             time.sleep(min(0.5, timeout))
 
 

@@ -109,7 +109,8 @@ def _refuse_without_the_needed(values, tables):
             continue
         if needed == 'rank_table' and os.environ.get('RANK_ID'):
             continue  # a cluster's own launcher gives each rank the flags of all
-        like = ' (hccl_1p.json for one device)' if needed == 'rank_table' else ''
+        of_one = needed == 'rank_table' and name not in flags.SEVERAL_RANKS
+        like = ' (hccl_1p.json for one device)' if of_one else ''
         value = '=' + '|'.join(wanted) if wanted else ''
         raise UsageError(f'--{name} does nothing without --{needed}{value}{like}')
 

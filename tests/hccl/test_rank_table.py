@@ -178,13 +178,15 @@ def test_an_initializing_table_is_waited_for(tmp_path):
 
 
 @pytest.mark.parametrize('part', [0, 1, 30, -3])
-def test_a_half_written_table_is_waited_for(tmp_path, part):
+def test_a_half_written_table_is_waited_for(tmp_path, part, capsys):
     path, whole = tmp_path / 'table.json', json.dumps(table_1_0())
     path.write_text(whole[:part])
     with pytest.raises(UsageError, match='not JSON'):
         rank_table.load(str(path))
+    assert capsys.readouterr().err == ''
     threading.Timer(0.3, lambda: path.write_text(whole)).start()
     assert rank_table.load(str(path), timeout=600).world_size == 8
+    assert capsys.readouterr().err == f'waiting up to 600 s for rank table {path}\n'
 
 
 @pytest.mark.parametrize(
