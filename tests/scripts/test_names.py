@@ -132,8 +132,9 @@ def trained(images, tmp_path_factory):
     folder = [b'--dataset_dir=' + images, '--dataset_name=folder', '--on_bad_record=skip']
     small = ['--image_size=32', '--batch_size=4', '--preprocessing_name=none']
     for steps in (1, 2):
-        flags = ['--model_name=mobilenet_v1_025', f'--max_train_steps={steps}', '--dump_steps=1']
-        flags += ['--learning_rate_decay_type=fixed', b'--train_dir=' + train_dir]
+        flags = ['--model_name=mobilenet_v1_025', f'--max_train_steps={steps}']
+        flags += ['--learning_rate_decay_type=fixed', f'--dump_steps={steps - 1}']
+        flags += [b'--train_dir=' + train_dir]
         _, stderr = run('train_loop.py', *folder, *small, *flags, **OPTIONS)
     assert b'3 classes' in stderr and b'every 5th image held out' in stderr
     return train_dir
