@@ -174,17 +174,6 @@ def _check_training(config):
         raise UsageError(f'--step_script={config.step_script}: no such file')
 
 
-def _refuse_steps_after(config, total_steps):
-    firsts = {name: min(getattr(config, name) or [[0]])[0] for name in flags.RANGES_OF_STEPS}
-    firsts['summary_images_at_step'] = config.summary_images_at_step or 0
-    for name, first in firsts.items():
-        if first >= total_steps:
-            raise UsageError(
-                f'--{name}: step {first} is after the end of the run, whose last is '
-                f'{total_steps - 1} (the first is 0)'
-            )
-
-
 def folder_of(path):
     """The folder of a checkpoint, or the folder of checkpoints that the path is."""
     return path if os.path.isdir(path) else os.path.dirname(path) or '.'
@@ -204,8 +193,7 @@ def for_training(config, dataset, world_size):
     dynamic_loss_scale, initial_loss_scale, stop_on_nan, dropout, longest_loop, inspects (whether
     anything looks inside steps).
 
-    Raises UsageError where one step of all ranks wants more images than the data set has, or what
-    is to be looked at comes after the end.
+    Raises UsageError where one step of all ranks wants more images than the data set has.
     """
     batch = config.batch_size * world_size
     if batch > dataset.num_examples:
@@ -216,7 +204,6 @@ def for_training(config, dataset, world_size):
         )
     steps_per_epoch = dataset.num_examples / batch
     total_steps = config.max_train_steps or max(1, math.ceil(config.max_epoch * steps_per_epoch))
-    _refuse_steps_after(config, total_steps)
     initial, dynamic = config.loss_scale
     offset = 0 if config.label_offset == 'auto' else int(config.label_offset)
     return config.replace(

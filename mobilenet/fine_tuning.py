@@ -30,3 +30,8 @@ def said(config):
             f'the warm-up of {config.warmup_epochs:g} epochs is longer than the run: the learning '
             f'rate stays under {config.learning_rate:g} (--warmup_epochs)'
         )
+    for name in ('dump_steps', 'profile_steps', 'summary_images_at_step'):
+        steps = getattr(config, name)
+        first = min(steps)[0] if isinstance(steps, list) else steps
+        if first is not None and first >= config.total_steps:
+            yield f'--{name} does nothing: the last step of this run is {config.total_steps - 1}'

@@ -19,7 +19,6 @@ from mobilenet.weight_flags import FINE_TUNING, LABEL_OFFSET, WEIGHTS
 
 # Groups of which `--help` has the names alone; `--help_all` has all.
 ONE_OPTIMIZER, NPU = 'for one optimizer', 'Ascend NPU'
-RANGES_OF_STEPS = ('dump_steps', 'profile_steps')
 # They do nothing on one rank.
 SEVERAL_RANKS = (
     'check_weights_every',

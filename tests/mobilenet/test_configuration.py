@@ -43,14 +43,6 @@ def test_steps_given_are_steps():
     assert training('--batch_size=1000', '--max_epoch=0.001').total_steps == 1
 
 
-@pytest.mark.parametrize('name', ['dump_steps', 'profile_steps', 'summary_images_at_step'])
-def test_what_is_to_be_looked_at_is_before_the_end(name):
-    given = ('--batch_size=100', '--max_train_steps=7')
-    assert getattr(training(*given, f'--{name}=6'), name) is not None
-    with pytest.raises(UsageError, match=f'--{name}: step 7 is after .* last is 6 '):
-        training(*given, f'--{name}=7')
-
-
 def test_without_a_length_it_is_300_epochs():
     assert training('--batch_size=719').total_steps == 600
     assert config('--max_train_steps=3').max_epoch is None

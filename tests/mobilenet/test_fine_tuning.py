@@ -31,9 +31,15 @@ def test_what_is_said():
         total_steps=40,
         warmup_epochs=5.0,
         learning_rate=0.1,
+        dump_steps=[[50, 60], [39, 39]],
+        profile_steps=[[40, 40]],
+        summary_images_at_step=None,
     )
     lines = list(fine_tuning.said(config))
     assert lines[0].startswith('labels 0 to 999 are outputs 1 to 1000')
     assert 'warm-up of 5 epochs is longer than the run' in lines[1]
-    plain = config.replace(label_offset=0, warmup_steps=40)
+    assert lines[2:] == ['--profile_steps does nothing: the last step of this run is 39']
+    *_, line = fine_tuning.said(config.replace(total_steps=50, summary_images_at_step=50))
+    assert '--summary_images' in line
+    plain = config.replace(label_offset=0, warmup_steps=40, profile_steps=None)
     assert not list(fine_tuning.said(plain))
