@@ -30,7 +30,7 @@ class Evaluation:
         self._label_offset, self._class_names = label_offset, class_names
         self._float16, self._say = float16, say
         self._stack = contextlib.ExitStack()
-        self.network = self.names = self._evaluator = self._sess = None
+        self.network = self.names = self._evaluator = self._sess = self._cache = None
 
     def figures(self, opened, model_name=None, use_ema=True, progress=range):
         """Evaluates weights.Weights: the line of eval.jsonl, and labels and answers of all images.
@@ -71,6 +71,7 @@ class Evaluation:
             self._evaluator = Evaluator(
                 model_name, num_classes, images, labels, counted, outputs, self._float16
             )
+            self._cache = self._device.primitive_cache()
             self._sess = self._stack.enter_context(self._device.session(1, 1))
         self._sess.run(iterator.initializer)
         self.network = model_name, num_classes
@@ -81,6 +82,7 @@ class Evaluation:
 
     def next_batch(self):
         """(labels as outputs, answers, ranks of the labels) of the images of the next batch."""
+        self._cache.before(self._sess, 1)
         return self._evaluator.next_batch(self._sess)
 
     def _run(self, progress):

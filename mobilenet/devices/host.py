@@ -3,13 +3,12 @@ not finite.
 """
 
 import contextlib
-import ctypes
 
 import tensorflow as tf
 from tensorflow.python import pywrap_tensorflow
 
 from mobilenet import cores, elementwise, text
-from mobilenet.devices import threads
+from mobilenet.devices import memory, threads
 from mobilenet.errors import Failure
 
 
@@ -24,7 +23,9 @@ class HostDevice:
 
     def __init__(self, addresses=None, rank=0, inter_op=None):
         """inter_op: ops at once, see threads.py."""
-        self._addresses, self._rank, self._inter_op = addresses, rank, inter_op
+        self._addresses, self._rank = addresses, rank
+        several = addresses and len(addresses) > 1
+        self._inter_op = 2 if several else inter_op or min(2, cores.count())
         # oneDNN's kernel Relu6Grad is slow, Eigen's is the fastest.
         self.stock_relu6_gradient = not onednn_kernels()
 
@@ -40,7 +41,6 @@ class HostDevice:
             with contextlib.closing(tf.Session(config=config)) as sess:
                 yield sess
             return
-        config.inter_op_parallelism_threads = 2
         config.experimental.collective_group_leader = '/job:worker/replica:0/task:0'
         config.device_filters.append(f'/job:worker/task:{self._rank}')
         cluster = tf.train.ClusterSpec({'worker': self._addresses})
@@ -70,6 +70,10 @@ class HostDevice:
         del collectives  # a mean with one rank's NaN or infinity in it is not finite on any
         return FiniteGradients()
 
+    def primitive_cache(self):
+        """To be told before steps run; adds ops to the default graph."""
+        return memory.PrimitiveCache(self._inter_op) if onednn_kernels() else memory.NoCache()
+
     def sink(self, build_step, read_values, to_inspect=False):
         """Builds the step inside a while loop; gives the Loop.
 
@@ -89,15 +93,15 @@ class HostDevice:
         done = tf.while_loop(
             lambda i: i < count, body, [tf.constant(0)], parallel_iterations=1, back_prop=False
         )
-        return Loop(after(done.op, read_values), count, single)
+        return Loop(after(done.op, read_values), count, single, self.primitive_cache())
 
 
-def session_config(inter_op=None):
+def session_config(inter_op):
     """tf.ConfigProto of one process on a CPU. inter_op: ops at once."""
     return tf.ConfigProto(
         allow_soft_placement=True,
         intra_op_parallelism_threads=cores.count(),
-        inter_op_parallelism_threads=inter_op or min(2, cores.count()),
+        inter_op_parallelism_threads=inter_op,
     )
 
 
@@ -122,15 +126,6 @@ class FiniteGradients:
         return tf.reduce_all(tf.is_finite(tf.stack(sums)))
 
 
-def give_back_memory():
-    """To the system: glibc keeps what is freed between what is not, 60 MiB after a graph's
-    optimization.
-    """
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, 'malloc_trim'):
-        libc.malloc_trim(0)
-
-
 def after(op, read_values):
     """(op, values as they are after it)."""
     with tf.control_dependencies([op]):
@@ -142,14 +137,15 @@ class Loop:
     last.
     """
 
-    def __init__(self, sunk, count, single):
-        self._sunk, self._count, self._single = sunk, count, single
+    def __init__(self, sunk, count, single, cache):
+        self._sunk, self._count, self._single, self._cache = sunk, count, single, cache
         self._begun = False
 
     def run(self, sess, n):
         if not self._begun:
             self._begun = True
             self._optimize(sess)
+        self._cache.before(sess, n)
         op, values = self._sunk
         return sess.run([values, op], {self._count: n})[0]
 
@@ -162,7 +158,7 @@ class Loop:
         """
         if not any(op.type.startswith('Collective') for op in sess.graph.get_operations()):
             self.run(sess, 0)
-            give_back_memory()
+            memory.give_back()
 
     def run_step(self, sess, fetches, feeds=None, options=None, run_metadata=None):
         """One step of a loop built `to_inspect`: (values after it, `fetches`, tensors of the step,
@@ -170,5 +166,6 @@ class Loop:
 
         feeds: in place of the input's next batch, which then stays where it is.
         """
+        self._cache.before(sess, 1)
         op, values = self._single
         return sess.run([values, fetches, op], feeds, options, run_metadata)[:2]

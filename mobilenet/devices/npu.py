@@ -24,7 +24,7 @@ from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 from tensorflow.python import pywrap_tensorflow
 
 from mobilenet import ending
-from mobilenet.devices import float_status, npu_op_list, npu_options
+from mobilenet.devices import float_status, memory, npu_op_list, npu_options
 from mobilenet.errors import UsageError
 
 TRAINING_RUN_MODE = 1
@@ -164,6 +164,10 @@ class NpuDevice:
         from npu_bridge.estimator.npu import npu_scope
 
         return npu_scope.keep_dtype_scope()
+
+    def primitive_cache(self):
+        """To be told before steps run: an NPU keeps none."""
+        return memory.NoCache()
 
     def sink(self, build_step, read_values, to_inspect=False):
         """Builds the step, once, and returns the `Loop` that runs it.
