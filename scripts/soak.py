@@ -8,9 +8,6 @@ It starts train_loop.py, looks at its process once a second (memory, open files,
 its logs and events) and draws it all over the steps, into --out. The last lines are `slope NAME
 VALUE`: growth a step of the second half, a least-squares line. Exit status 1 where memory grows by
 more than --limit bytes a step.
-
-On oneDNN's kernels it does: TensorFlow 1.15 keeps each of their primitives with one stream, and a
-stream keeps a pointer to all that was ever submitted to it, 8 bytes an op that runs.
 """
 
 import glob
