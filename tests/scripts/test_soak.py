@@ -14,10 +14,7 @@ def test_memory_grows_by_less_than_a_kilobyte_a_step(tmp_path):
     """
     folder = hostile.folder(tmp_path)
     out = subprocess.run(
-        [
-            *(sys.executable, 'scripts/soak.py', '--steps=3000'),
-            f'--out={folder}',
-        ],
+        [*(sys.executable, 'scripts/soak.py', '--steps=3000'), f'--out={folder}'],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
