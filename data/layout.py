@@ -101,6 +101,11 @@ def find_splits(src):
         _refuse_twice(folder)
     others = [name for name in names if name not in (train[0], (validation or [''])[0])]
     notes = []
+    twice = _named(others, 'train') + _named(others, 'validation')
+    others = [name for name in others if name not in twice]
+    if twice:
+        used = ' and '.join(os.path.basename(folder) for folder in parts.values())
+        notes.append(f'{src}: left out, as {used} are used: {", ".join(twice)}')
     if others:
         notes.append(
             f'{src}: left out, as neither train nor validation: {", ".join(others[:5])}'
@@ -144,10 +149,13 @@ def resembled_split(name):
 
 def _refuse_near_misses(src, names, nested, alike):
     """Without a split `train`: refuses what seems to be meant for splits, not for classes."""
-    if len(names) == 1 and nested:
-        inner = os.path.join(src, names[0])
-        if _named(subfolders(inner), 'train'):
-            raise UsageError(f'{src} holds one folder, {names[0]}, with the splits: give {inner}')
+    inner, within = src, names
+    while len(within) == 1:
+        inner = os.path.join(inner, within[0])
+        within = subfolders(inner)
+        if _named(within, 'train'):
+            place = os.path.relpath(inner, src)
+            raise UsageError(f'{src} holds one folder, {place}, with the splits: give {inner}')
     # Sub-folders of a class are a matter of its own: only where all of them look like splits, or
     # have the same sub-folders and one of them sounds like a split.
     meant = [name for name in nested if resembled_split(name)]
@@ -222,22 +230,28 @@ def check_spelling(src, class_names):
 
 
 def warnings(src, classes):
-    """Lines about classes that may be none, of {class: [path]}: looked at where they are few."""
-    if len(classes) > FEW_CLASSES:
-        return []
-    if len(classes) == 1:
-        return [f'{src}: one class only, {next(iter(classes))}: is it the right folder?']
-    if sum(map(len, classes.values())) < MANY_FILES:
-        return []
-    stems = {name: {stem(path) for path in paths} for name, paths in classes.items() if paths}
+    """Lines about classes that may be none, of {class: [path]}: those without an image, and, where
+    they are few, what the names of their files say.
+    """
+    empty = [name for name, paths in classes.items() if not paths]
     lines = []
-    if len(stems) > 1 and min(map(len, stems.values())):
-        shared = set.intersection(*stems.values())
-        if 2 * len(shared) > max(map(len, stems.values())):
-            lines.append(
-                f'{src}: the files of the classes {" and ".join(stems)} have the same names: are '
-                'these images and what belongs to them, instead of classes?'
-            )
+    if empty:
+        more = f' and {len(empty) - 5} more' if empty[5:] else ''
+        lines.append(f'{src}: classes without an image to train on: {", ".join(empty[:5])}{more}')
+    classes = {name: paths for name, paths in classes.items() if paths}
+    if not classes or len(classes) + len(empty) > FEW_CLASSES:
+        return lines
+    if len(classes) == 1:
+        return [*lines, f'{src}: one class only, {next(iter(classes))}: is it the right folder?']
+    if sum(map(len, classes.values())) < MANY_FILES:
+        return lines
+    stems = {name: {stem(path) for path in paths} for name, paths in classes.items()}
+    shared = set.intersection(*stems.values())
+    if 2 * len(shared) > max(map(len, stems.values())):
+        lines.append(
+            f'{src}: the files of the classes {" and ".join(stems)} have the same names: are '
+            'these images and what belongs to them, instead of classes?'
+        )
     for name, paths in classes.items():
         beginnings = _beginnings(paths)
         if len(beginnings) > 1:

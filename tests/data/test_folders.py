@@ -73,6 +73,7 @@ def test_known_split_names_in_any_case(tmp_path, train, validation):
         ),
         (['train/train/a/1.jpg', 'val/val/a/1.jpg'], ['train holds one folder, train', 'up']),
         (['imagenet/train/a/1.jpg', 'imagenet/val/a/1.jpg'], ['one folder, imagenet', 'give ']),
+        (['x/y/train/a/1.jpg', 'x/y/val/a/1.jpg'], ['one folder, x/y', 'give ']),
     ],
 )
 def test_near_misses_are_refused(tmp_path, paths, words):
@@ -122,7 +123,7 @@ def test_names_do_not_reach_a_terminal_raw(tmp_path):
     make(tmp_path, 'a/1\n\x1b[31m.jpg', '.hid\nden', 'b/2.jpg', 'c\n\t/', 'C\n\t/', 'x\n.jpg')
     dataset = data.open_dataset('folder', str(tmp_path))
     lines = [dataset.summary, *dataset.notes, dataset.describe(0)]
-    assert lines[-1].endswith(r'/a/1\n\x1b[31m.jpg') and len(lines) == 5, lines
+    assert lines[-1].endswith(r'/a/1\n\x1b[31m.jpg') and len(lines) == 6, lines
     assert not any(set('\n\t\x1b') & set(line) for line in lines)
     (tmp_path / 'a' / '1\n\x1b[31m.jpg').write_bytes(b'')
     with pytest.raises(BadRecord) as error:
@@ -247,6 +248,20 @@ def test_few_classes_with_files_that_look_like_something_else(tmp_path):
     make(kaggle, *(f'photos/{c}.{i}.jpg' for c in ('cat', 'dog') for i in range(600)))
     make(kaggle, *(f'more/{i}.jpg' for i in range(5)))
     assert 'class photos are named cat., dog. and so on' in listed(kaggle)[1]
+
+
+def test_classes_without_an_image_get_a_line(tmp_path):
+    make(tmp_path, 'train/a/1.jpg', 'train/b/1.jpg', 'train/c/', 'val/a/2.jpg', 'val/d/2.jpg')
+    assert 'classes without an image to train on: c, d' in listed(tmp_path)[1]
+    make(tmp_path, *(f'train/c{i}/' for i in range(6)))
+    assert 'to train on: c, c0, c1, c2, c3 and 3 more' in listed(tmp_path)[1]
+
+
+def test_a_second_validation_folder_gets_a_line(tmp_path):
+    make(tmp_path, 'train/a/1.jpg', 'val/a/2.jpg', 'validation/a/3.jpg', 'Train/a/4.jpg')
+    splits, notes = listed(tmp_path)
+    assert splits['validation'] == {'a': ['validation/a/3.jpg']}
+    assert 'left out, as train and validation are used: Train, val' in notes
 
 
 def test_fingerprint_tells_order_names_and_sizes(tmp_path):
