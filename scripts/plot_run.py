@@ -94,7 +94,8 @@ class Run:
         by_step = {entry['step']: entry for entry in evaluations}  # the last of each
         self.evaluations = [by_step[step] for step in sorted(by_step)]
         if not self.metrics and not self.evaluations:
-            raise UsageError(f'{folder}: no metrics.jsonl or eval.jsonl with lines in it')
+            what = 'no metrics.jsonl or eval.jsonl with lines in it'
+            raise UsageError(f'{folder}: {what if os.path.isdir(folder) else "no such folder"}')
 
     def series(self, key):
         """(steps, values) of the lines that have a number there."""

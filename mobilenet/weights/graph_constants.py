@@ -2,6 +2,7 @@
 
 import collections
 import re
+import warnings
 
 import numpy as np
 from tensorflow.core.framework import graph_pb2
@@ -13,17 +14,14 @@ MAX_BYTES = (1 << 31) - 1  # of a protocol buffer
 NETWORK = re.compile(r'(.*?/)??MobilenetV[0-9]+/')
 CLASS_NAMES = 'class_names'
 LAST_LAYER = 'Logits/Conv2d_1c_1x1/'
+VARIABLES = ('Variable', 'VariableV2', 'VarHandleOp')
 
 Constant = collections.namedtuple('Constant', 'shape value')
 
 
 def read_graph(path, broken):
     """The GraphDef of a .pb file. broken: (path, error) -> the exception to raise."""
-    try:
-        with open(path, 'rb') as file:
-            graph = graph_pb2.GraphDef.FromString(file.read(MAX_BYTES))
-    except Exception as error:  # protobuf's DecodeError, OSError
-        raise broken(path, error)
+    graph = _read(graph_pb2.GraphDef, path, broken)
     if not graph.node:
         raise broken(path, 'it has no graph')
     return graph
@@ -31,15 +29,26 @@ def read_graph(path, broken):
 
 def read_saved_model(path, broken):
     """The GraphDef of saved_model.pb, that of the tag `serve` where there are several."""
-    try:
-        with open(path, 'rb') as file:
-            model = saved_model_pb2.SavedModel.FromString(file.read(MAX_BYTES))
-    except Exception as error:
-        raise broken(path, error)
+    model = _read(saved_model_pb2.SavedModel, path, broken)
     if not model.meta_graphs:
         raise broken(path, 'it has no graph')
     serving = [m for m in model.meta_graphs if 'serve' in m.meta_info_def.tags]
     return (serving or model.meta_graphs)[0].graph_def
+
+
+def _read(message, path, broken):
+    try:
+        with open(path, 'rb') as file, warnings.catch_warnings():
+            # Of what is no protocol buffer, some is only warned of: two lines on stderr.
+            warnings.simplefilter('error', RuntimeWarning)
+            return message.FromString(file.read(MAX_BYTES))
+    except Exception as error:  # protobuf's DecodeError, OSError
+        raise broken(path, error)
+
+
+def has_variables(graph):
+    """Whether a graph is not frozen: its variables' values are elsewhere."""
+    return any(node.op in VARIABLES for node in graph.node)
 
 
 def of_graph(graph):

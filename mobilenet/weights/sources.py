@@ -9,7 +9,7 @@ from mobilenet import checkpoints, text
 from mobilenet.checkpoints import alias
 from mobilenet.errors import UsageError
 from mobilenet.moving_averages import EMA_SUFFIX
-from mobilenet.weights import graph_constants
+from mobilenet.weights import graph_constants, networks
 
 SAVED_MODEL = 'saved_model.pb'
 # Where an object-based checkpoint (TensorFlow 2, tf.train.Checkpoint) keeps its variables' names.
@@ -71,7 +71,10 @@ def locate(path, flag='--checkpoint_path'):
         if os.path.isfile(os.path.join(path, SAVED_MODEL)):
             return path
         graphs = [name for name in text.names_in(path) if name.endswith('.pb')]
-        if len(graphs) == 1 and not checkpoints.in_folder(path):
+        if graphs and not checkpoints.in_folder(path):
+            if graphs[1:]:
+                said = f'{flag}={path}' if flag else path
+                raise UsageError(f'{said} holds several graphs: give one, such as {graphs[0]}')
             return os.path.join(path, graphs[0])
     return checkpoints.resolve(path, flag)
 
@@ -82,7 +85,13 @@ def open_weights(path):
         return _saved_model(path)
     if path.endswith('.pb') and os.path.isfile(path):
         graph = graph_constants.read_graph(path, broken)
-        return _constants(path, 'frozen graph', graph)
+        opened = _constants(path, 'frozen graph', graph)
+        if graph_constants.has_variables(graph) and networks.scope_of(opened.shapes)[0] is None:
+            raise BrokenWeights(
+                f'{path} is a graph without the values of its variables: give the checkpoint of '
+                'them, or a frozen graph'
+            )
+        return opened
     return _checkpoint(path, 'checkpoint', path)
 
 
@@ -101,8 +110,10 @@ def _constants(path, kind, graph):
 def _saved_model(path):
     graph = graph_constants.read_saved_model(os.path.join(path, SAVED_MODEL), broken)
     prefix = os.path.join(path, 'variables', 'variables')
-    if os.path.exists(prefix + '.index'):
+    if checkpoints.is_whole(prefix):
         return _checkpoint(path, 'SavedModel', prefix)
+    if graph_constants.has_variables(graph):
+        raise BrokenWeights(f'{path}: not all of {prefix}.* is there: copy the folder anew')
     return _constants(path, 'SavedModel', graph)
 
 

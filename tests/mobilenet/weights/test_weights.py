@@ -3,6 +3,7 @@ told.
 """
 
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -200,6 +201,42 @@ def test_an_empty_file_is_no_graph_and_only_flags_are_named(tmp_path):
         weights.locate('nosuch', flag=None)
     with pytest.raises(UsageError, match='^--checkpoint_path=nosuch: no such checkpoint'):
         weights.locate('nosuch')
+
+
+@pytest.mark.filterwarnings('default')
+def test_what_is_no_protocol_buffer_is_named_without_a_warning(tmp_path, recwarn):
+    # Group 13 ends that never began: protobuf warns of it, and gives what it read so far.
+    (tmp_path / 'text.pb').write_text('lower case')
+    with pytest.raises(weights.BrokenWeights, match='text.pb cannot be read'):
+        weights.open_weights(weights.locate(str(tmp_path / 'text.pb')))
+    assert not [w for w in recwarn if w.category is RuntimeWarning]
+
+
+def test_a_folder_of_several_graphs_asks_for_one(published, tmp_path):
+    for name in ('a.pb', 'b.pb'):
+        shutil.copy(published.frozen, str(tmp_path / name))
+    with pytest.raises(UsageError, match='^--checkpoint_path=.* several graphs: .* as a.pb$'):
+        weights.locate(str(tmp_path))
+
+
+@pytest.mark.parametrize('lost', ['variables.index', 'variables.data-00000-of-00001', '.'])
+def test_a_saved_model_that_lost_its_variables(tmp_path, lost):
+    model = str(tmp_path / 'model')
+    with tf.Graph().as_default(), tf.Session() as sess:
+        images = tf.placeholder(tf.float32, [None, 64, 64, 3])
+        network = nets.build('mobilenet_v1_025', images, CLASSES, False)
+        graph = tf.get_default_graph().as_graph_def()
+        sess.run(tf.global_variables_initializer())
+        tf.saved_model.simple_save(sess, model, {'x': images}, {'y': network.logits})
+    assert networks.identify(weights.open_weights(model)).model_name == 'mobilenet_v1_025'
+    path = os.path.join(model, 'variables', lost)
+    shutil.rmtree(os.path.dirname(path)) if lost == '.' else os.remove(path)
+    with pytest.raises(weights.BrokenWeights, match='not all of .*variables/variables.* is there'):
+        weights.open_weights(weights.locate(model))
+    graph_file = tmp_path / 'not_frozen.pb'
+    graph_file.write_bytes(graph.SerializeToString())
+    with pytest.raises(weights.BrokenWeights, match='without the values of its variables'):
+        weights.open_weights(weights.locate(str(graph_file)))
 
 
 def test_every_network_is_told_by_its_shapes():
