@@ -25,15 +25,23 @@ def check(path):
         raise UsageError(f'{path} cannot be written to: {error.strerror}')
 
 
+def is_at(descriptor, path):
+    """Whether the open file is still the one at the path."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except OSError:
+        return False
+
+
 class Appender:
     """Appends records to a file. What does not fit (a full disk) waits and is tried again with the
-    next; the file never ends within a record.
+    next; the file never ends within a record. One that was deleted or moved away is begun anew.
 
     Raises OSError where the file cannot be opened.
     """
 
     def __init__(self, path):
-        self._descriptor = open_to_append(path)
+        self._path, self._descriptor = path, open_to_append(path)
         self._pending, self._waiting = [], 0
 
     def append(self, record):
@@ -46,12 +54,22 @@ class Appender:
 
     def flush(self):
         """Writes what waits, as far as there is room."""
+        if self._pending and not is_at(self._descriptor, self._path):
+            self._reopen()
         while self._pending and self._write(self._pending[0]):
             self._waiting -= len(self._pending.pop(0))
 
     def close(self):
         self.flush()
         os.close(self._descriptor)
+
+    def _reopen(self):
+        try:
+            descriptor = open_to_append(self._path)
+        except OSError:
+            return  # no folder any more: into the old file, which may have been moved with it
+        os.close(self._descriptor)
+        self._descriptor = descriptor
 
     def _write(self, record):
         """Whether the record is in the file."""

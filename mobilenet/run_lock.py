@@ -9,14 +9,19 @@ import socket
 import time
 
 from mobilenet import json_files
-from mobilenet.errors import UsageError
+from mobilenet.appending import is_at
+from mobilenet.errors import Failure, UsageError
 from mobilenet.hooks import Hook
 
 NAME = 'run.lock'
 
 
 class RunLock(Hook):
-    """Rank 0 holds TRAIN_DIR/run.lock from before the graph is built to the end of the run."""
+    """Rank 0 holds TRAIN_DIR/run.lock from before the graph is built to the end of the run.
+
+    A lock that was deleted under the run, alone or with its folder, is taken anew: saving makes the
+    folder again, and a second run would not be refused there. Raises Failure where that has begun.
+    """
 
     def __init__(self):
         self._lock = None
@@ -28,9 +33,28 @@ class RunLock(Hook):
             if dead:
                 run.say(f'took over from {dead}, which is gone')
 
+    def after_loop(self, run, n, values, seconds):
+        if not self._lock or self._lock.is_there():
+            return
+        folder = run.config.train_dir
+        lost = f'{folder} was' if not os.path.isdir(folder) else f'{self._lock.path} was'
+        try:
+            os.makedirs(folder, exist_ok=True)
+            self._lock.release()
+            self._lock.acquire()
+        except Held as error:
+            raise Failure(f'{lost} deleted under this run; now {error}')
+        except (OSError, UsageError):
+            return  # no room, no permission: tried again after the next loop
+        run.say(f'{lost} deleted or moved away under the run: made anew, and going on there')
+
     def end(self, run, error):
         if self._lock:
             self._lock.release()
+
+
+class Held(UsageError):
+    """Another run has the lock, or may have it; the message says which."""
 
 
 class Lock:
@@ -46,7 +70,8 @@ class Lock:
     def acquire(self):
         """Takes the lock; gives the dead owner it was taken over from, in words, or None.
 
-        Raises UsageError where a process of this host has it, or one of another host may have it.
+        Raises Held where a process of this host has it, or one of another host may have it;
+        UsageError where the file cannot be written.
         """
         while True:
             try:
@@ -60,8 +85,8 @@ class Lock:
                     os.read(descriptor, 4096).decode('utf-8', 'replace')
                 )
                 if held or _may_live(owner):
-                    raise UsageError(self._refusal(owner))
-                if not _is_at(descriptor, self.path):  # its owner has just removed it
+                    raise Held(self._refusal(owner))
+                if not is_at(descriptor, self.path):  # its owner has just removed it
                     os.close(descriptor)
                     continue
                 os.ftruncate(descriptor, 0)
@@ -75,12 +100,19 @@ class Lock:
             self._descriptor = descriptor
             return _in_words(owner) if owner else None
 
+    def is_there(self):
+        """Whether the file that was taken is still at its place, or one that names this process."""
+        if self._descriptor is not None and is_at(self._descriptor, self.path):
+            return True
+        owner = json_files.read_object(self.path)
+        return all(owner.get(name) == value for name, value in _identity().items())
+
     def release(self):
         """Removes the file; nothing where it is not held, or is somebody else's by now."""
         if self._descriptor is None:
             return
         try:
-            if _is_at(self._descriptor, self.path):
+            if is_at(self._descriptor, self.path):
                 os.remove(self.path)
         except OSError:
             pass  # a dead owner's lock is taken over
@@ -110,21 +142,16 @@ def _flock(descriptor):
     return False
 
 
-def _is_at(descriptor, path):
-    """Whether the open file is still the one at the path."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except OSError:
-        return False
-
-
 def _this_process():
+    return dict(_identity(), time=time.strftime('%Y-%m-%d %H:%M:%S'))
+
+
+def _identity():
     return {
         'pid': os.getpid(),
         'host': socket.gethostname(),
         'started': _start_of(os.getpid()),
         'boot': _boot(),
-        'time': time.strftime('%Y-%m-%d %H:%M:%S'),
     }
 
 

@@ -33,8 +33,18 @@ class SameRun(Hook):
     def session_ready(self, run):
         if run.is_main:
             room.check_room(run.config.train_dir, run.checkpointer.bytes)
-            command.write_config(run.config.train_dir, run.config)
-            run_record.write(run.config.train_dir, self._record)
+            self._write(run.config)
+
+    def after_loop(self, run, n, values, seconds):
+        if run.is_main and not run_record.is_there(run.config.train_dir):
+            try:
+                self._write(run.config)  # deleted, perhaps with the folder: see run_lock.py
+            except OSError:
+                pass  # tried again after the next loop
+
+    def _write(self, config):
+        command.write_config(config.train_dir, config)
+        run_record.write(config.train_dir, self._record)
 
 
 def known_before(folder):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -45,6 +46,27 @@ def test_a_run_outlives_its_terminal_and_a_hangup_saves(tmp_path):
     step = runs.metrics(tmp_path)[-1]['step']
     assert step > 5 and (tmp_path / f'model.ckpt-{step}.index').exists()
     assert f'stopped after {step} of' in (tmp_path / 'train.log').read_text()
+
+
+def test_a_folder_deleted_under_a_run_is_made_anew_and_its_own(tmp_path):
+    """A second run is refused there, and so is a resume with other flags."""
+    folder = tmp_path / 'run'
+    process = start(folder, '--save_every_steps=5')
+    wait_until(process, lambda: len(lines(folder / 'metrics.jsonl')) > 5)
+    shutil.rmtree(str(folder))
+    wait_until(process, lambda: len(lines(folder / 'metrics.jsonl')) > 5)
+    assert f'{folder} was deleted or moved away under the run' in '\n'.join(
+        lines(folder / 'train.log')
+    )
+    second = start(folder, stderr=subprocess.PIPE)
+    assert f'is in use by process {process.pid} on' in second.communicate()[1].decode()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=300) == 0 and second.returncode == 2
+    steps = [line['step'] for line in runs.metrics(folder)]
+    assert steps == list(range(steps[0], steps[-1] + 1)) and steps[0] > 5
+    assert (folder / f'model.ckpt-{steps[-1]}.index').exists()
+    other = start(folder, '--weight_decay=0.5', stderr=subprocess.PIPE)
+    assert '--allow_changed=weight_decay' in other.communicate()[1].decode()
 
 
 def ranks_of(launcher):

@@ -51,6 +51,22 @@ def test_what_did_not_fit_comes_when_there_is_room(tmp_path):
     assert open(path).read() == ''.join(f'line {n}...\n' for n in range(6))
 
 
+def test_a_file_that_was_moved_away_or_deleted_is_begun_anew(tmp_path):
+    folder = tmp_path / 'run'
+    folder.mkdir()
+    lines = Appender(str(folder / 'lines'))
+    lines.append(b'line 0\n')
+    folder.rename(tmp_path / 'moved')
+    lines.append(b'line 1\n')  # there is no folder yet
+    folder.mkdir()
+    lines.append(b'line 2\n')
+    (folder / 'lines').unlink()
+    lines.append(b'line 3\n')
+    lines.close()
+    assert (tmp_path / 'moved' / 'lines').read_text() == 'line 0\nline 1\n'
+    assert (folder / 'lines').read_text() == 'line 3\n'
+
+
 def test_too_much_to_wait_loses_the_oldest(tmp_path, monkeypatch):
     monkeypatch.setattr('mobilenet.appending.PENDING', 30)
     lines = Appender(str(tmp_path / 'lines'))

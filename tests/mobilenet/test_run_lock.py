@@ -1,14 +1,16 @@
 """The lock of a folder: one living owner, whoever asks; a dead one gives way."""
 
+import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 
 from mobilenet import run_lock
-from mobilenet.errors import UsageError
+from mobilenet.errors import Failure, UsageError
 from tests.helpers import ROOT
 
 HOLD = (
@@ -55,6 +57,46 @@ def test_a_lock_is_removed_at_the_end_and_can_be_taken_again(tmp_path):
         lock.release()
         assert os.listdir(str(tmp_path)) == []
     lock.release()
+
+
+class Run:
+    """What the hook sees of a run."""
+
+    is_main = True
+
+    def __init__(self, folder):
+        self.config, self.said = argparse.Namespace(train_dir=folder), []
+        self.say = self.said.append
+
+
+def test_a_lock_deleted_under_the_run_is_taken_anew(tmp_path):
+    run, hook = Run(str(tmp_path / 'run')), run_lock.RunLock()
+    os.mkdir(run.config.train_dir)
+    hook.before_graph(run)
+    path = os.path.join(run.config.train_dir, run_lock.NAME)
+    for lose, words in [(os.remove, path), (lambda _: shutil.rmtree(tmp_path / 'run'), 'run was')]:
+        hook.after_loop(run, 1, {}, 1.0)
+        assert run.said == [] and json.load(open(path))['pid'] == os.getpid()
+        lose(path)
+        hook.after_loop(run, 1, {}, 1.0)
+        assert words in run.said.pop()
+    os.rename(path, path + '.copied')  # as on file systems whose numbers of files change
+    shutil.copy(path + '.copied', path)
+    hook.after_loop(run, 1, {}, 1.0)
+    assert run.said == []
+
+
+def test_a_run_that_lost_its_lock_to_another_ends(holder):
+    folder, process = holder
+    hook, run = run_lock.RunLock(), Run(folder)
+    os.remove(os.path.join(folder, run_lock.NAME))
+    hook.before_graph(run)  # as a second run that was let in
+    os.remove(os.path.join(folder, run_lock.NAME))
+    write(folder, pid=process.pid, host='elsewhere')
+    with pytest.raises(Failure, match='deleted under this run; now .* in use by .*elsewhere'):
+        hook.after_loop(run, 1, {}, 1.0)
+    hook.end(run, None)
+    assert os.listdir(folder) == [run_lock.NAME]
 
 
 def write(folder, **changes):
