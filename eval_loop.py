@@ -27,6 +27,7 @@ FROM_TRAINING = (
     'label_offset',
     'apply_exif',
 )
+SETTLING = ('model_name', 'dataset_name', 'image_size', 'preprocessing_name')  # without config.json
 
 
 def parse(argv):
@@ -44,12 +45,35 @@ def training_config(argv):
     """config.json beside the checkpoints, or {}."""
     finder = flag_types.Parser(add_help=False, allow_abbrev=False)
     finder.add_argument('--checkpoint_path')
-    finder.add_argument('--follow', nargs='?')
+    finder.add_argument('--follow', nargs='?', const='true')
+    finder.add_argument('--follow_timeout', type=flag_types.number(0))
+    for name in SETTLING:
+        finder.add_argument(f'--{name}')
     given = finder.parse_known_args(argv)[0]
     folder = configuration.folder_of(given.checkpoint_path or '')
-    if given.checkpoint_path and not given.follow and '--follow' not in argv:
+    if given.checkpoint_path and not (given.follow and os.path.isdir(given.checkpoint_path)):
         check_is_there(given.checkpoint_path)
+    elif given.checkpoint_path and None in [getattr(given, name) for name in SETTLING]:
+        wait_for_training(folder, given.follow_timeout)
     return command.read_config(folder)
+
+
+def wait_for_training(folder, timeout):
+    """For --follow: until a training has written its config.json there, which it does before its
+    first checkpoint; the defaults of the flags would evaluate another network, or at another size.
+    timeout: seconds, None for ever. Raises UsageError after it.
+    """
+    began, said = time.monotonic(), False
+    while not any(n == 'config.json' or n.endswith('.index') for n in text.names_in(folder)):
+        if timeout is not None and time.monotonic() - began > timeout:
+            raise UsageError(
+                f'--checkpoint_path={folder}: no training began there in {timeout:g} s'
+            )
+        if not said:
+            end = 'a signal' if timeout is None else f'{timeout:g} s have passed'
+            print(f'waiting for a training in {folder}, until {end}', file=sys.stderr, flush=True)
+            said = True
+        time.sleep(0.5)
 
 
 def check_is_there(path):

@@ -6,6 +6,7 @@ import csv
 import glob
 import json
 import os
+import shutil
 import subprocess
 import time
 
@@ -142,6 +143,31 @@ def test_follow_takes_checkpoints_as_they_come(trained, tmp_path):
     _, err = process.communicate(timeout=400)
     assert process.returncode == 0, err
     assert [line['step'] for line in lines(watched)] == [10, 30]
+
+
+def test_follow_waits_for_the_flags_of_a_training_that_has_yet_to_begin(trained, tmp_path):
+    """With the defaults of the flags it would evaluate another network."""
+    process = runs.evaluate(f'--checkpoint_path={tmp_path / "none"}', '--follow')
+    assert process.returncode == 2 and 'no such checkpoint or folder' in process.stderr
+    arguments = [f'--checkpoint_path={tmp_path}', '--follow', '--follow_timeout=1']
+    process = runs.evaluate(*arguments)
+    assert process.returncode == 2 and 'no training began there in 1 s' in process.stderr
+    arguments[-1] = '--follow_timeout=20'
+    process = subprocess.Popen(
+        runs.command('eval_loop.py', *arguments),
+        env=runs.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert (
+        process.stderr.readline()
+        == f'waiting for a training in {tmp_path}, until 20 s have passed\n'
+    )
+    shutil.copy(str(trained / 'config.json'), str(tmp_path))
+    copy_checkpoint(trained, 10, tmp_path)
+    out, err = process.communicate(timeout=400)
+    assert process.returncode == 0 and out.startswith('step 10 '), err
 
 
 def copy_checkpoint(source, step, target):
