@@ -10,8 +10,7 @@ import time
 
 from tqdm import tqdm
 
-from mobilenet import json_files
-from mobilenet.appending import Appender
+from mobilenet import appending, json_files
 from mobilenet.events import EventWriter, scalars
 from mobilenet.hooks import Hook
 
@@ -21,6 +20,10 @@ class Metrics(Hook):
     rank.
     """
 
+    def before_graph(self, run):
+        if run.is_main:
+            appending.check(self._path(run))
+
     def session_ready(self, run):
         config = run.config
         terminal = run.is_main and not config.step
@@ -29,9 +32,9 @@ class Metrics(Hook):
         self._first = self._last_logged = run.batch
         self._started = time.monotonic()
         if run.is_main:
-            path = os.path.join(config.train_dir, 'metrics.jsonl')
+            path = self._path(run)
             drop_lines_after(path, ('step', 'skipped_steps'), run.batch)
-            self._file = Appender(path)
+            self._file = appending.Appender(path)
             run.events = EventWriter(config.train_dir, first_step=run.step + 1)
         for text in (run.dataset.summary, *run.dataset.notes, first_line(run)):
             run.say(text)
@@ -53,6 +56,10 @@ class Metrics(Hook):
         if due or run.batch >= run.total_steps:
             self._last_logged = run.batch
             self._log(run, line)
+
+    @staticmethod
+    def _path(run):
+        return os.path.join(run.config.train_dir, 'metrics.jsonl')
 
     def _write(self, run, line):
         finite = {

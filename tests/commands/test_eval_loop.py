@@ -152,7 +152,7 @@ def test_follow_waits_for_the_flags_of_a_training_that_has_yet_to_begin(trained,
     arguments = [f'--checkpoint_path={tmp_path}', '--follow', '--follow_timeout=1']
     process = runs.evaluate(*arguments)
     assert process.returncode == 2 and 'no training began there in 1 s' in process.stderr
-    arguments[-1] = '--follow_timeout=20'
+    arguments[-1] = '--follow_timeout=8'
     process = subprocess.Popen(
         runs.command('eval_loop.py', *arguments),
         env=runs.environment(),
@@ -162,7 +162,7 @@ def test_follow_waits_for_the_flags_of_a_training_that_has_yet_to_begin(trained,
     )
     assert (
         process.stderr.readline()
-        == f'waiting for a training in {tmp_path}, until 20 s have passed\n'
+        == f'waiting for a training in {tmp_path}, until 8 s have passed\n'
     )
     shutil.copy(str(trained / 'config.json'), str(tmp_path))
     copy_checkpoint(trained, 10, tmp_path)

@@ -1,5 +1,6 @@
 """Records and events under a full disk (a limit on the size of files): whole or not at all."""
 
+import argparse
 import os
 import resource
 
@@ -35,6 +36,14 @@ def test_what_is_no_file_is_refused(tmp_path, make):
         Appender(path)
     with pytest.raises(UsageError, match='lines cannot be written to: '):
         log.log_to(path)
+
+
+@pytest.mark.parametrize('make', [os.mkfifo, os.mkdir])
+def test_metrics_that_are_no_file_are_refused_before_anything_is_built(tmp_path, make):
+    make(str(tmp_path / 'metrics.jsonl'))
+    config = argparse.Namespace(train_dir=str(tmp_path))
+    with pytest.raises(UsageError, match='metrics.jsonl cannot be written to: '):
+        metrics.Metrics().before_graph(argparse.Namespace(is_main=True, config=config))
 
 
 def test_what_did_not_fit_comes_when_there_is_room(tmp_path):
