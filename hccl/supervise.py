@@ -28,7 +28,7 @@ def supervise(link, start, stop, max_restarts, start_limit, log_dir, here):
             cause = link.agree(start(), stop)
         if cause is None:
             return 0
-        if link.is_first:
+        if link.is_first and cause.kind != 'lock':  # the folder is another run's
             write_record(log_dir, cause)
         again = link.attempt < max_restarts and failure.may_pass(cause) and not stop.asked
         line = failure.line_of(explain(cause, stop), num_ranks, here)

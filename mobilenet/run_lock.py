@@ -43,7 +43,7 @@ class RunLock(Hook):
             self._lock.release()
             self._lock.acquire()
         except Held as error:
-            raise Failure(f'{lost} deleted under this run; now {error}')
+            raise Failure(f'{lost} deleted under this run; now {error}', kind='lock')
         except (OSError, UsageError):
             return  # no room, no permission: tried again after the next loop
         run.say(f'{lost} deleted or moved away under the run: made anew, and going on there')
@@ -55,6 +55,8 @@ class RunLock(Hook):
 
 class Held(UsageError):
     """Another run has the lock, or may have it; the message says which."""
+
+    kind = 'lock'
 
 
 class Lock:

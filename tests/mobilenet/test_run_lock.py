@@ -37,8 +37,9 @@ def holder(tmp_path):
 
 def test_the_second_is_refused_and_told_who_is_first(holder):
     folder, process = holder
-    with pytest.raises(UsageError, match=f'process {process.pid} on .*another --train_dir'):
+    with pytest.raises(UsageError, match=f'process {process.pid} on .*another --train_dir') as held:
         run_lock.Lock(folder).acquire()
+    assert held.value.kind == 'lock'  # of which the launcher keeps no record in that folder
 
 
 def test_a_killed_owner_gives_way(holder):
