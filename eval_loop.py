@@ -33,16 +33,13 @@ SETTLING = ('model_name', 'dataset_name', 'image_size', 'preprocessing_name')  #
 def parse(argv):
     """The Config of an evaluation. What --checkpoint_path's own config.json says is the default."""
     groups = flags.evaluation(data.DATASET_NAMES, data.PREPROCESSING_NAMES)
-    trained = training_config(argv)
-    # As text, so that they are checked as on a command line: the file may have been edited.
-    defaults = {n: str(trained[n]) for n in FROM_TRAINING if trained.get(n) is not None}
     return configuration.resolve(
-        'eval_loop.py', 'Evaluate checkpoints of a MobileNet.', groups, argv, defaults
+        'eval_loop.py', 'Evaluate checkpoints of a MobileNet.', groups, argv, defaults_of(argv)
     )
 
 
-def training_config(argv):
-    """config.json beside the checkpoints, or {}."""
+def defaults_of(argv):
+    """Flags that config.json beside the checkpoints says, or {}."""
     finder = flag_types.Parser(add_help=False, allow_abbrev=False)
     finder.add_argument('--checkpoint_path')
     finder.add_argument('--follow', nargs='?', const='true')
@@ -50,12 +47,14 @@ def training_config(argv):
     for name in SETTLING:
         finder.add_argument(f'--{name}')
     given = finder.parse_known_args(argv)[0]
-    folder = configuration.folder_of(given.checkpoint_path or '')
-    if given.checkpoint_path and not (given.follow and os.path.isdir(given.checkpoint_path)):
-        check_is_there(given.checkpoint_path)
-    elif given.checkpoint_path and None in [getattr(given, name) for name in SETTLING]:
-        wait_for_training(folder, given.follow_timeout)
-    return command.read_config(folder)
+    path = given.checkpoint_path
+    if not path:
+        return {}
+    if not (given.follow and os.path.isdir(path)):
+        check_is_there(path)
+    elif None in [getattr(given, name) for name in SETTLING]:
+        wait_for_training(path, given.follow_timeout)
+    return command.trained_flags(path, FROM_TRAINING)
 
 
 def wait_for_training(folder, timeout):

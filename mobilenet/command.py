@@ -96,3 +96,20 @@ def write_config(folder, config):
 def read_config(folder):
     """The flags of the run in a folder, or {} where there is none."""
     return json_files.read_object(os.path.join(folder, 'config.json'))
+
+
+def trained_flags(path, names):
+    """{name: text} of those flags of the training beside weights: another command's defaults, as
+    text, so that they are checked as on a command line (the file may have been edited).
+
+    {} without a config.json. Raises UsageError where it cannot be read: figures with the defaults
+    of another recipe would be wrong in silence.
+    """
+    folder = path if os.path.isdir(path) else os.path.dirname(path)
+    flags = read_config(folder)
+    file = os.path.join(folder, 'config.json')
+    if not flags and os.path.exists(file):
+        raise UsageError(
+            f'{file} is damaged or holds no flags: remove it, and give the flags of the training'
+        )
+    return {name: str(flags[name]) for name in names if flags.get(name) is not None}

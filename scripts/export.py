@@ -81,8 +81,7 @@ def parse(argv):
     path = parser.parse_args(argv).checkpoint_path
     if not path:
         raise UsageError('--checkpoint_path is missing: give a checkpoint, or a folder of them')
-    config = command.read_config(path if os.path.isdir(path) else os.path.dirname(path))
-    parser.set_defaults(**{name: config[name] for name in wanted if name in config})
+    parser.set_defaults(**command.trained_flags(path, wanted))
     return parser.parse_args(argv)
 
 

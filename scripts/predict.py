@@ -50,10 +50,8 @@ def parse(argv):
     args = parser.parse_args(argv)
     if not args.checkpoint_path:
         raise UsageError('--checkpoint_path is missing: give a checkpoint, a .pb or a SavedModel')
-    folder = args.checkpoint_path
-    config = command.read_config(folder if os.path.isdir(folder) else os.path.dirname(folder))
     names = ('preprocessing_name', 'image_size')
-    parser.set_defaults(**{name: config[name] for name in names if name in config})
+    parser.set_defaults(**command.trained_flags(args.checkpoint_path, names))
     args = parser.parse_args(argv)
     if args.sheet:
         tool.check_output(args.sheet, '--sheet')

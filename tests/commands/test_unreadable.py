@@ -189,3 +189,25 @@ def test_a_rank_table_that_cannot_be_written_whole_is_a_failure():
         )
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
     assert 'No space left' in done.stderr
+
+
+@pytest.mark.parametrize('content', [b'{"image_size": 32,', b'[]', b'\xff\xfe{', b''])
+@pytest.mark.parametrize(
+    'command',
+    [
+        ['eval_loop.py', '--dataset_name=digits'],
+        ['scripts/predict.py', 'x.jpg'],
+        ['scripts/export.py', '--output_dir=y'],
+    ],
+)
+def test_no_figures_with_the_defaults_of_another_recipe(tmp_path, command, content):
+    (tmp_path / 'model.ckpt-1.index').write_bytes(b'')
+    (tmp_path / 'config.json').write_bytes(content)
+    ended = subprocess.run(
+        runs.command(*command, f'--checkpoint_path={tmp_path}'),
+        stderr=subprocess.PIPE,
+        env=runs.environment(),
+        text=True,
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr.count('\n') == 1 and f'{tmp_path}/config.json is damaged' in ended.stderr
