@@ -162,9 +162,9 @@ def whole_number(word):
 
 def write_text(path, text):
     """Writes a text file, UTF-8, aside and renamed: it is there whole or not at all. What is
-    no file (/dev/stdout, a pipe) is written to, and not replaced.
+    no file (/dev/stdout, also where it leads to a file; a pipe) is written to, and not replaced.
     """
-    if os.path.exists(path) and not os.path.isfile(path):
+    if os.path.exists(path) and (os.path.islink(path) or not os.path.isfile(path)):
         with open_text(path) as file:
             file.write(text)
         return

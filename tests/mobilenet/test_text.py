@@ -136,3 +136,12 @@ def test_spelling_in_composed_and_decomposed_unicode(tmp_path):
     assert text.spelling_hint(str(tmp_path / 'cafe')) == ''
     assert text.spelling_hint(str(tmp_path / name)) == ''
     assert text.spelling_hint('/no/such/folder') == ''
+
+
+def test_a_link_stays_one(tmp_path):
+    """As /dev/stdout is one: root would replace it for every program of the machine."""
+    (tmp_path / 'out').write_text('a longer text of before\n')
+    (tmp_path / 'stdout').symlink_to('out')
+    text.write_text(str(tmp_path / 'stdout'), 'a line\n')
+    assert (tmp_path / 'stdout').is_symlink() and (tmp_path / 'out').read_text() == 'a line\n'
+    assert sorted(os.listdir(str(tmp_path))) == ['out', 'stdout']
