@@ -79,7 +79,7 @@ def check_is_there(path):
     """Raises UsageError where there is nothing to evaluate: before anything else is asked for."""
     if os.path.isdir(path):
         names = text.names_in(path)
-        if not any(name.endswith(('.index', '.pb')) or '.data-' in name for name in names):
+        if not any(name.endswith(('.index', '.meta', '.pb')) or '.data-' in name for name in names):
             raise UsageError(f'--checkpoint_path={path}: no checkpoint in this folder')
     elif not (os.path.isfile(path) or glob.glob(glob.escape(path) + '.*')):
         hint = text.spelling_hint(path)

@@ -7,6 +7,7 @@ import os
 import subprocess
 
 import pytest
+import tensorflow as tf
 
 from tests.helpers import runs
 from tests.helpers.data_files import jpeg, noise
@@ -211,3 +212,17 @@ def test_no_figures_with_the_defaults_of_another_recipe(tmp_path, command, conte
     )
     assert ended.returncode == 2, ended.stderr
     assert ended.stderr.count('\n') == 1 and f'{tmp_path}/config.json is damaged' in ended.stderr
+
+
+def test_a_folder_of_a_v1_checkpoint_is_told_as_such(tmp_path):
+    with tf.Graph().as_default(), tf.Session() as sess:
+        tf.get_variable('v', [2], initializer=tf.zeros_initializer())
+        sess.run(tf.global_variables_initializer())
+        tf.train.Saver(write_version=1).save(sess, str(tmp_path / 'model.ckpt-2'))
+    ended = subprocess.run(
+        runs.command('eval_loop.py', '--dataset_name=digits', f'--checkpoint_path={tmp_path}'),
+        stderr=subprocess.PIPE,
+        env=runs.environment(),
+        text=True,
+    )
+    assert ended.returncode == 2 and 'old format V1' in ended.stderr, ended.stderr
