@@ -54,7 +54,7 @@ def parse(argv):
     parser.set_defaults(**command.trained_flags(args.checkpoint_path, names))
     args = parser.parse_args(argv)
     if args.sheet:
-        tool.check_output(args.sheet, '--sheet')
+        tool.check_output(args.sheet, '--sheet', '.png')
     return args
 
 

@@ -38,12 +38,15 @@ def read_saved_model(path, broken):
 
 def _read(message, path, broken):
     try:
-        with open(path, 'rb') as file, warnings.catch_warnings():
-            # Of what is no protocol buffer, some is only warned of: two lines on stderr.
-            warnings.simplefilter('error', RuntimeWarning)
-            return message.FromString(file.read(MAX_BYTES))
+        with open(path, 'rb') as file, warnings.catch_warnings(record=True) as warned:
+            # What ends in something else is read up to there, with a warning.
+            warnings.simplefilter('always')
+            found = message.FromString(file.read(MAX_BYTES))
     except Exception as error:  # protobuf's DecodeError, OSError
         raise broken(path, error)
+    if warned:
+        raise broken(path, warned[0].message)
+    return found
 
 
 def has_variables(graph):

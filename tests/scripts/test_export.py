@@ -147,3 +147,6 @@ def test_wrong_use_is_told_before_any_work(tmp_path, capsys):
         assert ended.value.code == 2 and 'is no format: use some of' in capsys.readouterr().err
     with pytest.raises(UsageError, match='--sheet=.* is a folder'):
         predict.parse(['a.png', '--checkpoint_path', str(tmp_path), '--sheet', str(tmp_path)])
+    with pytest.raises(UsageError, match='--sheet=.* has to end with .png'):
+        sheet = str(tmp_path / 'sheet.jpg')
+        predict.parse(['a.png', '--checkpoint_path', str(tmp_path), '--sheet', sheet])
