@@ -17,11 +17,21 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import data
-from mobilenet import class_labels, command, devices, flag_types, flags, text, weight_flags
+from mobilenet import (
+    class_labels,
+    command,
+    devices,
+    flag_types,
+    flags,
+    json_files,
+    text,
+    weight_flags,
+)
 from mobilenet.errors import Failure, UsageError
 from scripts import tool
 
 FORMATS = ('saved_model', 'frozen', 'atc', 'tflite', 'onnx', 'slim')
+IMAGE_FLAGS = ('preprocessing_name', 'image_size')
 IMAGES = 4
 TOLERANCE, LOOSE = 1e-5, 1e-4
 
@@ -74,14 +84,13 @@ def parse(argv):
         prog='export.py', description=__doc__.split('\n\n')[0], allow_abbrev=False
     )
     flag_types.add_group(parser, 'model', weight_flags.WEIGHTS)
-    wanted = ('preprocessing_name', 'image_size')
-    table = [f for f in flags.data_flags((), data.PREPROCESSING_NAMES) if f.name in wanted]
+    table = [f for f in flags.data_flags((), data.PREPROCESSING_NAMES) if f.name in IMAGE_FLAGS]
     flag_types.add_group(parser, 'images', table)
     flag_types.add_group(parser, 'output', OUTPUT)
     path = parser.parse_args(argv).checkpoint_path
     if not path:
         raise UsageError('--checkpoint_path is missing: give a checkpoint, or a folder of them')
-    parser.set_defaults(**command.trained_flags(path, wanted))
+    parser.set_defaults(**command.trained_flags(path, IMAGE_FLAGS))
     return parser.parse_args(argv)
 
 
@@ -155,6 +164,7 @@ class Export:
         entry, inputs, wanted, tolerance = self.chosen_input()
         path = self.path('_saved_model')
         formats.write_saved_model(path, self.freeze(entry, self.names), self.names)
+        write_config(path, self.args)
         return path, formats.run_saved_model(path, inputs), wanted, tolerance
 
     def frozen(self):
@@ -204,6 +214,15 @@ class Export:
         return path, other.wanted, self.wanted, TOLERANCE
 
 
+def write_config(folder, args):
+    """Beside what is written, how its images are made: predict.py and eval_loop.py look there. A
+    run's own config.json stays.
+    """
+    if 'train_dir' not in command.read_config(folder):
+        values = {name: getattr(args, name) for name in IMAGE_FLAGS}
+        json_files.write_object(os.path.join(folder, 'config.json'), values)
+
+
 def write_pngs(folder, pixels):
     from PIL import Image
 
@@ -250,6 +269,7 @@ def main():
 
     trained = network.load(args.checkpoint_path, args.model_name, not args.no_ema, args.class_names)
     command.make_folder(args.output_dir, '--output_dir')
+    write_config(args.output_dir, args)
     # A graph's strings are UTF-8.
     names = trained.names and [text.printable(name) for name in trained.names]
     if names:

@@ -9,6 +9,7 @@ from PIL import Image
 import pytest
 import tensorflow as tf
 
+import eval_loop
 from mobilenet import nets, weights
 from mobilenet.errors import UsageError
 from mobilenet.export import formats, onnx
@@ -150,3 +151,18 @@ def test_wrong_use_is_told_before_any_work(tmp_path, capsys):
     with pytest.raises(UsageError, match='--sheet=.* has to end with .png'):
         sheet = str(tmp_path / 'sheet.jpg')
         predict.parse(['a.png', '--checkpoint_path', str(tmp_path), '--sheet', sheet])
+
+
+def test_an_export_is_used_at_the_size_it_was_made_for(published, tmp_path, monkeypatch):
+    (tmp_path / 'config.json').write_text('{"train_dir": "results", "image_size": 48}')
+    for folder in (tmp_path, tmp_path / 'new'):
+        flags = ['--checkpoint_path', published.checkpoint, '--output_dir', folder, *COMMON]
+        call(export, monkeypatch, *flags, '--format=saved_model,frozen')
+    for path in ('mobilenet_v1_025_frozen.pb', 'mobilenet_v1_025_saved_model'):
+        path = str(tmp_path / 'new' / path)
+        args = predict.parse(['a.png', '--checkpoint_path', path])
+        assert (args.image_size, args.preprocessing_name) == (SIZE, 'none')
+        args = eval_loop.parse(['--checkpoint_path', path, '--dataset_name=digits'])
+        assert (args.image_size, args.preprocessing_name) == (SIZE, 'none')
+    # A run's own is left alone.
+    assert json.loads((tmp_path / 'config.json').read_text())['image_size'] == 48
