@@ -39,7 +39,7 @@ class RunLock(Hook):
         folder = run.config.train_dir
         lost = f'{folder} was' if not os.path.isdir(folder) else f'{self._lock.path} was'
         try:
-            os.makedirs(folder, exist_ok=True)
+            os.makedirs(os.path.realpath(folder), exist_ok=True)  # what a link points to, too
             self._lock.release()
             self._lock.acquire()
         except Held as error:

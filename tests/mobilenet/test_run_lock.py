@@ -71,11 +71,13 @@ class Run:
 
 
 def test_a_lock_deleted_under_the_run_is_taken_anew(tmp_path):
+    target = tmp_path / 'target'
+    target.mkdir()
+    (tmp_path / 'run').symlink_to(target)
     run, hook = Run(str(tmp_path / 'run')), run_lock.RunLock()
-    os.mkdir(run.config.train_dir)
     hook.before_graph(run)
     path = os.path.join(run.config.train_dir, run_lock.NAME)
-    for lose, words in [(os.remove, path), (lambda _: shutil.rmtree(tmp_path / 'run'), 'run was')]:
+    for lose, words in [(os.remove, path), (lambda _: shutil.rmtree(str(target)), 'run was')]:
         hook.after_loop(run, 1, {}, 1.0)
         assert run.said == [] and json.load(open(path))['pid'] == os.getpid()
         lose(path)
