@@ -12,8 +12,8 @@ OTHER_KINDS = (
     (('.tgz', '.tar.gz', '.tar', '.zip', '.gz'), 'is an archive: unpack it first'),
     (('.h5', '.hdf5', '.keras'), "is Keras's: load it there, and save it by tf.train.Saver"),
     (('.pt', '.pth'), "is PyTorch's, not TensorFlow's"),
-    (('.tflite',), 'is for TensorFlow Lite and cannot be trained on'),
-    (('.onnx',), 'is for ONNX and cannot be trained on'),
+    (('.tflite',), 'is for TensorFlow Lite: give the checkpoint that it was made of'),
+    (('.onnx',), 'is for ONNX: give the checkpoint that it was made of'),
 )
 OTHER_SUFFIXES = tuple(suffix for suffixes, _ in OTHER_KINDS for suffix in suffixes)
 DATA = re.compile(r'(.*)\.data-[0-9]{5}-of-[0-9]{5}\Z')

@@ -212,6 +212,13 @@ def test_what_is_no_protocol_buffer_is_named_without_a_warning(tmp_path, recwarn
     assert not [w for w in recwarn if w.category is RuntimeWarning]
 
 
+@pytest.mark.parametrize('name', ['net.tflite', 'net.onnx'])
+def test_what_others_read_is_no_weights_for_any_command(tmp_path, name):
+    (tmp_path / name).write_bytes(b'TFL3')
+    with pytest.raises(UsageError, match=f'{name} is for .*: give the checkpoint .* made of$'):
+        weights.locate(str(tmp_path / name))
+
+
 def test_a_folder_of_several_graphs_asks_for_one(published, tmp_path):
     for name in ('a.pb', 'b.pb'):
         shutil.copy(published.frozen, str(tmp_path / name))
