@@ -90,8 +90,8 @@ def parse(argv):
     path = parser.parse_args(argv).checkpoint_path
     if not path:
         raise UsageError('--checkpoint_path is missing: give a checkpoint, or a folder of them')
-    parser.set_defaults(**command.trained_flags(path, IMAGE_FLAGS))
-    return parser.parse_args(argv)
+    trained = command.trained_flags(path, IMAGE_FLAGS)
+    return parser.parse_args([f'--{name}={value}' for name, value in trained.items()] + argv)
 
 
 class Export:

@@ -51,8 +51,8 @@ def parse(argv):
     if not args.checkpoint_path:
         raise UsageError('--checkpoint_path is missing: give a checkpoint, a .pb or a SavedModel')
     names = ('preprocessing_name', 'image_size')
-    parser.set_defaults(**command.trained_flags(args.checkpoint_path, names))
-    args = parser.parse_args(argv)
+    trained = command.trained_flags(args.checkpoint_path, names)
+    args = parser.parse_args([f'--{name}={value}' for name, value in trained.items()] + argv)
     if args.sheet:
         tool.check_output(args.sheet, '--sheet', '.png')
     return args
