@@ -89,7 +89,9 @@ def parse(argv):
     flag_types.add_group(parser, 'output', OUTPUT)
     path = parser.parse_args(argv).checkpoint_path
     if not path:
-        raise UsageError('--checkpoint_path is missing: give a checkpoint, or a folder of them')
+        raise UsageError(
+            '--checkpoint_path is missing: give a checkpoint, a folder, a .pb or a SavedModel'
+        )
     trained = command.trained_flags(path, IMAGE_FLAGS)
     return parser.parse_args([f'--{name}={value}' for name, value in trained.items()] + argv)
 
