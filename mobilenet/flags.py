@@ -270,7 +270,7 @@ def evaluation(dataset_names, preprocessing_names):
                 ),
                 flag(
                     'follow_timeout',
-                    'seconds without a new checkpoint that end --follow',
+                    'seconds without a new checkpoint, the first included, that end --follow',
                     type=number(0),
                 ),
                 flag(
