@@ -10,6 +10,7 @@ import codecs
 import os
 import re
 import stat
+import sys
 import unicodedata
 
 from mobilenet.errors import UsageError
@@ -29,6 +30,7 @@ KINDS = (
     (stat.S_ISCHR, 'a device'),
     (stat.S_ISBLK, 'a device'),
 )
+_STREAMS = {'/dev/stdout': 1, '/dev/stderr': 2}
 ESCAPES = 'mobilenet_escapes'
 TILDE = ' (behind "=" a shell leaves ~ as it is: write $HOME)'
 CONTROL = re.compile('[\x00-\x1f\x7f-\x9f]')
@@ -180,8 +182,16 @@ def write_text(path, text):
 
 
 def open_text(path, newline='\n'):
-    """A text file to be written: UTF-8 whatever the locale, and no name makes a write fail."""
-    return open(path, 'w', encoding='utf-8', errors=ESCAPES, newline=newline)
+    """A text file to be written: UTF-8 whatever the locale, and no name makes a write fail.
+    /dev/stdout goes on where standard output stands, also in a file.
+    """
+    opener = _open_stream if path in _STREAMS else None
+    return open(path, 'w', encoding='utf-8', errors=ESCAPES, newline=newline, opener=opener)
+
+
+def _open_stream(path, flags):
+    sys.stdout.flush()
+    return os.dup(_STREAMS[path])
 
 
 def printable(text):

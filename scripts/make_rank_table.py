@@ -88,7 +88,7 @@ def check_other_setting(line, where):
     if equals and name and (not meant or name.startswith('ipv')):  # IPv6address_0=…
         return
     found = text.printable(line[:60])
-    raise UsageError(f'{where}: "{found}" is not understood; write address_I=A.B.C.D')
+    raise UsageError(f'{where}: "{found}" is not understood; write address_I=A.B.C.D, no more')
 
 
 def parse_ip(word, where):

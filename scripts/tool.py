@@ -1,6 +1,7 @@
 """What the data scripts share: flags, the way they end, and the last lines they print."""
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ from mobilenet.repeats import Repeats
 
 CONVERSION_STOPPED = 'the same command goes on with the files that are not whole yet'
 NOTES_SHOWN = 20
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def run(main, name=None, stopped='start it again'):
@@ -37,7 +39,10 @@ def run(main, name=None, stopped='start it again'):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
     except (OSError, RuntimeError, MemoryError) as error:
-        print(f'{name}: {text.one_line(str(error)) or type(error).__name__}', file=sys.stderr)
+        reason = text.one_line(str(error)) or type(error).__name__
+        if getattr(error, 'errno', None) in FULL and error.filename is None:
+            reason = f'{error.strerror}: standard output, or a file that this command writes'
+        print(f'{name}: {reason}', file=sys.stderr)
         status = 1
     sys.exit(status)
 

@@ -3,6 +3,8 @@
 import codecs
 import os
 import stat
+import subprocess
+import sys
 import threading
 import unicodedata
 
@@ -12,6 +14,7 @@ import pytest
 
 from mobilenet import text
 from mobilenet.errors import UsageError
+from tests.helpers import ROOT
 
 LINES = [(1, 'a b'), (3, 'café'), (4, 'end')]
 
@@ -145,3 +148,17 @@ def test_a_link_stays_one(tmp_path):
     text.write_text(str(tmp_path / 'stdout'), 'a line\n')
     assert (tmp_path / 'stdout').is_symlink() and (tmp_path / 'out').read_text() == 'a line\n'
     assert sorted(os.listdir(str(tmp_path))) == ['out', 'stdout']
+
+
+def test_standard_output_that_is_a_file_is_written_on(tmp_path):
+    """Opened by its name, it would be cut, and written over by what is printed later."""
+    code = (
+        'from mobilenet import text\n'
+        'print("before")\n'
+        'with text.open_text("/dev/stdout") as file:\n'
+        '    file.write("counts\\n")\n'
+        'print("after")\n'
+    )
+    with open(str(tmp_path / 'out'), 'w') as out:
+        subprocess.run([sys.executable, '-c', code], cwd=ROOT, stdout=out, check=True)
+    assert (tmp_path / 'out').read_text() == 'before\ncounts\nafter\n'
