@@ -5,8 +5,10 @@ No TensorFlow here.
 
 import os
 
+from mobilenet import json_files
 from mobilenet.errors import UsageError
 
+LONGEST_LINE = 1 << 16
 PENDING = 64 << 20  # bytes that wait for room at most; then the oldest records are lost
 
 
@@ -31,6 +33,22 @@ def is_at(descriptor, path):
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except OSError:
         return False
+
+
+def drop_lines_after(path, names, last):
+    """Cuts metrics.jsonl or eval.jsonl back to the checkpoint a run resumes from, to lines whose
+    entries of these names add up to `last` at most: lines of lost steps would stand there twice.
+    Lines that are none of ours (half a line, from a kill) go too.
+    """
+    if not os.path.isfile(path):
+        return
+    with open(path, 'rb') as lines, open(path + '.tmp', 'wb') as kept:
+        for line in iter(lambda: lines.readline(LONGEST_LINE), b''):
+            entry = json_files.parse_object(line.decode('utf-8', 'replace'))
+            counts = [entry.get(name) for name in names]
+            if all(map(json_files.is_count, counts)) and sum(counts) <= last:
+                kept.write(line.rstrip(b'\r\n') + b'\n')
+    os.replace(path + '.tmp', path)
 
 
 class Appender:

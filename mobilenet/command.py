@@ -88,6 +88,9 @@ def make_folder(path, flag):
         raise UsageError(f'{flag}={path}: {error.strerror}')
 
 
+NO_WEIGHTS = '--checkpoint_path is missing: give a checkpoint, a folder, a .pb or a SavedModel'
+
+
 def write_config(folder, config):
     """config.json: every flag as used; replaced as a whole."""
     json_files.write_object(os.path.join(folder, 'config.json'), config.flags)

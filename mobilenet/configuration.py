@@ -123,9 +123,7 @@ def _fill_in(values):
     values['kernels'] = _kernels(values)  # beside an NPU, those of the ops that stay on its host
     if 'train_dir' not in values:
         if values['checkpoint_path'] is None:
-            raise UsageError(
-                '--checkpoint_path is missing: give a checkpoint, a folder, a .pb or a SavedModel'
-            )
+            raise UsageError(command.NO_WEIGHTS)
         values['eval_dir'] = values['eval_dir'] or folder_of(values['checkpoint_path'])
         return
     values['iterations_per_loop'] = values['iterations_per_loop'] or rules.ITERATIONS_PER_LOOP

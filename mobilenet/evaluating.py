@@ -7,13 +7,11 @@ import math
 import os
 import time
 
-from mobilenet import devices, evaluation
-from mobilenet.appending import Appender
+from mobilenet import appending, devices, evaluation
 from mobilenet.checkpoints import SaveError, is_whole, names, position
 from mobilenet.errors import UsageError
 from mobilenet.events import EventWriter
 from mobilenet.hooks import Hook
-from mobilenet.metrics import drop_lines_after
 from mobilenet.run_record import other_classes
 from mobilenet.weights.sources import Weights
 
@@ -60,8 +58,8 @@ class Evaluating(Hook):
         if self._evaluation is not None:
             folder = run.config.train_dir
             path = os.path.join(folder, 'eval.jsonl')
-            drop_lines_after(path, ['step'], run.step)
-            self._lines = Appender(path)
+            appending.drop_lines_after(path, ['step'], run.step)
+            self._lines = appending.Appender(path)
             self._curve = EventWriter(os.path.join(folder, 'validation'), run.step + 1)
 
     def after_loop(self, run, n, values, seconds):

@@ -10,7 +10,7 @@ import time
 
 from tqdm import tqdm
 
-from mobilenet import appending, json_files
+from mobilenet import appending
 from mobilenet.events import EventWriter, scalars
 from mobilenet.hooks import Hook
 
@@ -33,7 +33,7 @@ class Metrics(Hook):
         self._started = time.monotonic()
         if run.is_main:
             path = self._path(run)
-            drop_lines_after(path, ('step', 'skipped_steps'), run.batch)
+            appending.drop_lines_after(path, ('step', 'skipped_steps'), run.batch)
             self._file = appending.Appender(path)
             run.events = EventWriter(config.train_dir, first_step=run.step + 1)
         for text in (run.dataset.summary, *run.dataset.notes, first_line(run)):
@@ -92,7 +92,6 @@ class Metrics(Hook):
             run.events.close()
 
 
-LONGEST_LINE = 1 << 16
 BAR = (
     'epoch {epoch:.2f} loss {loss:.4f} acc {accuracy:.3f} lr {learning_rate:.3g} '
     'scale {loss_scale:g} {images_per_sec:.0f} img/s'
@@ -163,19 +162,3 @@ def entry(run, n, values, seconds):
         'images_per_sec': n * run.config.batch_size * run.world_size / seconds,
         'time': time.time(),
     }
-
-
-def drop_lines_after(path, names, last):
-    """Cuts metrics.jsonl or eval.jsonl back to the checkpoint a run resumes from, to lines whose
-    entries of these names add up to `last` at most: lines of lost steps would stand there twice.
-    Lines that are none of ours (half a line, from a kill) go too.
-    """
-    if not os.path.isfile(path):
-        return
-    with open(path, 'rb') as lines, open(path + '.tmp', 'wb') as kept:
-        for line in iter(lambda: lines.readline(LONGEST_LINE), b''):
-            entry = json_files.parse_object(line.decode('utf-8', 'replace'))
-            counts = [entry.get(name) for name in names]
-            if all(map(json_files.is_count, counts)) and sum(counts) <= last:
-                kept.write(line.rstrip(b'\r\n') + b'\n')
-    os.replace(path + '.tmp', path)

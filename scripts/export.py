@@ -27,7 +27,7 @@ from mobilenet import (
     text,
     weight_flags,
 )
-from mobilenet.errors import Failure, UsageError
+from mobilenet.errors import Failure
 from scripts import tool
 
 FORMATS = ('saved_model', 'frozen', 'atc', 'tflite', 'onnx', 'slim')
@@ -87,13 +87,7 @@ def parse(argv):
     table = [f for f in flags.data_flags((), data.PREPROCESSING_NAMES) if f.name in IMAGE_FLAGS]
     flag_types.add_group(parser, 'images', table)
     flag_types.add_group(parser, 'output', OUTPUT)
-    path = parser.parse_args(argv).checkpoint_path
-    if not path:
-        raise UsageError(
-            '--checkpoint_path is missing: give a checkpoint, a folder, a .pb or a SavedModel'
-        )
-    trained = command.trained_flags(path, IMAGE_FLAGS)
-    return parser.parse_args([f'--{name}={value}' for name, value in trained.items()] + argv)
+    return tool.parse_with_trained(parser, argv, IMAGE_FLAGS)
 
 
 class Export:

@@ -15,7 +15,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import data
-from mobilenet import command, cores, devices, flag_types, flags, text, weight_flags
+from mobilenet import cores, devices, flag_types, flags, text, weight_flags
 from mobilenet.errors import UsageError
 from scripts import tool
 
@@ -47,12 +47,7 @@ def parse(argv):
     is beside the weights.
     """
     parser = make_parser()
-    args = parser.parse_args(argv)
-    if not args.checkpoint_path:
-        raise UsageError('--checkpoint_path is missing: give a checkpoint, a .pb or a SavedModel')
-    names = ('preprocessing_name', 'image_size')
-    trained = command.trained_flags(args.checkpoint_path, names)
-    args = parser.parse_args([f'--{name}={value}' for name, value in trained.items()] + argv)
+    args = tool.parse_with_trained(parser, argv, ('preprocessing_name', 'image_size'))
     if args.sheet:
         tool.check_output(args.sheet, '--sheet', '.png')
     return args

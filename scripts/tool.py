@@ -76,6 +76,17 @@ def child(process):
         raise
 
 
+def parse_with_trained(parser, argv, names):
+    """The arguments of a command that takes --checkpoint_path; of the flags of these names the
+    defaults are those of the training beside it. Raises UsageError.
+    """
+    path = parser.parse_args(argv).checkpoint_path
+    if not path:
+        raise UsageError(command.NO_WEIGHTS)
+    trained = command.trained_flags(path, names)
+    return parser.parse_args([f'--{name}={value}' for name, value in trained.items()] + argv)
+
+
 def check_output(path, flag, suffix=''):
     """Raises UsageError where no file of that suffix can be written: before the work for it."""
     if os.path.isdir(path):

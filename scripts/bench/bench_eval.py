@@ -38,14 +38,9 @@ def parse():
     parser = flag_types.Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--batch_size', type=flag_types.count(), default=64)
-    parser.add_argument('--image_size', type=flag_types.count(), default=224)
-    parser.add_argument(
-        '--turns', type=flag_types.count(), default=5, help='turns of each side, default 5'
-    )
-    parser.add_argument(
-        '--steps', type=flag_types.count(), default=8, help='batches in a turn, default 8'
-    )
+    turns.add_size_flags(parser, batch_size=64)
+    turns.add_turns_flag(parser)
+    turns.add_steps_flag(parser, 8, 'batches')
     environments.add_peers_flag(parser)
     return parser.parse_args()
 

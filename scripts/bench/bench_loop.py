@@ -30,9 +30,7 @@ def parse():
     parser = flag_types.Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        '--turns', type=flag_types.count(), default=5, help='turns of each side, default 5'
-    )
+    turns.add_turns_flag(parser)
     parser.add_argument(
         '--batch_size', type=flag_types.count(), default=32, help='of the steps at 224, default 32'
     )

@@ -45,12 +45,8 @@ def parse():
     parser.add_argument(
         '--ranks', type=_counts, default=[1, 2, 4], help='how many, from 1 on; default 1,2,4'
     )
-    parser.add_argument(
-        '--turns', type=flag_types.count(), default=7, help='turns of each side, default 7'
-    )
-    parser.add_argument(
-        '--steps', type=flag_types.count(), default=3, help='steps in a turn, default 3'
-    )
+    turns.add_turns_flag(parser, 7)
+    turns.add_steps_flag(parser, 3)
     environments.add_peers_flag(parser, PEERS)
     args = parser.parse_args()
     if args.ranks[0] != 1 or any(args.batch_size % n for n in args.ranks):

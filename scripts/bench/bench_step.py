@@ -39,14 +39,9 @@ def parse():
         default='mobilenet_v1',
         choices=('mobilenet_v1', 'mobilenet_v2', 'mobilenet_v3_large'),
     )
-    parser.add_argument('--batch_size', type=flag_types.count(), default=32)
-    parser.add_argument('--image_size', type=flag_types.count(), default=224)
-    parser.add_argument(
-        '--turns', type=flag_types.count(), default=5, help='turns of each side, default 5'
-    )
-    parser.add_argument(
-        '--steps', type=flag_types.count(), default=3, help='steps in a turn, default 3'
-    )
+    turns.add_size_flags(parser, batch_size=32)
+    turns.add_turns_flag(parser)
+    turns.add_steps_flag(parser, 3)
     environments.add_peers_flag(parser)
     args = parser.parse_args()
     for peer in args.peers:

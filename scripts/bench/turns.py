@@ -6,7 +6,37 @@ import statistics
 import subprocess
 import tempfile
 
+import environments  # noqa: F401  The checkout is on sys.path by it.
+
+from mobilenet import flag_types
+
 HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def add_size_flags(parser, batch_size):
+    """`--batch_size` and `--image_size` of what the sides compute."""
+    parser.add_argument('--batch_size', type=flag_types.count(), default=batch_size)
+    parser.add_argument('--image_size', type=flag_types.count(), default=224)
+
+
+def add_turns_flag(parser, default=5):
+    """`--turns` of a benchmark."""
+    parser.add_argument(
+        '--turns',
+        type=flag_types.count(),
+        default=default,
+        help=f'turns of each side, default {default}',
+    )
+
+
+def add_steps_flag(parser, default, unit='steps'):
+    """`--steps` of a benchmark, in what a step is."""
+    parser.add_argument(
+        '--steps',
+        type=flag_types.count(),
+        default=default,
+        help=f'{unit} in a turn, default {default}',
+    )
 
 
 class Turns:

@@ -14,6 +14,7 @@ import pytest
 
 import eval_loop
 from mobilenet import (
+    appending,
     class_labels,
     command,
     configuration,
@@ -21,7 +22,6 @@ from mobilenet import (
     flag_types,
     flags,
     json_files,
-    metrics,
     run_lock,
     same_run,
 )
@@ -123,7 +123,7 @@ LINES = st.lists(objects('step', 'skipped_steps', 'top1', 'loss'), max_size=4)
 def test_metrics_jsonl(folder, content):
     path = write(folder, 'metrics.jsonl', content)
     refused_in_one_line(plot_run.lines_of, path, ['step'])
-    metrics.drop_lines_after(path, ('step', 'skipped_steps'), 5)
+    appending.drop_lines_after(path, ('step', 'skipped_steps'), 5)
     with open(path, 'rb') as f:
         for line in f:
             entry = json.loads(line.decode())

@@ -7,7 +7,7 @@ import resource
 import pytest
 import tensorflow as tf
 
-from mobilenet import log, metrics
+from mobilenet import appending, log, metrics
 from mobilenet.appending import Appender
 from mobilenet.errors import UsageError
 from mobilenet.events import EventWriter
@@ -137,6 +137,6 @@ def test_metrics_are_cut_back_whatever_else_is_in_the_file(tmp_path):
     path.write_bytes(
         b''.join(line for pair in zip(odd, lines + odd) for line in pair) + b'{"step": 2, "ski'
     )
-    metrics.drop_lines_after(str(path), ('step', 'skipped_steps'), 4)
+    appending.drop_lines_after(str(path), ('step', 'skipped_steps'), 4)
     assert path.read_text() == ''.join(good % n for n in (1, 2, 3))
-    metrics.drop_lines_after(str(tmp_path / 'none'), ['step'], 4)
+    appending.drop_lines_after(str(tmp_path / 'none'), ['step'], 4)
