@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from mobilenet import nets
 from mobilenet.nets import layers
+from tests.helpers.short_networks import shortened
 
 
 @pytest.mark.parametrize('kernel_size,stride', [(3, 1), (3, 2), (5, 1), (5, 2)])
@@ -68,29 +69,38 @@ def padded_patches(inputs, kernel_size, stride, out_height, out_width):
     'model_name,keep_prob', [('mobilenet_v1_025', 0.999), ('mobilenet_v2_035', 0.8)]
 )
 def test_dropout_is_in_training_only_and_by_slims_rate(model_name, keep_prob):
-    def logits(training, mask):
-        with tf.Graph().as_default(), tf.Session() as session:
-            tf.set_random_seed(1)
-            images = tf.constant(np.random.RandomState(0).rand(2, 16, 16, 3).astype(np.float32))
-            network = nets.build(model_name, images, 3, training, dropout_mask=mask)
-            session.run(tf.global_variables_initializer())
-            return session.run([network.logits, network.end_points['global_pool']])
-
+    masks = {
+        'none': None,
+        'all': lambda shape, _: tf.ones(shape),
+        'nothing': lambda shape, _: tf.zeros(shape),
+    }
     asked = []
 
-    def keep_all(shape, probability):
-        asked.append((shape[:3], probability))
-        return tf.ones(shape)
+    def noted(mask):
+        def ask(shape, probability):
+            asked.append((shape[:3], probability))
+            return mask(shape, probability)
 
-    plain, _ = logits(True, None)
-    kept, _ = logits(True, keep_all)
-    assert asked == [([2, 1, 1], keep_prob)]
+        return mask and ask
+
+    with tf.Graph().as_default(), tf.Session() as session, shortened():
+        images = tf.constant(np.random.RandomState(0).rand(2, 16, 16, 3).astype(np.float32))
+        trained, evaluated = (
+            {
+                name: nets.build(model_name, images, 3, training, dropout_mask=noted(mask)).logits
+                for name, mask in masks.items()
+            }
+            for training in (True, False)
+        )
+        session.run(tf.global_variables_initializer())
+        trained, evaluated = session.run([trained, evaluated])
+    assert asked == [([2, 1, 1], keep_prob)] * 2  # once a training network with a mask
     np.testing.assert_allclose(
-        kept, plain / keep_prob, rtol=1e-5, atol=1e-6
+        trained['all'], trained['none'] / keep_prob, rtol=1e-5, atol=1e-6
     )  # the biases are 0 at first
-    np.testing.assert_array_equal(logits(True, lambda shape, _: tf.zeros(shape))[0], plain * 0)
-    np.testing.assert_array_equal(logits(False, keep_all)[0], logits(False, None)[0])
-    assert len(asked) == 1
+    assert (trained['none'] != 0).all()
+    np.testing.assert_array_equal(trained['nothing'], trained['none'] * 0)
+    np.testing.assert_array_equal(evaluated['all'], evaluated['none'])
 
 
 def initial_weights(seed, ops_before=0, model_name='mobilenet_v1_025', runs=1):
@@ -130,7 +140,7 @@ def test_initial_weights_are_slims():
 
 @pytest.mark.parametrize('model_name', ['mobilenet_v1_025', 'mobilenet_v2_035'])
 def test_float16_is_for_convolutions_alone(model_name):
-    with tf.Graph().as_default() as graph:
+    with tf.Graph().as_default() as graph, shortened():
         network = nets.build(
             model_name, tf.zeros([2, 32, 32, 3]), 4, True, compute_dtype=tf.float16
         )
@@ -186,7 +196,7 @@ def test_float16_is_close_to_float32():
 
 def test_float16_overflows():
     """What the loss scale is there for: a gradient too large for float16 is not finite."""
-    with tf.Graph().as_default(), tf.Session() as session:
+    with tf.Graph().as_default(), tf.Session() as session, shortened():
         network = nets.build(
             'mobilenet_v1_025', tf.ones([2, 32, 32, 3]), 4, True, compute_dtype=tf.float16
         )
