@@ -76,7 +76,7 @@ WORDS = st.sampled_from([A, B, 'n0', '1', '²', '0.5', 'nan', 'inf', NAMES[0], '
 LINES = st.lists(st.lists(WORDS, max_size=6).map(' '.join), max_size=5).map('\n'.join)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.one_of(LINES, LINES.map(lambda t: t.replace(' ', ',')), st.text(max_size=60)))
 def test_any_list_is_read_or_refused(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / 'list-hypothesis'

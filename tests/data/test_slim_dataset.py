@@ -62,7 +62,7 @@ def test_labels_files_that_are_wrong(tmp_path, content, words):
         slim_dataset.read_labels_file(str(path))
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     st.one_of(
         st.binary(max_size=60),

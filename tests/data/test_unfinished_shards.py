@@ -47,7 +47,7 @@ def left_by(folder, done):
     return found, task
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     st.fixed_dictionaries({'bad': BAD | JSON, 'bytes': st.sampled_from([7, 8]) | JSON})
     .map(lambda entry: dict(entry, key='its own'))
@@ -65,7 +65,7 @@ def test_whatever_is_beside_a_shard(staging, text):
         assert all(isinstance(path + reason, str) for path, reason in pairs)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=99))
 def test_bytes_beside_a_shard(staging, content):
     assert left_by(staging, content)[0] == {}

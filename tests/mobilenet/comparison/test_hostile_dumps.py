@@ -14,7 +14,7 @@ from mobilenet.comparison import compare, dump_files, dump_reader
 from mobilenet.errors import UsageError
 from tests.helpers.dump_cases import TIME, tensor
 
-ONE_BY_ONE = settings(max_examples=1000, deadline=None)
+ONE_BY_ONE = settings(max_examples=300, deadline=None)
 NAMES = [
     f'scope_a.0.{TIME}.npy',
     f'Relu.scope_a.7.1.{TIME}.output.0.npy',

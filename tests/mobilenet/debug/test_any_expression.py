@@ -24,7 +24,7 @@ NESTED = st.builds(
 )
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.one_of(st.text(), st.lists(PIECES, max_size=12).map(' '.join), NESTED))
 def test_whatever_is_typed_gives_a_value_or_our_own_error(text):
     try:

@@ -134,7 +134,7 @@ def walk(path):
     return True
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(CONTENTS)
 def test_a_step_script(tmp_path_factory, content):
     path = str(tmp_path_factory.getbasetemp() / 'steps.txt')

@@ -101,7 +101,7 @@ TYPED = st.lists(
 ).map(''.join)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.one_of(TYPED, st.text()))
 def test_whatever_is_typed_is_found_or_our_own_error(names, text):
     try:
