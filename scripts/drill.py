@@ -38,14 +38,15 @@ TELL = 60.0  # seconds
 
 
 def undisturbed(scratch, ranks):
-    """{file: sha256} of the weights that every drill has to reach."""
+    """({file: sha256} of the weights that every drill has to reach, bytes of a checkpoint)."""
     folder = os.path.join(scratch, f'undisturbed_{ranks}')
     os.makedirs(folder)
     training = Training(folder, ranks)
     status = training.finish()
     if status != 0:
         raise RuntimeError(f'the undisturbed run ended with {status}: {training.last_line()}')
-    return drills.checksums(folder, STEPS)
+    found = drills.checksums(folder, STEPS)
+    return found, sum(os.path.getsize(os.path.join(folder, name)) for name in found)
 
 
 def plan(args):

@@ -78,12 +78,14 @@ class Drill:
     """What a kind of drill (see kinds.py) works with.
 
     folder: of the run, --train_dir; scratch: another, for what it needs beside it; dice: its
-    random numbers; wrong: [text], what went wrong; ranks; flags: more flags of the run.
+    random numbers; wrong: [text], what went wrong; ranks; flags: more flags of the run;
+    checkpoint_bytes: of one.
     """
 
     def __init__(self, scratch, seed, expected, ranks, halves):
         self.scratch, self.folder = scratch, os.path.join(scratch, 'run [1] *')
-        self.dice, self.wrong, self._expected = random.Random(seed), [], expected
+        self.dice, self.wrong = random.Random(seed), []
+        self._weights, self.checkpoint_bytes = expected[ranks]
         self.ranks, self.flags, self._halves = ranks, [], halves
         self._started, self._stopped = [], False
         os.makedirs(self.folder)
@@ -157,7 +159,7 @@ class Drill:
 
     def compare(self, folder):
         found = checksums(folder, STEPS)
-        self.check(found == self._expected[self.ranks], f'other weights after {STEPS} steps')
+        self.check(found == self._weights, f'other weights after {STEPS} steps')
         with open(os.path.join(folder, 'metrics.jsonl'), 'rb') as f:
             steps = [json.loads(line)['step'] for line in f]
         self.check(steps == sorted(set(steps)), f'metrics.jsonl has steps {steps}')

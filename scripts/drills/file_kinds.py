@@ -118,7 +118,7 @@ def other_flags(drill):
 @kind()
 def file_limit(drill):
     """Files may not grow beyond a limit (ulimit -f): said at the start, or when saving."""
-    size = drill.dice.choice([2000, 100000, 400000, 900000])
+    size = int(drill.dice.choice([0.001, 0.04, 0.15, 0.35]) * drill.checkpoint_bytes)
 
     # Not by preexec_fn: Python code in a fork of threads may wait for a lock for ever.
     training = drill.start(prefix=['prlimit', f'--fsize={size}:'])
@@ -129,7 +129,8 @@ def file_limit(drill):
 @kind()
 def full_disk(drill):
     """The disk of the folder is full, from the start or soon; then there is room again."""
-    if not mount(drill.folder, f'size={drill.dice.choice(["64k", "1m", "3m", "6m"])}'):
+    size = int(drill.dice.choice([0.03, 0.4, 1.1, 2.3]) * drill.checkpoint_bytes)
+    if not mount(drill.folder, f'size={size}'):
         file_limit(drill)
         return
     try:

@@ -162,7 +162,8 @@ def clock_set_back(drill):
             'now, start = time.time, time.monotonic()\n'
             'time.time = lambda: now() - 86400.0 * (time.monotonic() - start > 2)\n'
         )
-    env = {'PYTHONPATH': folder}
+    path = [p for p in [os.environ.get('PYTHONPATH'), folder] if p]
+    env = {'PYTHONPATH': os.pathsep.join(path)}
     training = drill.start(env=env)
     training.wait_for_step(drill.moment())
     training.process.kill()

@@ -121,7 +121,7 @@ def test_follow_takes_checkpoints_as_they_come(trained, tmp_path):
             'eval_loop.py',
             f'--checkpoint_path={watched}',
             '--follow',
-            '--follow_timeout=15',
+            '--follow_timeout=6',
             '--dataset_name=digits',
             '--preprocessing_name=none',
             '--image_size=32',
@@ -133,7 +133,7 @@ def test_follow_takes_checkpoints_as_they_come(trained, tmp_path):
         text=True,
     )
     said = next((line for line in process.stderr if line.startswith('waiting')), None)
-    assert said == f'waiting for new checkpoints in {watched}, until 15 s without one\n'
+    assert said == f'waiting for new checkpoints in {watched}, until 6 s without one\n'
     copy_checkpoint(trained, 10, watched)
     evaluated, end = watched / 'eval.jsonl', time.time() + 400
     while not (evaluated.exists() and evaluated.read_bytes().endswith(b'\n')):
@@ -206,6 +206,7 @@ def test_weights_of_others_and_classes_by_name(tmp_path):
     """A frozen graph of 21 outputs on the digits: by --class_names only, and as numpy counts it."""
     images, labels = digits()
     published = slim_network.write(tmp_path, images[:2], 21)
+    whole = runs.environment(whole_network=True)
     common = [
         f'--checkpoint_path={published.frozen}',
         f'--eval_dir={tmp_path}',
@@ -213,7 +214,7 @@ def test_weights_of_others_and_classes_by_name(tmp_path):
         '--preprocessing_name=none',
         '--image_size=32',
     ]
-    refused = runs.evaluate(*common)
+    refused = runs.evaluate(*common, env=whole)
     assert refused.returncode == 2 and 'has 10 classes, the network 21' in refused.stderr
     names = 'zero one two three four five six seven eight nine'.split()
     outputs = [20 - 2 * label for label in range(10)]
@@ -221,7 +222,7 @@ def test_weights_of_others_and_classes_by_name(tmp_path):
     for label, output in enumerate(outputs):
         table[output] = names[label]
     (tmp_path / 'names.txt').write_text('\n'.join(table))
-    done = runs.evaluate(*common, f'--class_names={tmp_path / "names.txt"}')
+    done = runs.evaluate(*common, f'--class_names={tmp_path / "names.txt"}', env=whole)
     assert done.returncode == 0, done.stderr
     logits = formats.run_frozen(published.frozen, images, 'MobilenetV1/Logits/SpatialSqueeze')
     wanted = np.array(outputs)[labels]

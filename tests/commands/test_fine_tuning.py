@@ -11,7 +11,7 @@ from mobilenet.weights import network
 from tests.helpers import runs, slim_network
 
 SHORT = ['--max_train_steps=10', '--batch_size=32']
-QUICK = runs.environment()
+QUICK = runs.environment(whole_network=True)
 IMAGES = np.random.RandomState(3).uniform(-1, 1, [3, 32, 32, 3]).astype(np.float32)
 
 

@@ -12,7 +12,7 @@ from mobilenet.comparison import dump_reader
 from tests.helpers import runs
 
 PLAIN = runs.environment()
-ENVIRONMENTS = {'host': PLAIN, 'npu': dict(PLAIN, PYTHONPATH=runs.NPU_SIM)}
+ENVIRONMENTS = {'host': PLAIN, 'npu': runs.environment(PYTHONPATH=runs.NPU_SIM)}
 
 
 def nan_run(folder, record, *arguments, env):
@@ -23,9 +23,7 @@ def nan_run(folder, record, *arguments, env):
         + ['--moving_average_decay=0']  # a smaller graph starts earlier
         + list(arguments),
         env=dict(
-            env,
-            NAN_RECORD=str(record),
-            PYTHONPATH=os.pathsep.join([runs.ROOT, env.get('PYTHONPATH', '')]),
+            env, NAN_RECORD=str(record), PYTHONPATH=os.pathsep.join([env['PYTHONPATH'], runs.ROOT])
         ),
         capture_output=True,
         text=True,

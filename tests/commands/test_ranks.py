@@ -130,6 +130,7 @@ def test_sigterm_to_the_launcher_stops_all_ranks_at_one_step_and_the_same_comman
 def start_cases(folder, device, rank, addresses):
     env = environment(
         device,
+        whole_network=True,  # deep enough for an overflow
         RANK_ID=str(rank),
         RANK_SIZE=str(len(addresses)),
         OMP_NUM_THREADS='1',

@@ -13,6 +13,7 @@ from mobilenet.checkpoints import names, position
 from tests.helpers import runs
 
 PLAIN = runs.environment()
+WHOLE = runs.environment(whole_network=True)  # deep enough for an overflow
 FIXED = ['--learning_rate_decay_type=fixed', '--save_every_steps=4', '--iterations_per_loop=2']
 FIXED += ['--warmup_epochs=0.4']
 
@@ -50,7 +51,7 @@ def test_a_changed_loss_scale_takes_the_place_of_the_saved_one(tmp_path):
     for scale, length in steps:
         changed = '--allow_changed=loss_scale,max_train_steps'
         flags = [f'--loss_scale={scale}', f'--max_train_steps={length}', changed]
-        runs.train(tmp_path, *FIXED[:-1], '--warmup_epochs=0', *flags, env=PLAIN)
+        runs.train(tmp_path, *FIXED[:-1], '--warmup_epochs=0', *flags, env=WHOLE)
     seen = [(line['loss_scale'], line['skipped_steps']) for line in runs.metrics(tmp_path)]
     (scales, skipped), start = zip(*seen), float(np.float32(3e38))
     assert (scales[:2], skipped[:2]) == ((start, 16.0), (2, 2))

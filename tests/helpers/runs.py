@@ -22,6 +22,7 @@ SMALL = [
     '--data_threads=2',
 ]
 NPU_SIM = os.path.join(ROOT, 'tests', 'npu_sim')
+SHORT_NETWORKS = os.path.join(ROOT, 'tests', 'short_networks')
 
 
 # Of a batch norm's own statistics, which ranks do not share.
@@ -33,14 +34,20 @@ OF_THE_RANK = (
 )
 
 
-def environment(**extra):
-    """The environment of a command: no rank's variables, quiet; `extra` on top."""
+def environment(whole_network=False, **extra):
+    """The environment of a command: no rank's variables, quiet; `extra` on top.
+
+    whole_network: else the networks have a few blocks (tests/short_networks), for tests that are
+    about the run: which takes half the time.
+    """
     env = {
         k: v
         for k, v in os.environ.items()
         if not k.startswith(('RANK_', 'MOBILENET_', 'ASCEND_', 'PYTEST_'))
     }
     env.update({'TF_CPP_MIN_LOG_LEVEL': '2'}, **extra)
+    path = [] if whole_network else [SHORT_NETWORKS]
+    env['PYTHONPATH'] = os.pathsep.join(path + [p for p in [env.get('PYTHONPATH')] if p])
     return env
 
 

@@ -233,8 +233,8 @@ def alive(pid):
 
 @pytest.mark.parametrize('signal_number', [signal.SIGTERM, signal.SIGKILL])
 def test_a_killed_conversion_leaves_no_process_and_no_half_of_a_data_set(tmp_path, signal_number):
-    save(tmp_path / 'src' / 'a' / '0.png', picture(1, 500, 500))
-    for index in range(1, 500):
+    save(tmp_path / 'src' / 'a' / '0.png', picture(1, 250, 250))
+    for index in range(1, 200):
         os.link(str(tmp_path / 'src' / 'a' / '0.png'), str(tmp_path / 'src' / 'a' / f'{index}.png'))
     command = [sys.executable, os.path.join(SCRIPTS, 'convert_folder.py'), str(tmp_path / 'src')]
     command += [str(tmp_path / 'out'), '--train_shards', '20', '--validation_share', '0']

@@ -15,7 +15,7 @@ def test_counts_and_what_is_not_on_the_list(tmp_path):
         json.dump({'Conv2D': {'isGray': False}, 'Relu6': {}}, file)
     done = subprocess.run(
         runs.command('scripts/npu_ops.py', *runs.SMALL, '--ops_list', path),
-        env=hostile.environment(),
+        env=hostile.environment(whole_network=True),
         capture_output=True,
         text=True,
     )

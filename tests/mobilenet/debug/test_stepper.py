@@ -92,7 +92,7 @@ def test_stepping_on_the_simulated_npu_prints_the_same_text(tmp_path):
         tmp_path / 'npu',
         '--device=npu',
         '--precision_mode=must_keep_origin_dtype',
-        env=dict(PLAIN, PYTHONPATH=runs.NPU_SIM),
+        env=runs.environment(PYTHONPATH=runs.NPU_SIM),
     )
     runs.assert_same_bits(*[runs.weights(tmp_path / name / 'run', 12) for name in ('host', 'npu')])
     assert on_npu.stdout == done.stdout  # the same text twice, and more: from another device

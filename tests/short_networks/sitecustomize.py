@@ -1,0 +1,63 @@
+"""With this folder first on PYTHONPATH, the networks of a process have a few blocks of each kind.
+
+Whole runs in tests are about the run, and most of what one costs is building and optimizing a graph
+of thousands of ops. With fewer blocks it takes half the time.
+"""
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import os
+import sys
+
+FOLDER = os.path.dirname(os.path.abspath(__file__))
+
+
+def shorten_v1(module):
+    module._SEPARABLE_LAYERS = ((1, 64), (2, 128), (2, 256))
+
+
+def shorten_v2(module):
+    module._STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 1, 2))
+
+
+def shorten_v3(module):
+    """Of each kind of block one: relu, added back, 5x5 with squeeze, hard-swish, both."""
+    for name, (blocks, *widths) in module._VARIANTS.items():
+        module._VARIANTS[name] = ([blocks[i] for i in (0, 1, 2, 3, 6, 10)], *widths)
+
+
+SHORTENED = {
+    'mobilenet.nets.mobilenet_v1': shorten_v1,
+    'mobilenet.nets.mobilenet_v2': shorten_v2,
+    'mobilenet.nets.mobilenet_v3': shorten_v3,
+}
+
+
+class Shortener(importlib.abc.MetaPathFinder):
+    """Finds the networks as the import system does, and shortens them once they are loaded."""
+
+    def find_spec(self, name, path, target=None):
+        if name not in SHORTENED:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        load = spec.loader.exec_module
+
+        def load_and_shorten(module):
+            load(module)
+            SHORTENED[name](module)
+
+        spec.loader.exec_module = load_and_shorten
+        return spec
+
+
+def run_the_next():
+    """The sitecustomize.py that this one hides."""
+    others = [folder for folder in sys.path if os.path.abspath(folder or '.') != FOLDER]
+    spec = importlib.machinery.PathFinder.find_spec('sitecustomize', others)
+    if spec:
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
+sys.meta_path.insert(0, Shortener())
+run_the_next()
