@@ -7,7 +7,7 @@ import time
 import pytest
 
 from mobilenet import repeats
-from tests.helpers.launches import DEAF, STOPPABLE, guards_of
+from tests.helpers.launches import DEAF, SOON, STOPPABLE, guards_of
 
 FAILING = (
     """
@@ -32,6 +32,7 @@ def test_a_failing_rank_ends_the_others(start, failing):
     fail('no space left on /data')""",
         ),
         table='hccl_4p.json',
+        constants=SOON,
     )
     launch.wait_ready(0, 1, 2, 3)
     status, line = launch.finish()
@@ -66,7 +67,7 @@ time.sleep(300)""")
 
 
 def test_an_ordinary_line_does_not_pass_for_the_error_of_a_killed_rank(start):
-    launch = start('print("step 7", flush=True)\n' + DEAF)
+    launch = start('print("step 7", flush=True)\n' + DEAF, constants=SOON)
     os.kill(launch.wait_ready(0, 1)[1], signal.SIGKILL)
     _, line = launch.finish()
     assert 'step 7' not in line and 'signal SIGKILL: killed from outside' in line
@@ -81,7 +82,7 @@ def test_wrong_use_found_by_a_rank_is_exit_status_2(start):
 
 @pytest.mark.parametrize('killed', [0, 1])
 def test_kill_9_of_a_rank(start, killed):
-    launch = start(DEAF)
+    launch = start(DEAF, constants=SOON)
     pids = launch.wait_ready(0, 1)
     os.kill(pids[killed], signal.SIGKILL)
     status, line = launch.finish()

@@ -5,11 +5,12 @@ import re
 import signal
 import time
 
-import pytest
+from tests.helpers.launches import SOON
 
+SHORT = dict(SOON, **{'liveness.FROZEN': 2.5})
 # Ranks that loop together until one is stopped: each waits for the other's note of the batch.
 LOOPING = """
-LIMIT = 4.0
+LIMIT = 2.5
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 beat('meet', 0)
@@ -25,24 +26,30 @@ for batch in range(10**6):
 """
 
 
-@pytest.mark.parametrize('stopped', [0, 1])
-def test_a_stopped_rank_is_named_and_ends_the_run(start, stopped):
-    """Where the ranks are stands in their logs."""
-    launch = start(LOOPING)
-    pids = launch.wait_ready(0, 1)
-    launch.wait_files('at_3_0', 'at_3_1')
-    os.kill(pids[stopped], signal.SIGSTOP)
-    status, line = launch.finish()
-    assert status == 1 and launch.left() == []
-    assert line.startswith(f'rank {stopped} failed with a timeout: ')
-    assert f': rank {stopped} stopped by a signal; ' in line and 'batch' in line
-    for rank in range(2):
-        assert 'File "rank.py"' in launch.read(f'stacks_{rank}')
-    assert 'wait_for_others' in launch.read(f'stacks_{1 - stopped}')
-    (failure,) = launch.failures()
-    assert sorted(failure) == ['error', 'rank', 'status', 'step', 'time']
-    assert (failure['rank'], failure['status']) == (stopped, 1)
-    assert failure['step'] >= 30 and failure['error'] in line
+def both(start, script, **options):
+    """Two launches at once, in folders of their own: most of their time is waiting."""
+    launches = [start(script, folder=folder, **options) for folder in 'ab']
+    return launches, [launch.wait_ready(0, 1) for launch in launches]
+
+
+def test_a_stopped_rank_is_named_and_ends_the_run(start):
+    """Either of them. Where the ranks are stands in their logs."""
+    launches, pids = both(start, LOOPING, constants=SHORT)
+    for stopped, launch in enumerate(launches):
+        launch.wait_files('at_3_0', 'at_3_1')
+        os.kill(pids[stopped][stopped], signal.SIGSTOP)
+    for stopped, launch in enumerate(launches):
+        status, line = launch.finish()
+        assert status == 1 and launch.left() == []
+        assert line.startswith(f'rank {stopped} failed with a timeout: ')
+        assert f': rank {stopped} stopped by a signal; ' in line and 'batch' in line
+        for rank in range(2):
+            assert 'File "rank.py"' in launch.read(f'stacks_{rank}')
+        assert 'wait_for_others' in launch.read(f'stacks_{1 - stopped}')
+        (failure,) = launch.failures()
+        assert sorted(failure) == ['error', 'rank', 'status', 'step', 'time']
+        assert (failure['rank'], failure['status']) == (stopped, 1)
+        assert failure['step'] >= 30 and failure['error'] in line
 
 
 def test_a_loop_without_end_is_ended_though_all_ranks_live(start):
@@ -89,7 +96,10 @@ else:
 
 
 def test_one_signal_ends_a_hung_run_after_a_grace_that_is_told(start):
-    launch = start(LOOPING.replace('LIMIT = 4.0', 'LIMIT = 1e9').replace('grace=LIMIT', 'grace=1'))
+    launch = start(
+        LOOPING.replace('LIMIT = 2.5', 'LIMIT = 1e9').replace('grace=LIMIT', 'grace=1'),
+        constants=SOON,
+    )
     pids = launch.wait_ready(0, 1)
     launch.wait_files('at_1_0', 'at_1_1')
     os.kill(pids[1], signal.SIGSTOP)
@@ -131,54 +141,66 @@ if RANK == 0:
     beat('meet', 0)
 time.sleep(300)
 """,
-        step_timeout=5.0,
-        constants={'attempt.BEGIN_LIMIT': 5.0},
+        step_timeout=4.0,
+        constants={'attempt.BEGIN_LIMIT': 4.0},
     )
     launch.wait_ready(0, 1)
     status, line = launch.finish()
     assert status == 1 and launch.left() == []
     found = re.match(r'rank 1 failed with a timeout: rank 1 not ready after (\d+) s', line)
-    assert found and int(found.group(1)) >= 5
+    assert found and int(found.group(1)) >= 4
 
 
-@pytest.mark.parametrize('begun', [False, True])
-def test_a_rank_stopped_while_it_starts_is_named(start, begun):
+def test_a_rank_stopped_while_it_starts_is_named(start):
     """Before its first sign of life, or while it loads TensorFlow and its data set."""
-    launch = start(
-        f"""
-if RANK == 0 or {begun}:
+    launches, pids = both(
+        start,
+        """
+if RANK == 0 or os.getcwd().endswith('a'):
     beat('start', 0)
 note('ready', os.getpid())
 time.sleep(300)
 """,
         step_timeout=2.0,
+        constants=SOON,
     )
-    pids = launch.wait_ready(0, 1)
     time.sleep(2.5)  # a rank that runs may be silent for longer
     stopped = time.monotonic()
-    os.kill(pids[1], signal.SIGSTOP)
-    status, line = launch.finish()
-    assert status == 1 and time.monotonic() - stopped > 2 and launch.left() == []
-    assert line.startswith('rank 1 failed with a timeout: rank 1 not ready: rank 1 stopped by a ')
-    assert 'File "rank.py"' in launch.read('stacks_0')
-
-
-@pytest.mark.parametrize('first', ['launcher', 'ranks'])
-def test_a_run_that_is_stopped_as_a_whole_goes_on(start, first):
-    """Ctrl-Z and fg, a paused container: for longer than any of them may be silent."""
-    launch = start(LOOPING)
-    pids = launch.wait_ready(0, 1)
-    launch.wait_files('at_3_0', 'at_3_1')
-    every = [launch.process.pid, *pids] if first == 'launcher' else [*pids, launch.process.pid]
-    for pid in every:
+    for launch, (_, pid) in zip(launches, pids):
+        assert launch.process.poll() is None
         os.kill(pid, signal.SIGSTOP)
-    time.sleep(6)
-    reached = len([name for name in os.listdir(launch.folder) if name.startswith('at_')]) // 2
-    for pid in every:
+    for launch in launches:
+        status, line = launch.finish()
+        assert status == 1 and time.monotonic() - stopped > 2 and launch.left() == []
+        assert line.startswith(
+            'rank 1 failed with a timeout: rank 1 not ready: rank 1 stopped by a '
+        )
+        assert 'File "rank.py"' in launch.read('stacks_0')
+
+
+def test_a_run_that_is_stopped_as_a_whole_goes_on(start):
+    """Ctrl-Z and fg, a paused container: for longer than any of them may be silent. The launcher
+    is the first to be stopped and to go on, or the last.
+    """
+    launches, pids = both(start, LOOPING, constants=SHORT)
+    every = [[launches[0].process.pid, *pids[0]], [*pids[1], launches[1].process.pid]]
+    for launch in launches:
+        launch.wait_files('at_3_0', 'at_3_1')
+    for pid in sum(every, []):
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(4)
+    reached = [
+        len([name for name in os.listdir(launch.folder) if name.startswith('at_')]) // 2
+        for launch in launches
+    ]
+    for pid in sum(every, []):
         os.kill(pid, signal.SIGCONT)
-    time.sleep(4.5)
-    launch.wait_files(*(f'at_{reached + 100}_{rank}' for rank in range(2)))
-    os.kill(pids[1], signal.SIGSTOP)  # and still nothing waits for ever
-    status, line = launch.finish()
-    assert status == 1 and launch.left() == []
-    assert line.startswith('rank 1 failed with a timeout: ') and 'stopped by a signal' in line
+        time.sleep(0.2)  # the first launcher looks at ranks that are silent yet
+    time.sleep(3)
+    for launch, batch, (_, pid) in zip(launches, reached, pids):
+        launch.wait_files(*(f'at_{batch + 100}_{rank}' for rank in range(2)))
+        os.kill(pid, signal.SIGSTOP)  # and still nothing waits for ever
+    for launch in launches:
+        status, line = launch.finish()
+        assert status == 1 and launch.left() == []
+        assert line.startswith('rank 1 failed with a timeout: ') and 'stopped by a signal' in line

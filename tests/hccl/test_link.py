@@ -8,7 +8,15 @@ import time
 
 import pytest
 
-from tests.helpers.launches import DEAF, PATIENCE, STOPPABLE, free_base_port, is_taken, two_servers
+from tests.helpers.launches import (
+    DEAF,
+    PATIENCE,
+    SOON,
+    STOPPABLE,
+    free_base_port,
+    is_taken,
+    two_servers,
+)
 
 SERVERS = ('127.0.0.1', '127.0.0.2')
 
@@ -20,6 +28,7 @@ def cluster(start, tmp_path):
 
     def start_server(number, script, **options):
         options.setdefault('base_port', port)
+        options['constants'] = dict(SOON, **options.get('constants', {}))
         return start(
             script, folder=f'server_{number}', table=table, server_id=SERVERS[number], **options
         )
@@ -106,11 +115,11 @@ if os.path.exists('again'):
 def test_a_stopped_rank_is_named_on_both_servers(cluster):
     script = """
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-beat('loop', 4, patience=5.0)
+beat('loop', 4, patience=2.5)
 note('ready', os.getpid())
 time.sleep(300)
 """
-    both = [cluster(number, script) for number in range(2)]
+    both = [cluster(number, script, constants={'liveness.FROZEN': 2.5}) for number in range(2)]
     for number, launch in enumerate(both):
         launch.wait_ready(2 * number, 2 * number + 1)
     os.kill(int(both[1].read('ready_2')), signal.SIGSTOP)
@@ -126,10 +135,10 @@ AGREEING = STOPPABLE.replace(
 ).replace('time.sleep(0.3)', "open('../stop', 'w'); time.sleep(0.3)")
 
 
-@pytest.mark.parametrize('seconds', [0, 6.5])
+@pytest.mark.parametrize('seconds', [0, 4.0])
 def test_a_stop_on_one_server_ends_both_well(cluster, seconds):
     """Also after all servers were suspended, for longer than a launcher may be silent."""
-    both = [cluster(number, AGREEING, step_timeout=5.0) for number in range(2)]
+    both = [cluster(number, AGREEING, constants={'link.SILENCE': 2.5}) for number in range(2)]
     for number, launch in enumerate(both):
         launch.wait_ready(2 * number, 2 * number + 1)
     every = [[launch.process.pid, *launch.started] for launch in both]
@@ -139,7 +148,7 @@ def test_a_stop_on_one_server_ends_both_well(cluster, seconds):
     for pids in every if seconds else []:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
-        time.sleep(1.0)
+        time.sleep(0.5)
     both[1].process.send_signal(signal.SIGTERM)
     assert [launch.finish()[0] for launch in both] == [0, 0]
 
@@ -147,13 +156,13 @@ def test_a_stop_on_one_server_ends_both_well(cluster, seconds):
 @pytest.mark.parametrize('number', [0, 1])
 def test_a_silent_server_at_the_start_is_named_and_given_up(cluster, number):
     launch = cluster(
-        number, DEAF, start_limit=3.5, constants={'link.TELL_INTERVAL': 0.3}, max_restarts=0
+        number, DEAF, start_limit=1.5, constants={'link.TELL_INTERVAL': 0.3}, max_restarts=0
     )
     status, line = launch.finish()
     other = SERVERS[1 - number]
     assert status == 1
     assert f'waiting for the launcher on {other} (' in launch.stderr().splitlines()[0]
-    assert line.startswith(f'server {other} failed: waited 4 s for {other} (')
+    assert line.startswith(f'server {other} failed: waited 2 s for {other} (')
     reason = 'it has not connected yet' if number == 0 else 'Connection refused'
     assert reason in line
 

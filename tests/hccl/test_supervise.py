@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.helpers import ROOT
-from tests.helpers.launches import DEAF, PATIENCE
+from tests.helpers.launches import DEAF, PATIENCE, SOON
 
 # Fails in its first starts, each time once both ranks have begun; then ends well.
 FAILING = """
@@ -34,7 +34,7 @@ def failing(times, kind="kind='error'"):
 
 
 def test_all_ranks_start_again_and_every_failure_is_kept(start):
-    launch = start(failing(2), max_restarts=3)
+    launch = start(failing(2), max_restarts=3, constants=SOON)
     assert launch.finish()[0] == 0
     assert launch.read('starts_0') == launch.read('starts_1') == '...'
     lines = launch.stderr().splitlines()
@@ -52,7 +52,7 @@ def test_all_ranks_start_again_and_every_failure_is_kept(start):
 
 
 def test_no_more_starts_than_allowed(start):
-    launch = start(failing(9), max_restarts=1)
+    launch = start(failing(9), max_restarts=1, constants=SOON)
     status, line = launch.finish()
     assert (status, launch.read('starts_0')) == (1, '..')
     assert line.startswith('rank 1 failed with exit status 1: no 2') and len(launch.failures()) == 2
@@ -78,6 +78,7 @@ if os.path.exists('killed'):
 """
         + DEAF,
         max_restarts=1,
+        constants=SOON,
     )
     pids = launch.wait_ready(0, 1)
     open(os.path.join(launch.folder, 'killed'), 'w').close()
@@ -121,7 +122,7 @@ error = os.environ['MOBILENET_ERROR_FILE'].replace('rank_1.', 'rank_0.')
 while RANK == 1 and not os.path.exists(error):
     time.sleep(0.01)
 """
-    launch = start(both_ready + script)
+    launch = start(both_ready + script, constants=SOON if 'SIGKILL' in script else {})
     status, line = launch.finish()
     assert status == 1 and line.startswith(f'rank {cause} failed')
 

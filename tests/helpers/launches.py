@@ -15,6 +15,8 @@ from tests.helpers import ROOT
 
 # Seconds for what takes one on an idle machine. What should have been ended sleeps for longer.
 PATIENCE = 120.0
+# For ranks that are deaf: nothing comes of waiting longer before they are killed.
+SOON = {'attempt.END_GRACE': 0.3, 'supervise.PAUSE': 0.3}
 DRIVER = textwrap.dedent("""
     import importlib, json, os, sys
     from hccl import launcher
