@@ -72,7 +72,7 @@ def build(images, labels, config, state, device, collectives):
             dropout_mask=dropout_mask(config, before, device, collectives),
             compute_dtype=tf.float16 if config.float16 else tf.float32,
             is_frozen=lambda name: not is_trained(name, config),
-            stock_relu6_gradient=device.stock_relu6_gradient,
+            gradients=device.gradients,
         )
         loss = losses.smoothed_cross_entropy(network.logits, labels, config.label_smoothing)
         total_loss = loss + losses.l2(tf.trainable_variables(), config.weight_decay)

@@ -26,8 +26,7 @@ class HostDevice:
         self._addresses, self._rank = addresses, rank
         several = addresses and len(addresses) > 1
         self._inter_op = 2 if several else inter_op or min(2, cores.count())
-        # oneDNN's kernel Relu6Grad is slow, Eigen's is the fastest.
-        self.stock_relu6_gradient = not onednn_kernels()
+        self.gradients = gradients()
 
     @contextlib.contextmanager
     def session(self, longest_loop, world_size):
@@ -108,6 +107,11 @@ def session_config(inter_op):
 def onednn_kernels():
     """Whether this TensorFlow has oneDNN's kernels and uses them."""
     return pywrap_tensorflow.IsMklEnabled() and threads.kernels_of_environment() != 'plain'
+
+
+def gradients():
+    """What nets.build wants: oneDNN's kernel Relu6Grad is slow, Eigen's is the fastest."""
+    return 'onednn' if onednn_kernels() else 'stock'
 
 
 class FiniteGradients:

@@ -81,7 +81,7 @@ class NpuDevice:
 
         ending.before_exit(npu_plugin.npu_close)
         self.options = options
-        self.stock_relu6_gradient = options.stock_relu6_gradient  # one fused kernel
+        self.gradients = options.gradients
         self.longest_loop = 1  # of the open session
 
     @contextlib.contextmanager

@@ -34,11 +34,9 @@ GradientSplit = collections.namedtuple('GradientSplit', 'by values')
 # `parameters` maps a key of the adapter's parameter_map to a bool, an int or a str: those that
 # were set, and no others, so that the adapter's own defaults hold. `gradient_split` is None or a
 # GradientSplit. `allow_host_ops`: ops that do not sink are reported, and not refused.
-# `stock_relu6_gradient`: relu6's gradient is the device's own kernel.
+# `gradients`: 'stock', relu6's is the device's own fused kernel, or 'composed', see nets.build.
 NpuOptions = collections.namedtuple(
-    'NpuOptions',
-    'parameters gradient_split allow_host_ops stock_relu6_gradient',
-    defaults=(False, True),
+    'NpuOptions', 'parameters gradient_split allow_host_ops gradients', defaults=(False, 'stock')
 )
 
 # Key of the configuration, kind, help. Kinds are names of the check functions below.
@@ -160,7 +158,7 @@ def from_flags(args):
         parameters,
         None if split is None else parse_gradient_split(split),
         bool(getattr(args, 'allow_host_ops', False)),
-        getattr(args, 'relu6_gradient', 'stock') == 'stock',
+        'stock' if getattr(args, 'relu6_gradient', 'stock') == 'stock' else 'composed',
     )
 
 

@@ -62,7 +62,7 @@ def build(
     training,
     dropout_mask=None,
     compute_dtype='float32',
-    stock_relu6_gradient=False,
+    gradients='composed',
     fold=None,
     is_frozen=lambda name: False,
 ):
@@ -78,8 +78,9 @@ def build(
         (mobilenet/dropout.py). None leaves dropout out. Ignored where `training` is False.
       compute_dtype: tf.float32 or tf.float16, in which convolutions are computed. Variables, batch
         norm, activations and the logits are float32 in both cases.
-      stock_relu6_gradient: use the Relu6Grad kernel. By default the gradient of relu6 is made of
-        other ops, which give the same bits and are faster on a CPU (see layers.relu6).
+      gradients: of activations and depthwise weights, the same bits: 'stock', by the kernels of
+        these names; 'composed', Relu6Grad of other ops, which are faster with oneDNN's kernels (see
+        layers.relu6); 'onednn', on a host with these also past those that are slow.
       fold: for inference, where batch norm is in the weights (mobilenet/weights/folding.py) and
         `biases` stand in its place: 'all', or 'convolutions': not after depthwise convolutions,
         where oneDNN has a batch norm but no bias. None: nowhere.
@@ -104,7 +105,7 @@ def build(
 
     architecture, variant = _lookup(model_name)
     module = importlib.import_module('mobilenet.nets.' + architecture)
-    mode = layers.make_mode(training, compute_dtype, stock_relu6_gradient, fold, is_frozen)
+    mode = layers.make_mode(training, compute_dtype, gradients, fold, is_frozen)
     layers.check_images(images)
     with layers.network_scope(_SCOPES[architecture]):
         net, end_points = getattr(module, architecture)(images, mode, variant)

@@ -18,12 +18,12 @@ BATCH_NORM_EPSILON = 0.001
 # How the layers of one network are built. batch_norm_statistics is filled while it is built.
 # fold: which batch norms are biases instead, is_frozen: which are not trained, see `nets.build`.
 Mode = collections.namedtuple(
-    'Mode', 'training compute_dtype stock_relu6_gradient fold is_frozen batch_norm_statistics'
+    'Mode', 'training compute_dtype gradients fold is_frozen batch_norm_statistics'
 )
 
 
 def make_mode(
-    training, compute_dtype, stock_relu6_gradient=False, fold=None, is_frozen=lambda name: False
+    training, compute_dtype, gradients='composed', fold=None, is_frozen=lambda name: False
 ):
     """A Mode without any statistics yet. Raises ValueError on a dtype without a CPU kernel, and on
     `fold` while training.
@@ -33,7 +33,7 @@ def make_mode(
     compute_dtype = tf.as_dtype(compute_dtype)
     if compute_dtype not in (tf.float32, tf.float16):
         raise ValueError(f'compute_dtype must be float32 or float16, not {compute_dtype.name}')
-    return Mode(bool(training), compute_dtype, stock_relu6_gradient, fold, is_frozen, [])
+    return Mode(bool(training), compute_dtype, gradients, fold, is_frozen, [])
 
 
 def check_images(images):
@@ -115,7 +115,7 @@ def depthwise_conv2d(inputs, mode, kernel_size=3, stride=1):
         # images meet it (V1 at 32x32: 2x2 inputs from layer 7 on). Given the zeros, it is sound.
         inputs = tf.pad(inputs, [(0, 0), (top, bottom), columns, (0, 0)])
         padding = 'VALID'
-    slow = kernel_size > 3 and not mode.stock_relu6_gradient and mode.compute_dtype == tf.float32
+    slow = kernel_size > 3 and mode.gradients == 'onednn' and mode.compute_dtype == tf.float32
     override = {'DepthwiseConv2dNative': onednn.DEPTHWISE} if slow else {}
     with tf.get_default_graph().gradient_override_map(override):
         return _convolve(
@@ -182,12 +182,13 @@ def relu6(inputs, mode):
     """min(max(x, 0), 6), with a gradient that is bit for bit Relu6Grad's and faster with oneDNN.
 
     oneDNN's Relu6Grad kernel takes 40 % of a training step of MobileNetV1; other kernels of that
-    name are the fastest (mode.stock_relu6_gradient). The forward op is a plain Relu6 in both cases,
+    name are the fastest (mode.gradients). The forward op is a plain Relu6 in both cases,
     so that devices and converters know it. Measured by scripts/bench/bench_relu6.py.
     """
-    if mode.stock_relu6_gradient or inputs.shape.ndims != 4:
+    if mode.gradients == 'stock' or inputs.shape.ndims != 4:
         return tf.nn.relu6(inputs)
-    with tf.get_default_graph().gradient_override_map({'Relu6': onednn.RELU6}):
+    gradient = onednn.RELU6_ANY if mode.gradients == 'onednn' else onednn.RELU6
+    with tf.get_default_graph().gradient_override_map({'Relu6': gradient}):
         return tf.nn.relu6(inputs)
 
 

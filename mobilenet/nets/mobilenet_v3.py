@@ -102,16 +102,22 @@ def mobilenet_v3(images, mode, variant):
     return net, end_points
 
 
+_HARD_SWISH_GRADIENTS = {
+    'composed': 'MobilenetHardSwishComposed',
+    'onednn': 'MobilenetHardSwishAny',
+}
+
+
 def hard_swish(inputs, mode):
     """x * relu6(x + 3) / 6 (section 5.2)."""
     with tf.name_scope('hard_swish'):
-        if mode.stock_relu6_gradient or not mode.training:
+        if mode.gradients == 'stock' or not mode.training:
             gate = layers.relu6(inputs + 3.0, mode) * (1.0 / 6.0)
             gradient = 'MobilenetHardSwish'
         else:
             shifted = onednn.affine(inputs, 1.0, 3.0)
             gate = onednn.affine(layers.relu6(shifted, mode), 1.0 / 6.0, 0.0)
-            gradient = 'MobilenetHardSwishOneDnn'
+            gradient = _HARD_SWISH_GRADIENTS[mode.gradients]
         with tf.get_default_graph().gradient_override_map({'Mul': gradient}):
             return tf.multiply(inputs, gate)
 
@@ -123,13 +129,25 @@ def _hard_swish_gradient(op, grad):
     There x is 6 * h - 3, so that h + x / 6 is 2 * h - 0.5. It is the whole gradient: none goes
     through h, or the two would be summed.
     """
-    gate = op.inputs[1]
+    return _through_hard_swish(grad, op.inputs[1]), None
+
+
+def _through_hard_swish(grad, gate):
     inside = tf.cast(tf.logical_and(gate > 0, gate < 1), gate.dtype)
-    return grad * (gate + (gate - 0.5) * inside), None
+    return grad * (gate + (gate - 0.5) * inside)
 
 
-@tf.RegisterGradient('MobilenetHardSwishOneDnn')
-def _hard_swish_gradient_in_layout(op, grad):
+@tf.RegisterGradient('MobilenetHardSwishAny')
+def _hard_swish_gradient_any(op, grad):
+    """The same numbers; of what fills oneDNN's blocks, by ops that stay in its layout."""
+    gate = op.inputs[1]
+    if onednn.is_padded(gate):
+        return onednn.by_stock_kernels(_through_hard_swish, grad, gate), None
+    return _hard_swish_gradient_composed(op, grad)
+
+
+@tf.RegisterGradient('MobilenetHardSwishComposed')
+def _hard_swish_gradient_composed(op, grad):
     """The same numbers by ops that stay in oneDNN's layout, as in layers.relu6's gradient."""
     gate = op.inputs[1]
     inside = onednn.affine(gate, 1.0, -0.5, after=grad)
@@ -141,8 +159,10 @@ def _hard_swish_gradient_in_layout(op, grad):
 
 def relu(inputs, mode):
     """max(x, 0)."""
-    del mode
-    return tf.nn.relu(inputs)
+    if mode.gradients != 'onednn' or not mode.training:
+        return tf.nn.relu(inputs)
+    with tf.get_default_graph().gradient_override_map({'Relu': onednn.RELU}):
+        return tf.nn.relu(inputs)
 
 
 _ACTIVATIONS = {'RE': relu, 'HS': hard_swish}

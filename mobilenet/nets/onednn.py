@@ -7,8 +7,40 @@ import weakref
 
 import tensorflow as tf
 from tensorflow.python.framework import function
+from tensorflow.python.ops import gen_nn_ops
 
-RELU6, DEPTHWISE = 'MobilenetRelu6', 'MobilenetDepthwise'
+RELU6 = 'MobilenetRelu6'
+# Of any number of channels, on a host alone: a function is in them, which devices may not take.
+RELU, RELU6_ANY, DEPTHWISE = 'MobilenetRelu', 'MobilenetRelu6Any', 'MobilenetDepthwise'
+# Channels in a block of oneDNN's own layout where a CPU has AVX-512.
+BLOCK = 16
+
+
+def by_stock_kernels(compute, *inputs):
+    """compute(*inputs), float32, by TensorFlow's own kernels.
+
+    oneDNN's layout pass does not look into a function that is not inlined.
+    """
+    result = []
+
+    @function.Defun(*[tf.float32] * len(inputs), noinline=True)
+    def computed(*arguments):
+        for argument, tensor in zip(arguments, inputs):
+            argument.set_shape(tensor.shape)
+        result.append(compute(*arguments))
+        return result[-1]
+
+    output = computed(*inputs)
+    output.set_shape(result[-1].shape)
+    return output
+
+
+def is_padded(tensor):
+    """Whether the channels do not fill oneDNN's blocks.
+
+    Its ReluGrad is then a plain loop, ten times as slow as it is on whole blocks.
+    """
+    return tensor.shape[-1].value % BLOCK != 0
 
 
 def affine(inputs, scale, offset, after=None):
@@ -68,6 +100,22 @@ def _relu6_gradient(op, grad):
     return relu6_grad(grad, op.outputs[0])
 
 
+@tf.RegisterGradient(RELU6_ANY)
+def _relu6_gradient_any(op, grad):
+    outputs = op.outputs[0]
+    if is_padded(outputs):
+        return by_stock_kernels(gen_nn_ops.relu6_grad, grad, outputs)
+    return relu6_grad(grad, outputs)
+
+
+@tf.RegisterGradient(RELU)
+def _relu_gradient(op, grad):
+    outputs = op.outputs[0]
+    if is_padded(outputs):
+        return by_stock_kernels(gen_nn_ops.relu_grad, grad, outputs)
+    return tf.raw_ops.ReluGrad(gradients=grad, features=outputs)
+
+
 @tf.RegisterGradient(DEPTHWISE)
 def _depthwise_gradient(op, grad):
     """As stock, but the weights' by TensorFlow's own kernel: oneDNN's takes three to nine times as
@@ -75,11 +123,7 @@ def _depthwise_gradient(op, grad):
     """
     (inputs, weights), strides, padding = op.inputs, op.get_attr('strides'), op.get_attr('padding')
 
-    # oneDNN's layout pass does not look into a function that is not inlined.
-    @function.Defun(tf.float32, tf.float32, noinline=True)
     def weight_gradient(x, dy):
-        x.set_shape(inputs.shape)
-        dy.set_shape(grad.shape)
         return tf.nn.depthwise_conv2d_native_backprop_filter(
             x, weights.shape.as_list(), dy, strides, padding
         )
@@ -87,6 +131,4 @@ def _depthwise_gradient(op, grad):
     input_gradient = tf.nn.depthwise_conv2d_native_backprop_input(
         tf.shape(inputs), weights, grad, strides, padding
     )
-    gradient = weight_gradient(inputs, grad)
-    gradient.set_shape(weights.shape)
-    return input_gradient, gradient
+    return input_gradient, by_stock_kernels(weight_gradient, inputs, grad)

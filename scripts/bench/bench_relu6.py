@@ -107,9 +107,7 @@ def make_step(candidate, args):
         shape = [args.batch_size, args.image_size, args.image_size, 3]
         images = tf.Variable(tf.random.stateless_uniform(shape, [1, 2], -1, 1), trainable=False)
         labels = tf.zeros([args.batch_size], tf.int32)
-        network = nets.build(
-            args.model_name, images, 1000, training=True, stock_relu6_gradient=True
-        )
+        network = nets.build(args.model_name, images, 1000, training=True, gradients='stock')
         loss = tf.losses.sparse_softmax_cross_entropy(labels, network.logits)
         train_op = tf.train.MomentumOptimizer(0.01, 0.9).minimize(loss)
         config = tf.ConfigProto(inter_op_parallelism_threads=2)

@@ -86,7 +86,7 @@ def serve_network(args):
             images,
             1000,
             training=True,
-            stock_relu6_gradient=plain or not host.onednn_kernels(),
+            gradients='stock' if plain else host.gradients(),
         )
     labels = tf.range(args.batch_size) % 1000
     loss = tf.losses.sparse_softmax_cross_entropy(labels, network.logits)

@@ -26,8 +26,8 @@ def test_nothing_given_sets_nothing_but_the_precision_mode():
     assert dict(options.parameters) == {'precision_mode': 'allow_mix_precision'}
     assert options.gradient_split is None and options.allow_host_ops is False
     assert parse('--allow_host_ops').allow_host_ops is True
-    assert options.stock_relu6_gradient is True
-    assert parse('--relu6_gradient=host').stock_relu6_gradient is False
+    assert options.gradients == 'stock'
+    assert parse('--relu6_gradient=host').gradients == 'composed'
     assert parse(precision_mode='force_fp16').parameters['precision_mode'] == 'force_fp16'
 
 

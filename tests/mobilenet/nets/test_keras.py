@@ -79,9 +79,7 @@ def test_forward_gradients_and_statistics(model_name, size, training):
         tf.keras.backend.set_session(session)
         model, their_logits = keras_network(model_name, size, training)
         inputs = tf.placeholder(tf.float32, images.shape)
-        network = nets.build(
-            model_name, inputs, CLASSES, training, stock_relu6_gradient=not host.onednn_kernels()
-        )
+        network = nets.build(model_name, inputs, CLASSES, training, gradients=host.gradients())
         ours, theirs = tf.global_variables(nets.scope_name(model_name)), in_slim_order(model)
         assert len(ours) == len(theirs)
         pairs = [(v, w) for v, w in zip(ours, theirs) if 'moving_' not in v.op.name]

@@ -21,4 +21,4 @@ def test_gradients_and_a_network_with_onednn():
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert done.returncode == 0 and '7 passed' in done.stdout, done.stdout
+    assert done.returncode == 0 and '8 passed' in done.stdout, done.stdout
