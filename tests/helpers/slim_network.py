@@ -75,12 +75,11 @@ def write(folder, images, classes=1001, width=0.25, name='mobilenet_v1_0.25_32.c
         tf.train.create_global_step()
         averages = tf.train.ExponentialMovingAverage(0.9)
         averages.apply(model)
-        sess.run(tf.global_variables_initializer())
-        assign(sess, random_values(model, 0))
-        raw = sess.run(outputs, {inputs: images})
         averaged = random_values(model, 1)
-        assign(sess, {averages.average(v): value for v, value in averaged.items()})
-        sess.run(tf.train.get_global_step().assign(step))
+        values = {averages.average(v): value for v, value in averaged.items()}
+        # At once: each run of other ops optimizes the graph anew.
+        assign(sess, {tf.train.get_global_step(): step, **random_values(model, 0), **values})
+        raw = sess.run(outputs, {inputs: images})
         saver = tf.train.Saver()
         saver.save(sess, os.path.join(folder, name), write_state=False)
         assign(sess, averaged)

@@ -279,5 +279,5 @@ def test_a_clock_that_is_set_forward_does_not_end_the_waiting(tmp_path, monkeypa
 
     save(1)
     waits = iter([lambda: save(2), lambda: None])
-    found = evaluation.new_checkpoints(str(tmp_path), set(), True, 3.0, lambda text: next(waits)())
+    found = evaluation.new_checkpoints(str(tmp_path), set(), True, 0.9, lambda text: next(waits)())
     assert [path[-1] for path in found] == ['1', '2']

@@ -117,7 +117,7 @@ def test_the_hook_breaks_into_a_prompt_but_not_into_a_session(start):
     process = start(
         """
 from mobilenet import stop_signal
-stop_signal._HEAD_START = 2.0  # the prompt's is the main thread's, on a busy machine too
+stop_signal._HEAD_START = 1.0  # the prompt's is the main thread's, on a busy machine too
 reading, dealt = True, []
 def hook(number):
     global reading

@@ -13,6 +13,7 @@ from mobilenet import nets, weights
 from mobilenet.errors import UsageError
 from mobilenet.weights import folding, matching, networks
 from tests.helpers import slim_network
+from tests.helpers.short_networks import shortened
 
 IMAGES = np.random.RandomState(3).uniform(-1, 1, [3, 64, 64, 3]).astype(np.float32)
 CLASSES = 21
@@ -64,6 +65,11 @@ def test_raw_weights_and_folding(published):
 
 @pytest.mark.parametrize('model_name', ['mobilenet_v2_035', 'mobilenet_v3_small'])
 def test_folding_of_the_other_networks(model_name):
+    with shortened():
+        check_folding(model_name)
+
+
+def check_folding(model_name):
     with tf.Graph().as_default(), tf.Session() as sess:
         network = nets.build(model_name, tf.constant(IMAGES), 7, False)
         random = slim_network.random_values(tf.global_variables(), 5)
@@ -226,9 +232,10 @@ def test_a_folder_of_several_graphs_asks_for_one(published, tmp_path):
         weights.locate(str(tmp_path))
 
 
-@pytest.mark.parametrize('lost', ['variables.index', 'variables.data-00000-of-00001', '.'])
-def test_a_saved_model_that_lost_its_variables(tmp_path, lost):
-    model = str(tmp_path / 'model')
+@pytest.fixture(scope='module')
+def whole_model(tmp_path_factory):
+    """A SavedModel of our network, and its graph's bytes."""
+    model = str(tmp_path_factory.mktemp('whole') / 'model')
     with tf.Graph().as_default(), tf.Session() as sess:
         images = tf.placeholder(tf.float32, [None, 64, 64, 3])
         network = nets.build('mobilenet_v1_025', images, CLASSES, False)
@@ -236,12 +243,20 @@ def test_a_saved_model_that_lost_its_variables(tmp_path, lost):
         sess.run(tf.global_variables_initializer())
         tf.saved_model.simple_save(sess, model, {'x': images}, {'y': network.logits})
     assert networks.identify(weights.open_weights(model)).model_name == 'mobilenet_v1_025'
+    return model, graph.SerializeToString()
+
+
+@pytest.mark.parametrize('lost', ['variables.index', 'variables.data-00000-of-00001', '.'])
+def test_a_saved_model_that_lost_its_variables(whole_model, tmp_path, lost):
+    whole, graph = whole_model
+    model = str(tmp_path / 'model')
+    shutil.copytree(whole, model)
     path = os.path.join(model, 'variables', lost)
     shutil.rmtree(os.path.dirname(path)) if lost == '.' else os.remove(path)
     with pytest.raises(weights.BrokenWeights, match='not all of .*variables/variables.* is there'):
         weights.open_weights(weights.locate(model))
     graph_file = tmp_path / 'not_frozen.pb'
-    graph_file.write_bytes(graph.SerializeToString())
+    graph_file.write_bytes(graph)
     with pytest.raises(weights.BrokenWeights, match='without the values of its variables'):
         weights.open_weights(weights.locate(str(graph_file)))
 
