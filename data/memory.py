@@ -1,9 +1,14 @@
-"""A bound on the memory that decoding takes at one time, over all threads of the process."""
+"""Memory of the pipeline: a bound on what decoding takes at one time, over all threads of the
+process, and arrays that TensorFlow takes over as they are.
+"""
 
 import contextlib
 import threading
 
+import numpy as np
+
 BYTES_AT_ONCE = 256 << 20
+ALIGNMENT = 64  # of TensorFlow's tensors; an array that begins elsewhere is copied
 
 
 class Budget:
@@ -28,3 +33,11 @@ class Budget:
 
 
 budget = Budget(BYTES_AT_ONCE)
+
+
+def aligned_empty(shape, dtype):
+    """np.empty that begins at a multiple of 64 bytes."""
+    count = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    memory = np.empty(count + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + count].view(dtype).reshape(shape)

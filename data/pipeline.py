@@ -106,7 +106,7 @@ class Pipeline:
             return self._noise(self._pool(), batch)
         rows = []
         for position in self.positions(batch):
-            rows.append(self.groups.show(position, self.on_bad_record == 'skip'))
+            rows.append(self.groups.show(position))
             if progress:
                 progress()
         images, labels, weights = zip(*rows)
@@ -118,8 +118,7 @@ class Pipeline:
         if isinstance(self.source, SyntheticDataset):
             batches = tf.data.Dataset.range(first_batch, last_batch).map(plain(self._synthetic))
         else:
-            skip_bad = self.on_bad_record == 'skip'
-            batches = self.groups.batches(first_batch, last_batch, threads, skip_bad)
+            batches = self.groups.batches(first_batch, last_batch, threads)
         options = tf.data.Options()
         options.experimental_deterministic = True
         # Decoding has threads of its own: in the session's pool it would hold up the step.

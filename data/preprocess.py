@@ -35,21 +35,12 @@ def decode(encoded, window):
     return tf.image.decode_and_crop_jpeg(encoded, window, channels=3, fancy_upscaling=True)
 
 
-def finish(pixels, windows, flips, colours, size, dtype, finished=()):
-    """A list of what `decode` gave as one array [n, size, size, 3]: float32 in -1..1 or uint8.
+def finish(pixels, window, flip, colour, out):
+    """What `decode` gave of a window, into `out` [size, size, 3]: float32 in -1..1 or uint8.
 
-    Of each image: windows int32 [n, 4], flips bool [n], colours float32 [n, 3] (see
-    data/render.py) or None. Where a window's height is 0, the next of `finished` is the image;
-    where it is negative, nothing is.
+    colour: float32 [3] (see data/render.py) or None.
     """
-    images, next_finished = np.empty([len(pixels), size, size, 3], dtype), iter(finished)
-    for i, image in enumerate(pixels):
-        y, x, height, width = windows[i].tolist()
-        if height <= 0:
-            if height == 0:
-                images[i] = next(next_finished)
-            continue
-        if image.shape[:2] != (height, width):  # a whole PNG
-            image = np.ascontiguousarray(image[y : y + height, x : x + width])
-        render(image, size, flips[i], None if colours is None else colours[i], dtype, images[i])
-    return images
+    y, x, height, width = window.tolist()
+    if pixels.shape[:2] != (height, width):  # a whole PNG
+        pixels = np.ascontiguousarray(pixels[y : y + height, x : x + width])
+    render(pixels, len(out), flip, colour, out=out)

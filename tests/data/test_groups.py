@@ -15,7 +15,7 @@ import data
 from data import groups, memory
 from tests.data.test_pipeline import run
 from tests.helpers import ROOT
-from tests.helpers.data_files import encode, write_numbered
+from tests.helpers.data_files import encode, example, jpeg, noise, write_numbered, write_shards
 
 
 @pytest.fixture(scope='module')
@@ -39,7 +39,7 @@ def test_images_decoded_by_themselves_have_the_same_bits(
 ):
     usual = run(pipeline(numbered, batch_size, normalize_on=normalize_on).dataset, 3)
     shown = pipeline(numbered, batch_size, normalize_on=normalize_on).show(1)
-    monkeypatch.setattr(groups, 'LARGE_PIXELS', 1200)  # some of them; none is far from it
+    monkeypatch.setattr(groups, 'CHUNK_PIXELS', 1200)  # more than some images have, less than two
     large = run(pipeline(numbered, batch_size, normalize_on=normalize_on).dataset, 3)
     skipping = pipeline(numbered, batch_size, normalize_on=normalize_on, on_bad_record='skip')
     skipped = run(skipping.dataset, 3)
@@ -66,7 +66,24 @@ def test_python_is_called_once_for_many_images(numbered, batch_size):
     graph = tf.Graph()
     with graph.as_default():
         one._group(tf.constant(0, tf.int64))
-    assert sum(op.type == 'PyFunc' for op in graph.get_operations()) == 2
+    assert [op.type for op in graph.get_operations()].count('PyFunc') == 1
+
+
+@pytest.mark.parametrize('shape', [[3, 5, 7], [16, 224, 224, 3]])
+@pytest.mark.parametrize('dtype', [np.uint8, np.float32])
+def test_arrays_for_tensorflow_begin_where_its_tensors_do(shape, dtype):
+    arrays = [memory.aligned_empty(shape, dtype) for _ in range(5)]
+    assert all(array.ctypes.data % 64 == 0 for array in arrays)
+    assert {(array.shape, array.dtype) for array in arrays} == {(tuple(shape), np.dtype(dtype))}
+    assert all(array.flags.c_contiguous and array.flags.writeable for array in arrays)
+
+
+def test_a_record_that_cannot_be_decoded_is_named(tmp_path):
+    shards = [[example(jpeg(noise(30, 40, i)), i) for i in range(20)]]
+    shards[0][13] = example(encode(noise(30, 40, 13), 'PNG')[:-40], 13)
+    write_shards(tmp_path, 'train', shards)
+    with pytest.raises(tf.errors.OpError, match=r'train-00000-of-00001, record 13: '):
+        run(pipeline(str(tmp_path), 20).dataset, 1)
 
 
 def test_a_budget_is_never_exceeded_and_lets_everyone_through():
