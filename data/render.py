@@ -8,6 +8,9 @@ The loops over a row are functions of their own, and index plain arrays from 0: 
 into vector code.
 """
 
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
 import numpy as np
 
 from data.compiled import compiled
@@ -33,14 +36,48 @@ def between_rows(top, bottom, fraction, row):
         row[i] = upper + (f32(bottom[i]) - upper) * fraction
 
 
+@intrinsic
+def between_pixels(typing, row, i, fraction, line, j):
+    """line[j + c] = row[i + c] + (row[i + 3 + c] - row[i + c]) * fraction for c in 0..3, in one
+    vector, which LLVM does not find by itself. float32 arrays, uint32 indices.
+    """
+
+    def code(context, builder, signature, args):
+        four, i64 = ir.VectorType(ir.FloatType(), 4), ir.IntType(64)
+
+        def place(array, index, ahead=0):
+            data = context.make_array(signature.args[array])(context, builder, args[array]).data
+            index = builder.add(builder.zext(args[index], i64), i64(ahead))
+            return builder.bitcast(builder.gep(data, [index]), four.as_pointer())
+
+        left = builder.load(place(0, 1), align=4)
+        right = builder.load(place(0, 1, 3), align=4)
+        fractions = four(ir.Undefined)
+        for lane in range(4):
+            fractions = builder.insert_element(fractions, args[2], ir.IntType(32)(lane))
+        moved = builder.fmul(builder.fsub(right, left), fractions)
+        builder.store(builder.fadd(left, moved), place(3, 4), align=4)
+        return context.get_dummy_value()
+
+    return types.void(row, i, fraction, line, j), code
+
+
 @compiled
-def between_columns(row, first, fractions, red, green, blue):
-    """Columns of the output, from interleaved ones of the input; first[x]: where a pixel begins."""
+def between_columns(row, first, fractions, line):
+    """Columns of the output, from those of the input; first[x]: where a pixel begins in `row`.
+
+    Of the four floats written for a pixel, the next one's overwrite the last.
+    """
     for x in range(len(first)):
-        i, fraction = first[x], fractions[x]
-        red[x] = row[i] + (row[i + u32(3)] - row[i]) * fraction
-        green[x] = row[i + u32(1)] + (row[i + u32(4)] - row[i + u32(1)]) * fraction
-        blue[x] = row[i + u32(2)] + (row[i + u32(5)] - row[i + u32(2)]) * fraction
+        between_pixels(row, first[x], fractions[x], line, u32(3) * u32(x))
+
+
+@compiled
+def separate(line, red, green, blue):
+    for x in range(len(red)):
+        red[x] = line[3 * x]
+        green[x] = line[3 * x + 1]
+        blue[x] = line[3 * x + 2]
 
 
 @compiled
@@ -71,6 +108,12 @@ def interleave(red, green, blue, scale, offset, out):
 
 
 @compiled
+def scaled(line, scale, offset, out):
+    for i in range(len(out)):
+        out[i] = line[i] * scale + offset
+
+
+@compiled
 def render_rows(image, size, flip, recoloured, delta, factor, delta_before, scale, offset, out):
     height, width = image.shape[0], image.shape[1]
     rows = image.reshape(height, 3 * width)
@@ -84,7 +127,7 @@ def render_rows(image, size, flip, recoloured, delta, factor, delta_before, scal
         column = smaller(np.int32(place), width - 1)
         target = size - 1 - x if flip else x
         first[target], fractions[target] = u32(3 * column), place - f32(column)
-    row = np.empty(3 * width + 3, f32)
+    row, line = np.zeros(3 * width + 4, f32), np.empty(3 * size + 1, f32)
     red, green, blue = np.empty(size, f32), np.empty(size, f32), np.empty(size, f32)
     step = f32(height) / f32(size)
     for y in range(size):
@@ -93,10 +136,13 @@ def render_rows(image, size, flip, recoloured, delta, factor, delta_before, scal
         between_rows(rows[top], rows[smaller(top + 1, height - 1)], place - f32(top), row)
         for i in range(3 * width, 3 * width + 3):
             row[i] = row[i - 3]
-        between_columns(row, first, fractions, red, green, blue)
+        between_columns(row, first, fractions, line)
         if recoloured:
+            separate(line, red, green, blue)
             recolour(red, green, blue, delta, factor, delta_before)
-        interleave(red, green, blue, scale, offset, out_rows[y])
+            interleave(red, green, blue, scale, offset, out_rows[y])
+        else:
+            scaled(line, scale, offset, out_rows[y])
 
 
 def render(image, size, flip=False, colour=None, dtype=np.float32, out=None):
