@@ -14,6 +14,7 @@ from mobilenet.devices import host
 from mobilenet.errors import UsageError
 from tests.helpers import npu_steps
 from tests.helpers.npu_cases_common import report
+from tests.helpers.short_networks import shortened
 
 
 def overflow():
@@ -53,7 +54,8 @@ def op_check():
     """{network: {type: what is said with each op type of the step taken off the list}}; of V1 also
     what is said on the whole list, with ops allowed, and without a list.
     """
-    report({name: _op_check(name) for name in ('mobilenet_v1_025', *npu_steps.OTHER_NETWORKS)})
+    with shortened():
+        report({name: _op_check(name) for name in ('mobilenet_v1_025', *npu_steps.OTHER_NETWORKS)})
 
 
 def _op_check(model_name):

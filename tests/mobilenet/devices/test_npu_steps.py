@@ -9,7 +9,7 @@ from tests.mobilenet.devices.test_npu_sim import passes
 
 def check_steps(good, bad, after, report, scale=512):
     """A good step moves all, a bad one only the loss scale and its counts, then it goes on."""
-    assert len(good) > 100 and bad == ['good_steps', 'loss_scale', 'skipped_steps']
+    assert len(good) > 70 and bad == ['good_steps', 'loss_scale', 'skipped_steps']
     assert set(after) == set(good)
     assert (report['global_step'], report['skipped_steps'], report['loss_scale']) == (3, 1, scale)
 
