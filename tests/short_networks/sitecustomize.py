@@ -10,28 +10,9 @@ import importlib.util
 import os
 import sys
 
+from short_blocks import SHORTENED
+
 FOLDER = os.path.dirname(os.path.abspath(__file__))
-
-
-def shorten_v1(module):
-    module._SEPARABLE_LAYERS = ((1, 64), (2, 128), (2, 256))
-
-
-def shorten_v2(module):
-    module._STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 1, 2))
-
-
-def shorten_v3(module):
-    """Of each kind of block one: relu, added back, 5x5 with squeeze, hard-swish, both."""
-    for name, (blocks, *widths) in module._VARIANTS.items():
-        module._VARIANTS[name] = ([blocks[i] for i in (0, 1, 2, 3, 6, 10)], *widths)
-
-
-SHORTENED = {
-    'mobilenet.nets.mobilenet_v1': shorten_v1,
-    'mobilenet.nets.mobilenet_v2': shorten_v2,
-    'mobilenet.nets.mobilenet_v3': shorten_v3,
-}
 
 
 class Shortener(importlib.abc.MetaPathFinder):
