@@ -80,7 +80,7 @@ def parse(data, num_classes):
         is_whole = False
     if not is_whole:
         raise ValueError('not a tf.train.Example')
-    features = {entry.key: entry.value for entry in example.features.feature}
+    features = {entry.key: entry for entry in example.features.feature}
     encoded = _one(features, 'image/encoded', 'bytes_list')
     label = _one(features, 'image/class/label', 'int64_list')
     if not encoded:
@@ -106,7 +106,7 @@ def _boxes(features):
 
 
 def _values(features, key, kind):
-    return getattr(features[key], kind).value if key in features else ()
+    return getattr(features[key].value, kind).value if key in features else ()
 
 
 def _one(features, key, kind):
