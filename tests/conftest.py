@@ -15,6 +15,7 @@ os.environ.setdefault('KMP_BLOCKTIME', '0')
 # passes take seconds a session; what is about its kernels says TF_DISABLE_MKL=0.
 os.environ.setdefault('TF_DISABLE_MKL', '1')
 os.environ.setdefault('OMP_NUM_THREADS', '1')
+os.environ.setdefault('TF_XLA_FLAGS', '--tf_xla_clustering_fuel=0')  # as the commands
 
 # Under `nohup … &` these are ignored, and so they would be in every command that a test starts.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

@@ -93,6 +93,8 @@ def import_tensorflow(config=None):
     os.environ.setdefault('OMP_NUM_THREADS', str(cores.count()))
     os.environ.setdefault('KMP_BLOCKTIME', '0')
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+    # XLA compiles nothing here, but would look at every new graph for what it might: seconds.
+    os.environ.setdefault('TF_XLA_FLAGS', '--tf_xla_clustering_fuel=0')
     warnings.filterwarnings('ignore', category=FutureWarning)
     import tensorflow as tf
 
