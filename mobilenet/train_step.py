@@ -92,10 +92,8 @@ def build(images, labels, config, state, device, collectives):
                 finite = tf.logical_and(finite, tf.is_finite(report[0]))
             halted, good = decide(finite, report[0], before, state, config)
 
-            update = tf.cond(
-                good,
-                lambda: apply_all(variables, gradients, network, before, state, config),
-                lambda: tf.constant(False),
+            update = device.where_true(
+                good, lambda: apply_all(variables, gradients, network, before, state, config)
             )
             with tf.control_dependencies([update]):
                 train_op = state.advance(before, good, halted, report, config)
@@ -178,9 +176,7 @@ def decide(finite, loss, before, state, config):
 
 
 def apply_all(variables, gradients, network, before, state, config):
-    """Weights and slots, then batch norm statistics, then EMA; gives a true scalar after all of
-    them.
-    """
+    """Weights and slots, then batch norm statistics, then EMA; gives the op after all of them."""
     step = tf.cast(before.global_step, tf.float32)
     scheduled_step = state.scheduled_step(before.global_step)
     rate = state.learning_rate(schedules.learning_rate(scheduled_step, config))
@@ -216,7 +212,7 @@ def update_ema(variables, moving, step, config):
     After a warm start they are trusted, but for the last layer's, which as a rule is new.
     """
     if not config.moving_average_decay:
-        return tf.constant(True)
+        return tf.no_op()
     averages = moving_averages.create_ema(variables)
     moving = {v.op.name for v in moving}
     with tf.name_scope('ema'):
@@ -229,8 +225,7 @@ def update_ema(variables, moving, step, config):
             ]
             decay = moving_averages.effective_decay(config.moving_average_decay, step + trusted)
             moved += moving_averages.move([a for a, _ in pairs], [v for _, v in pairs], decay)
-    with tf.control_dependencies(moved):
-        return tf.constant(True)
+    return tf.group(*moved)
 
 
 def ema_from_variables():

@@ -69,6 +69,19 @@ class HostDevice:
         del collectives  # a mean with one rank's NaN or infinity in it is not finite on any
         return FiniteGradients()
 
+    def where_true(self, predicate, build_op):
+        """A tensor that is there after `build_op()` has run, or where the predicate is false,
+        which keeps all that is built in it from running.
+
+        Not tf.cond, which has a Switch for each of hundreds of tensors: one is enough, by way of
+        control dependencies.
+        """
+        otherwise, taken = tf.raw_ops.Switch(data=predicate, pred=predicate)
+        with tf.control_dependencies([tf.identity(taken)]):
+            op = build_op()
+        with tf.control_dependencies([op]):
+            return tf.raw_ops.Merge(inputs=[otherwise, tf.identity(taken)]).output
+
     def primitive_cache(self):
         """To be told before steps run; adds ops to the default graph."""
         return memory.PrimitiveCache(self._inter_op) if onednn_kernels() else memory.NoCache()

@@ -165,6 +165,15 @@ class NpuDevice:
 
         return npu_scope.keep_dtype_scope()
 
+    def where_true(self, predicate, build_op):
+        """A tensor that is there after `build_op()` has run where the predicate is true."""
+
+        def taken():
+            with tf.control_dependencies([build_op()]):
+                return tf.constant(True)
+
+        return tf.cond(predicate, taken, lambda: tf.constant(False))
+
     def primitive_cache(self):
         """To be told before steps run: an NPU keeps none."""
         return memory.NoCache()
