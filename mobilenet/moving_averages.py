@@ -31,17 +31,28 @@ def move(averages, values, decay):
 
 
 def create_ema(variables):
-    """EMA variables, named `NAME/ExponentialMovingAverage` as TF-slim's; they start as their
-    variables do.
+    """EMA variables, named `NAME/ExponentialMovingAverage` as TF-slim's; their initial values are
+    those of their variables.
     """
+
+    def initializer_of(variable):
+        # An op of its own, which can be fed without the variable's.
+        return lambda *_, **__: tf.identity(variable.initial_value)
+
     return [
         tf.get_variable(
             v.op.name + EMA_SUFFIX,
             v.shape,
             tf.float32,
-            tf.zeros_initializer(),
+            initializer_of(v),
             trainable=False,
             use_resource=True,
         )
         for v in variables
     ]
+
+
+def with_averages(values, names):
+    """{name: value} of variables, and of their EMA the same, where `names` has one."""
+    averages = {name + EMA_SUFFIX: value for name, value in values.items()}
+    return {**values, **{name: value for name, value in averages.items() if name in names}}

@@ -12,8 +12,8 @@ from mobilenet import (
     command,
     fine_tuning,
     log,
+    moving_averages,
     ranks,
-    train_step,
     training_graph,
     weights,
 )
@@ -115,9 +115,8 @@ class TrainingRun:
         initial, lines = self._warm_start()
         lines += fine_tuning.said(config)
         initialize = [tf.global_variables_initializer(), tf.local_variables_initializer()]
-        start_ema = train_step.ema_from_variables()
         tf.get_default_graph().finalize()
-        return functools.partial(self._start, initialize, initial, start_ema, lines)
+        return functools.partial(self._start, initialize, initial, lines)
 
     def _warm_start(self):
         """({variable: value} of --checkpoint_path, lines on what is left out); nothing where it is
@@ -129,15 +128,14 @@ class TrainingRun:
         path = weights.locate(config.checkpoint_path)
         return warm_start.values_for(config, weights.open_weights(path))
 
-    def _start(self, initialize, initial, start_ema, lines):
+    def _start(self, initialize, initial, lines):
         sess = self.sess
         sess.run(initialize)
         if self.config.deterministic:
             values = training_graph.initial_values(initialize, tf.global_variables())
             self.graph.write(sess, values)
         if initial:
-            self.graph.write(sess, initial)
-        sess.run(start_ema)
+            self.graph.write(sess, moving_averages.with_averages(initial, self.graph.shapes))
         self.resumed = self._restore(sess) if self.is_main else None
         self._broadcast.run(sess)
         counters = self.graph.state

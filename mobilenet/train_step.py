@@ -226,20 +226,3 @@ def update_ema(variables, moving, step, config):
             decay = moving_averages.effective_decay(config.moving_average_decay, step + trusted)
             moved += moving_averages.move([a for a, _ in pairs], [v for _, v in pairs], decay)
     return tf.group(*moved)
-
-
-def ema_from_variables():
-    """An op that sets every EMA in the default graph to its variable: their start, and after a warm
-    start.
-    """
-    by_name = {v.op.name: v for v in tf.global_variables()}
-    suffix = moving_averages.EMA_SUFFIX
-    return tf.group(
-        *[
-            tf.raw_ops.AssignVariableOp(
-                resource=average.handle, value=by_name[name[: -len(suffix)]].read_value()
-            )
-            for name, average in sorted(by_name.items())
-            if name.endswith(suffix)
-        ]
-    )

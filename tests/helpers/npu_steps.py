@@ -63,9 +63,8 @@ class Steps:
         self.loop = device.sink(build, state.values)
         self.variables = {v.op.name: v for v in tf.global_variables()}
         start = [tf.global_variables_initializer(), tf.local_variables_initializer()]
-        start_ema = train_step.ema_from_variables()
         self._session = device.session(longest, collectives.size)
-        self._start = [start, start_ema, iterator.initializer]
+        self._start = [start, iterator.initializer]
 
     def __enter__(self):
         self.sess = self._session.__enter__()

@@ -84,14 +84,12 @@ class StepRun(BuiltStep):
     def __init__(self, config, scale=1.0):
         super().__init__(config, scale)
         self._initialize = [tf.global_variables_initializer(), tf.local_variables_initializer()]
-        self._start_ema = train_step.ema_from_variables()
         self.sess = tf.Session()
         self.begin()
 
     def begin(self):
         """The first values of all variables again."""
         self.sess.run(self._initialize)
-        self.sess.run(self._start_ema)
 
     def values(self):
         return {v.op.name: v for v in tf.global_variables()}

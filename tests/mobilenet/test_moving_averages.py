@@ -26,7 +26,7 @@ def test_averages_move_as_those_of_tensorflows_own_class(decay):
             np.testing.assert_allclose(*sess.run([average, theirs.average(variable)]), rtol=1e-6)
 
 
-def test_averages_of_variables_are_resources_named_as_those_of_slim():
+def test_averages_of_variables_are_resources_named_as_those_of_slim_and_start_as_they_do():
     with tf.Graph().as_default(), tf.Session() as sess:
         variables = [
             tf.get_variable('Net/a', [2, 3], use_resource=True),
@@ -41,4 +41,14 @@ def test_averages_of_variables_are_resources_named_as_those_of_slim():
             assert average.shape == variable.shape
         assert tf.trainable_variables() == variables
         sess.run(tf.global_variables_initializer())
-        assert all((value == 0).all() for value in sess.run(averages))
+        assert sess.run(variables[0]).any()
+        for variable, average in zip(variables, averages):
+            np.testing.assert_array_equal(*sess.run([variable, average]))
+        averages[0].load(np.full([2, 3], 7.0), sess)
+        assert (sess.run(averages[0]) == 7).all() and not (sess.run(variables[0]) == 7).any()
+
+
+def test_a_value_goes_to_a_variable_and_its_average():
+    names = ['a', 'a/ExponentialMovingAverage', 'b']
+    found = moving_averages.with_averages({'a': 1, 'b': 2}, names)
+    assert found == {'a': 1, 'a/ExponentialMovingAverage': 1, 'b': 2}
