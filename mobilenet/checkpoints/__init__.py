@@ -2,7 +2,7 @@
 
 from mobilenet.checkpoints.checksums import Damaged
 from mobilenet.checkpoints.names import in_folder, is_whole, latest, resolve, step_of
-from mobilenet.checkpoints.store import Checkpointer, SaveError, batches_of, check, load
+from mobilenet.checkpoints.store import Checkpointer, SaveError, batches_of, check
 
 __all__ = [
     'Checkpointer',
@@ -13,7 +13,6 @@ __all__ = [
     'in_folder',
     'is_whole',
     'latest',
-    'load',
     'resolve',
     'step_of',
 ]

@@ -43,7 +43,7 @@ class Checkpointer:
         self._run_id, self._say = run_id, say
         self._variables = {v.op.name: v for v in tf.global_variables()}
         self._trainable = {v.op.name for v in tf.trainable_variables()}
-        self._saver = tf.train.Saver(tf.global_variables(), max_to_keep=0)
+        self._prefix, self._save = _save_op(self._variables)
         self._order = None  # of this run's own, the newest last
 
     @property
@@ -105,14 +105,14 @@ class Checkpointer:
         """Raises Damaged, and UsageError where it is of another network or optimizer."""
         there = check(path)
         lacking = self._compare(path, there, may_lack)
-        if not lacking:
-            load(self._saver, sess, path)
-            return
-        try:
-            with alias.readable(path) as plain:
-                self._restore_some(sess, plain, lacking, there)
-        except _UNREADABLE as error:
-            raise Damaged(f'{path}.data-* is damaged: {_reason(error)}')
+        sources = {name: name for name in self._variables if name not in lacking}
+        for name in lacking:  # an average begins at its variable's value, a slot as a new one
+            of = name[: -len(EMA_SUFFIX)]
+            if name.endswith(EMA_SUFFIX) and of in there:
+                sources[name] = of
+        found = read(path, set(sources.values()))
+        values = {name: found[source] for name, source in sources.items()}
+        state.initialize(sess, [self._variables[name] for name in values], values)
 
     def _compare(self, path, there, may_lack):
         """Names of the variables that a checkpoint with {name: shape} `there` lacks. Raises
@@ -146,18 +146,6 @@ class Checkpointer:
         statistic = '/moving_' in name and not name.endswith(EMA_SUFFIX)
         return name in self._trainable or statistic or name == 'global_step'
 
-    def _restore_some(self, sess, plain, lacking, there):
-        """What is there; an average that is not there begins at its variable's value, slots as new
-        ones.
-        """
-        reader = tf.train.load_checkpoint(plain)
-        values = {name: reader.get_tensor(name) for name in set(self._variables) - set(lacking)}
-        for name in lacking:
-            of = name[: -len(EMA_SUFFIX)]
-            if name.endswith(EMA_SUFFIX) and of in there:
-                values[name] = reader.get_tensor(of)
-        state.initialize(sess, [self._variables[name] for name in values], values)
-
     def _begin_order(self, resumed):
         """The run's own checkpoints, in the order in which they may go: those after the resumed one
         first.
@@ -188,7 +176,7 @@ class Checkpointer:
         os.makedirs(folder)
         prefix = os.path.join(folder, name)
         with alias.folder_for_tensorflow(folder) as plain:
-            self._saver.save(sess, f'{plain}/{name}', write_meta_graph=False, write_state=False)
+            sess.run(self._save, {self._prefix: f'{plain}/{name}'})
         if facts:
             position.write(prefix, dict(facts, run=self._run_id))
         checksums.write(prefix, names.files_of(prefix))
@@ -238,20 +226,33 @@ def check(path):
         raise Damaged(f'{path}.index is damaged: {_reason(error)}')
 
 
-def load(saver, sess, path):
-    """Restores a checkpoint by a tf.train.Saver, wherever it lies. Raises Damaged."""
+def read(path, wanted):
+    """{name: value} of these of a checkpoint's tensors, wherever it lies. Raises Damaged."""
     try:
         with alias.readable(path) as plain:
-            saver.restore(sess, plain)
+            reader = tf.train.load_checkpoint(plain)
+            return {name: reader.get_tensor(name) for name in wanted}
     except _UNREADABLE as error:
         raise Damaged(f'{path}.data-* is damaged: {_reason(error)}')
 
 
 def batches_of(path):
     """Batches that the run of a checkpoint had taken, skipped ones included."""
-    with alias.readable(path) as plain:
-        reader = tf.train.load_checkpoint(plain)
-        return int(reader.get_tensor('global_step') + reader.get_tensor('skipped_steps'))
+    counts = read(path, ['global_step', 'skipped_steps'])
+    return int(sum(counts.values()))
+
+
+def _save_op(variables):
+    """(placeholder of the prefix, op that writes {name: variable} there): tf.train.Saver's, without
+    the ops that restore, hundreds of them.
+    """
+    prefix = tf.placeholder(tf.string, [], 'checkpoint_prefix')
+    ordered = sorted(variables)
+    graph = tf.get_default_graph()
+    tensors = [graph.as_graph_element(variables[name]) for name in ordered]
+    return prefix, tf.raw_ops.SaveV2(
+        prefix=prefix, tensor_names=ordered, shape_and_slices=[''] * len(ordered), tensors=tensors
+    )
 
 
 def _same_values(written, prefix):
