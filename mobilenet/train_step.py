@@ -44,6 +44,12 @@ Step = collections.namedtuple(
     ],
 )
 
+# What a step's updates go by, float32 scalars: updates done so far, learning rate, decay of batch
+# norm statistics and of the EMA (the last layer's has its own, see update_ema).
+Rates = collections.namedtuple(
+    'Rates', ['step', 'learning_rate', 'statistics', 'ema_of_last_layer', 'ema']
+)
+
 
 def build(images, labels, config, state, device, collectives):
     """Builds the step; variables are created by the first call in a graph and shared by the next.
@@ -92,8 +98,9 @@ def build(images, labels, config, state, device, collectives):
                 finite = tf.logical_and(finite, tf.is_finite(report[0]))
             halted, good = decide(finite, report[0], before, state, config)
 
+            rates = rates_of(before, state, config)
             update = device.where_true(
-                good, lambda: apply_all(variables, gradients, network, before, state, config)
+                good, lambda: apply_all(variables, gradients, network, rates, config)
             )
             with tf.control_dependencies([update]):
                 train_op = state.advance(before, good, halted, report, config)
@@ -175,29 +182,38 @@ def decide(finite, loss, before, state, config):
     return halted, tf.logical_and(finite, tf.logical_not(halted))
 
 
-def apply_all(variables, gradients, network, before, state, config):
-    """Weights and slots, then batch norm statistics, then EMA; gives the op after all of them."""
+def rates_of(before, state, config):
+    """Rates of the step. Not in apply_all, where all of it would wait for them."""
     step = tf.cast(before.global_step, tf.float32)
     scheduled_step = state.scheduled_step(before.global_step)
-    rate = state.learning_rate(schedules.learning_rate(scheduled_step, config))
+    trusted = step + config.trusted_updates
+    ema = config.moving_average_decay
+    return Rates(
+        step,
+        state.learning_rate(schedules.learning_rate(scheduled_step, config)),
+        moving_averages.effective_decay(nets.default_batch_norm_decay(config.model_name), trusted),
+        moving_averages.effective_decay(ema, step),
+        moving_averages.effective_decay(ema, trusted),
+    )
+
+
+def apply_all(variables, gradients, network, rates, config):
+    """Weights and slots, then batch norm statistics, then EMA; gives the op after all of them."""
     optimizer = optimizers.create(config)
     with tf.name_scope('update'):
         slots = optimizers.create_slots(optimizer, variables)
         updates = [
-            optimizer.update(v, s, g, rate_of(v, rate, config), step)
+            optimizer.update(v, s, g, rate_of(v, rates.learning_rate, config), rates.step)
             for v, s, g in zip(variables, slots, gradients)
         ]
-        decay = moving_averages.effective_decay(
-            nets.default_batch_norm_decay(config.model_name), step + config.trusted_updates
-        )
         moving = [average for average, _ in network.batch_norm_statistics]
         values = [value for _, value in network.batch_norm_statistics]
-        updates += moving_averages.move(moving, values, decay)
+        updates += moving_averages.move(moving, values, rates.statistics)
     # Through one op: else each of the EMA's hundreds of ops would wait for each of hundreds of
     # updates.
     with tf.control_dependencies([tf.group(*updates)]):
         moving = variables + [moving for moving, _ in network.batch_norm_statistics]
-        return update_ema(network.variables, moving, step, config)
+        return update_ema(network.variables, moving, rates, config)
 
 
 def rate_of(variable, rate, config):
@@ -206,7 +222,7 @@ def rate_of(variable, rate, config):
     return rate * config.head_lr_factor if head and config.head_lr_factor != 1 else rate
 
 
-def update_ema(variables, moving, step, config):
+def update_ema(variables, moving, rates, config):
     """The averages of `variables`; those of variables that are not `moving` stay what they are.
 
     After a warm start they are trusted, but for the last layer's, which as a rule is new.
@@ -217,12 +233,11 @@ def update_ema(variables, moving, step, config):
     moving = {v.op.name for v in moving}
     with tf.name_scope('ema'):
         moved = []
-        for is_new, trusted in ((True, 0.0), (False, config.trusted_updates)):
+        for is_new, decay in ((True, rates.ema_of_last_layer), (False, rates.ema)):
             pairs = [
                 (average, v)
                 for average, v in zip(averages, variables)
                 if v.op.name in moving and nets.is_last_layer(v.op.name) == is_new
             ]
-            decay = moving_averages.effective_decay(config.moving_average_decay, step + trusted)
             moved += moving_averages.move([a for a, _ in pairs], [v for _, v in pairs], decay)
     return tf.group(*moved)
