@@ -117,7 +117,7 @@ class Evaluator:
         convolutions, where oneDNN adds biases (not after depthwise ones).
     """
 
-    def __init__(self, model_name, num_classes, images, labels, counted, outputs, float16=False):
+    def __init__(self, model_name, num_classes, images, labels, counted, outputs, float16):
         self.fold = None if float16 else 'convolutions'
         network = nets.build(
             model_name,

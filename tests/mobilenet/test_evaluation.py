@@ -117,6 +117,9 @@ def test_figures_are_those_of_slims_network(published):
     np.testing.assert_array_equal(answers, raw.argmax(1))
     assert (entry['step'], entry['ema']) == (40, False)
     assert entry['top5'] == evaluation.accuracies(ranks(raw, LABELS))['top5']
+    shapes = {n: shape for n, shape in weights.shapes.items() if n != 'global_step'}
+    graph = Weights('/w/graph.pb', 'frozen', shapes, weights._read)
+    assert evaluated.figures(graph, use_ema=False)[0]['step'] == 0  # none is known
     # The graph is of one network: the wish for another one is not asked any more.
     assert evaluated.figures(weights, 'mobilenet_v2', False)[0] == entry
     evaluated.close()
@@ -250,6 +253,13 @@ def test_checkpoints_are_followed_until_none_has_come_for_so_long(folder, monkey
     assert times == [(3, 0), (20, 2), (30, 5), (40, 11)]
     assert clock.now - 1000 == 19 and sorted(steps_of(done)) == [3, 20, 30, 40]
     assert said == [f'waiting for new checkpoints in {folder}, until 5 s without one'] * 3
+
+
+def test_an_empty_folder_is_waited_for_with_a_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluation, 'time', Clock({}))
+    said = []
+    assert not list(evaluation.new_checkpoints(str(tmp_path), set(), True, 5.0, said.append))
+    assert said == [f'waiting for new checkpoints in {tmp_path}, until 5 s without one']
 
 
 def test_what_is_deleted_meanwhile_is_passed_over(folder, monkeypatch):
