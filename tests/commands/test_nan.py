@@ -23,7 +23,7 @@ def nan_run(folder, record, *arguments, env):
         + ['--moving_average_decay=0']  # a smaller graph starts earlier
         + list(arguments),
         env=dict(
-            env, NAN_RECORD=str(record), PYTHONPATH=os.pathsep.join([env['PYTHONPATH'], runs.ROOT])
+            env, NAN_RECORD=str(record), PYTHONPATH=os.pathsep.join([runs.ROOT, env['PYTHONPATH']])
         ),
         capture_output=True,
         text=True,

@@ -22,8 +22,8 @@ def main(record, argv):
     marked = np.asarray(Image.open(io.BytesIO(encoded)).convert('RGB')).tobytes()
     render = preprocess.render
 
-    def poisoned(image, size, flip, colour, dtype, out):
-        render(image, size, flip, colour, dtype, out)
+    def poisoned(image, size, flip, colour, out):
+        render(image, size, flip, colour, out=out)
         if image.tobytes() == marked:
             out[3, 4, 1] = np.nan
         return out

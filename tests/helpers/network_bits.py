@@ -24,7 +24,9 @@ def main(device_name, output, *addresses):
         own = own.split(',')
         device = host.HostDevice(own, rank) if device_name == 'host' else npu_steps.device()
         together = collectives.create(device_name, rank, size, own)
-        hp = npu_steps.settings(model_name=name, dropout=True, moving_average_decay=0)  # V1 has it
+        hp = npu_steps.settings(
+            model_name=name, dropout=True, moving_average_decay=0.0
+        )  # V1 has it
         with tf.Graph().as_default():
             # The third step of rank 0, and of rank 1 alike, overflows.
             with npu_steps.Steps(device, hp, together, longest=3) as run:
