@@ -177,6 +177,7 @@ def test_a_stop_while_waiting_for_the_other_server(cluster):
 @pytest.mark.parametrize('offset, whose', [(-1, 'of 127.0.0.1'), (1, 'of rank 1')])
 def test_a_taken_port_is_named(cluster, offset, whose):
     with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one of before may linger
         taken.bind(('127.0.0.1', cluster.port + offset))
         taken.listen(1)
         launch = cluster(0, DEAF)
