@@ -8,6 +8,8 @@ import signal
 import subprocess
 import time
 
+import pytest
+
 from hccl import rank_table
 from tests.helpers import launches, runs
 
@@ -15,12 +17,25 @@ LONG = ['--max_train_steps=1000000', '--iterations_per_loop=1', '--learning_rate
 LONG += ['--moving_average_decay=0']  # a smaller graph starts earlier
 
 
+STARTED = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_running():
+    """They would train for hours where a test fails."""
+    yield
+    while STARTED:
+        STARTED.pop().kill()
+
+
 def start(folder, *arguments, **streams):
-    return subprocess.Popen(
+    process = subprocess.Popen(
         runs.command('train_loop.py', *runs.SMALL, f'--train_dir={folder}', *LONG, *arguments),
         env=runs.environment(),
         **streams,
     )
+    STARTED.append(process)
+    return process
 
 
 def wait_until(process, holds, seconds=500):
