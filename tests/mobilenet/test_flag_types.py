@@ -169,6 +169,33 @@ def test_help_says_titles_defaults_and_devices(parser):
         assert said in words, said
 
 
+def test_a_long_list_of_choices_follows_the_help(monkeypatch):
+    """At 61 characters; a flag's value is called as its name's last word; help is in column 30."""
+    monkeypatch.setenv('COLUMNS', '120')
+    table = [
+        flag_types.flag('train_dir', 'where'),
+        flag_types.flag('kind', 'which', choices=('a' * 29, 'b' * 30)),
+        flag_types.flag('long_kind', 'which', choices=('a' * 30, 'b' * 30)),
+        flag_types.flag('of_exactly_23_letters_x', 'beside it', type=flag_types.count()),
+    ]
+    parser = flag_types.Parser(prog='tool.py', add_help=False, usage='')
+    flag_types.add_group(parser, 'a title', table)
+    lines = parser.format_help().splitlines()
+    assert lines[-7:] == [
+        'a title:',
+        '  --train_dir DIR             where',
+        '  --kind {' + 'a' * 29 + ',' + 'b' * 30 + '}',
+        '                              which',
+        '  --long_kind NAME            which; one of ' + 'a' * 30 + ', ' + 'b' * 30,
+        '  --of_exactly_23_letters_x N',
+        '                              beside it',
+    ]
+    named = flag_types.Parser(prog='tool.py', add_help=False, usage='')
+    flag_types.add_group(named, 'a title', table[:2], names_only=True)
+    assert named.format_help().splitlines()[-2:] == ['a title:', '  --train_dir, --kind']
+    assert named.parse_args(['--train_dir=x']).train_dir == 'x'
+
+
 def test_wrong_use_is_one_line_and_status_2(parser, capsys):
     for argv, said in (
         (['--rate=-1'], 'argument --rate: -1 is out of range'),
