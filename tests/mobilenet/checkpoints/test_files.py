@@ -76,6 +76,18 @@ def test_a_folders_checkpoints_in_order_of_step(tmp_path):
     assert names.of_run(str(tmp_path)) == found[1:]
 
 
+def test_a_runs_own_that_lack_a_part(tmp_path):
+    """In order of step; the rest of a deleted one, without index or data, is none of them."""
+    no_data = put(tmp_path, 'model.ckpt-20', ('.index', '.json'))
+    no_index = put(tmp_path, 'model.ckpt-3', ('.data-00000-of-00001',))
+    half = put(tmp_path, 'model.ckpt-100', ('.index', '.data-00001-of-00002'))
+    put(tmp_path, 'model.ckpt-4')
+    put(tmp_path, 'other-5', ('.index',))
+    put(tmp_path, 'model.ckpt-6', ('.json', '.sha256'))
+    assert names.torn(str(tmp_path)) == [no_index, no_data, half]
+    assert names.torn(str(tmp_path / 'nowhere')) == []
+
+
 def test_the_hint(tmp_path):
     folder = str(tmp_path)
     assert names.hint(folder) == (None, [])
@@ -154,6 +166,8 @@ def test_paths_of_checkpoints(tmp_path):
         assert names.resolve(path) == own
     with pytest.raises(UsageError, match=r'^--flag=.*model.ckpt-2: no such checkpoint'):
         names.resolve(str(tmp_path / 'model.ckpt-2'), '--flag')
+    with pytest.raises(UsageError, match=f'^{tmp_path}.*: no such checkpoint'):
+        names.resolve(str(tmp_path / 'model.ckpt-2'), flag=None)
 
 
 def test_checksums_are_those_of_sha256sum(tmp_path):
