@@ -61,6 +61,7 @@ MODULES = {
         'tests/hccl/test_rank_table.py',
     ],
     'mobilenet/configuration.py': [
+        'tests/mobilenet/test_needed_flags.py',
         'tests/mobilenet/test_configuration.py',
         'tests/mobilenet/devices/test_threads.py',
     ],
