@@ -137,24 +137,24 @@ def _through_hard_swish(grad, gate):
     return grad * (gate + (gate - 0.5) * inside)
 
 
-@tf.RegisterGradient('MobilenetHardSwishAny')
-def _hard_swish_gradient_any(op, grad):
-    """The same numbers; of what fills oneDNN's blocks, by ops that stay in its layout."""
-    gate = op.inputs[1]
-    if onednn.is_padded(gate):
-        return onednn.by_stock_kernels(_through_hard_swish, grad, gate), None
-    return _hard_swish_gradient_composed(op, grad)
-
-
-@tf.RegisterGradient('MobilenetHardSwishComposed')
-def _hard_swish_gradient_composed(op, grad):
+def _through_hard_swish_in_layout(grad, gate):
     """The same numbers by ops that stay in oneDNN's layout, as in layers.relu6's gradient."""
-    gate = op.inputs[1]
     inside = onednn.affine(gate, 1.0, -0.5, after=grad)
     inside = tf.raw_ops.ReluGrad(gradients=inside, features=gate)
     below_one = onednn.affine(gate, -1.0, 1.0, after=grad)
     inside = tf.raw_ops.ReluGrad(gradients=inside, features=below_one)
-    return tf.multiply(grad, tf.add(gate, inside)), None
+    return tf.multiply(grad, tf.add(gate, inside))
+
+
+@tf.RegisterGradient('MobilenetHardSwishComposed')
+def _hard_swish_gradient_composed(op, grad):
+    return _through_hard_swish_in_layout(grad, op.inputs[1]), None
+
+
+@tf.RegisterGradient('MobilenetHardSwishAny')
+def _hard_swish_gradient_any(op, grad):
+    gate = op.inputs[1]
+    return onednn.by_blocks(grad, gate, _through_hard_swish_in_layout, _through_hard_swish), None
 
 
 def relu(inputs, mode):

@@ -35,12 +35,15 @@ def by_stock_kernels(compute, *inputs):
     return output
 
 
-def is_padded(tensor):
-    """Whether the channels do not fill oneDNN's blocks.
+def by_blocks(grad, features, in_layout, stock):
+    """in_layout(grad, features) where the channels of `features` fill oneDNN's blocks, else
+    stock(grad, features), the same numbers, by TensorFlow's own kernels.
 
-    Its ReluGrad is then a plain loop, ten times as slow as it is on whole blocks.
+    oneDNN's ReluGrad is a plain loop there, ten times as slow as it is on whole blocks.
     """
-    return tensor.shape[-1].value % BLOCK != 0
+    if features.shape[-1].value % BLOCK == 0:
+        return in_layout(grad, features)
+    return by_stock_kernels(stock, grad, features)
 
 
 def affine(inputs, scale, offset, after=None):
@@ -102,18 +105,12 @@ def _relu6_gradient(op, grad):
 
 @tf.RegisterGradient(RELU6_ANY)
 def _relu6_gradient_any(op, grad):
-    outputs = op.outputs[0]
-    if is_padded(outputs):
-        return by_stock_kernels(gen_nn_ops.relu6_grad, grad, outputs)
-    return relu6_grad(grad, outputs)
+    return by_blocks(grad, op.outputs[0], relu6_grad, gen_nn_ops.relu6_grad)
 
 
 @tf.RegisterGradient(RELU)
 def _relu_gradient(op, grad):
-    outputs = op.outputs[0]
-    if is_padded(outputs):
-        return by_stock_kernels(gen_nn_ops.relu_grad, grad, outputs)
-    return tf.raw_ops.ReluGrad(gradients=grad, features=outputs)
+    return by_blocks(grad, op.outputs[0], gen_nn_ops.relu_grad, gen_nn_ops.relu_grad)
 
 
 @tf.RegisterGradient(DEPTHWISE)

@@ -3,9 +3,9 @@ else than their depth: most of what such a test costs is building and optimizing
 """
 
 import contextlib
+import importlib
 
-from mobilenet.nets import mobilenet_v1, mobilenet_v2, mobilenet_v3
-from tests.short_networks.short_blocks import shorten_v1, shorten_v2, shorten_v3
+from tests.short_networks.short_blocks import SHORTENED
 
 
 @contextlib.contextmanager
@@ -13,16 +13,12 @@ def shortened():
     """Within it, what is built is short. Nothing may be asked of the networks' shapes meanwhile:
     mobilenet/weights/networks.py keeps them.
     """
-    tables = (
-        (mobilenet_v1, '_SEPARABLE_LAYERS', shorten_v1),
-        (mobilenet_v2, '_STAGES', shorten_v2),
-        (mobilenet_v3, '_VARIANTS', shorten_v3),
-    )
-    whole = [getattr(module, name) for module, name, _ in tables]
-    for module, _, shorten in tables:
+    modules = {importlib.import_module(name): shorten for name, shorten in SHORTENED.items()}
+    whole = {module: dict(vars(module)) for module in modules}
+    for module, shorten in modules.items():
         shorten(module)
     try:
         yield
     finally:
-        for (module, name, _), table in zip(tables, whole):
-            setattr(module, name, table)
+        for module in modules:
+            vars(module).update(whole[module])
