@@ -16,11 +16,10 @@ import os
 import struct
 import threading
 
-import google_crc32c
 import numpy as np
 
 from data import array_cache, digest
-from mobilenet import text
+from mobilenet import crc32c, text
 
 HEADER = struct.Struct('<QI')
 FOOTER = struct.Struct('<I')
@@ -62,17 +61,11 @@ class BadRecord(Exception):
         super().__init__(f'{self.place}: {self.reason}')
 
 
-def masked_crc32c(data):
-    """CRC-32C of bytes in TFRecord's rotated form (tensorflow/core/lib/hash/crc32c.h)."""
-    crc = google_crc32c.value(data)
-    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
-
-
 def frame(data):
     """The bytes of one record as they stand in a file."""
     length = struct.pack('<Q', len(data))
     return b''.join(
-        (length, FOOTER.pack(masked_crc32c(length)), data, FOOTER.pack(masked_crc32c(data)))
+        (length, FOOTER.pack(crc32c.masked(length)), data, FOOTER.pack(crc32c.masked(data)))
     )
 
 
@@ -135,7 +128,7 @@ def scan(path):
                 )
                 break
             length, crc = HEADER.unpack(header)
-            if masked_crc32c(header[:8]) != crc:
+            if crc32c.masked(header[:8]) != crc:
                 error = BadRecord(path, len(offsets), _other_kind(descriptor, offset))
                 break
             if offset + OVERHEAD + length > size:
@@ -237,7 +230,7 @@ class RecordFiles:
             raise BadRecord(*self.locate(record), reason=str(error))
         if len(data) + len(footer) != length + FOOTER.size:
             raise BadRecord(*self.locate(record), reason='the file became shorter while in use')
-        if masked_crc32c(data) != FOOTER.unpack(footer)[0]:
+        if crc32c.masked(data) != FOOTER.unpack(footer)[0]:
             raise BadRecord(*self.locate(record), reason='wrong checksum of the data')
         return data
 

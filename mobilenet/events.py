@@ -6,9 +6,9 @@ import socket
 import struct
 import time
 
-import google_crc32c
 import tensorflow as tf
 
+from mobilenet import crc32c
 from mobilenet.appending import Appender
 
 
@@ -50,9 +50,7 @@ def scalars(values):
 
 
 def _masked_crc(data):
-    """CRC-32C as TFRecord has it (tensorflow/core/lib/hash/crc32c.h)."""
-    crc = google_crc32c.value(data)
-    return struct.pack('<I', ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+    return struct.pack('<I', crc32c.masked(data))
 
 
 def _file_name(folder):

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from data import examples, tfrecord
+from mobilenet import crc32c
 
 # Of ten inputs, six are JPEGs: that decoder has the most ways to fail.
 KIND_OF_TEN = ('jpeg', 'jpeg', 'jpeg', 'png', 'record', 'jpeg', 'jpeg', 'jpeg', 'png', 'record')
@@ -136,7 +137,7 @@ def _record_file(corpus, rng):
             if rng.rand() < 0.3 and len(data) > 12:
                 lie = (0, 1, len(data), 2**31, 2**63 - 1, 2**64 - 1)[rng.randint(6)]
                 length = lie.to_bytes(8, 'little')
-                data[:12] = length + tfrecord.masked_crc32c(length).to_bytes(4, 'little')
+                data[:12] = length + crc32c.masked(length).to_bytes(4, 'little')
             else:
                 _damage_bytes(data, rng, framed[0], near_ends=rng.rand() < 0.3)
     return bytes(data)

@@ -5,6 +5,7 @@ A device, from `create`, has `session(longest_loop, world_size)`, `sink`, `overf
 `rules(name)` has what flags mean on it.
 """
 
+import gc
 import importlib
 import importlib.util
 import os
@@ -96,8 +97,10 @@ def import_tensorflow(config=None):
     # XLA compiles nothing here, but would look at every new graph for what it might: seconds.
     os.environ.setdefault('TF_XLA_FLAGS', '--tf_xla_clustering_fuel=0')
     warnings.filterwarnings('ignore', category=FutureWarning)
+    gc.disable()  # all that an import makes stays: looking for garbage is a tenth of it
     import tensorflow as tf
 
+    gc.enable()
     if not tf.__version__.startswith('1.15.'):
         raise UsageError(
             f'TensorFlow is {tf.__version__} here, and has to be 1.15: run scripts/setup.sh once, '
