@@ -87,7 +87,7 @@ def test_weights_of_a_dump_are_from_before_the_step(looked_at):
     """Step 3's are step 2's moved by the momentum rule; step 0's are those of model.ckpt-0."""
     folder, d = looked_at
     begun = runs.weights(folder, 0)
-    name = 'Conv2d_2_pointwise/weights'
+    name = 'Conv2d_1_pointwise/weights'
     assert np.array_equal(begun['MobilenetV1/' + name], d[0]['weight:' + name])
     assert not begun[f'MobilenetV1/{name}/Momentum'].any()
     rates = {m['step']: m['learning_rate'] for m in runs.metrics(folder)}
@@ -115,7 +115,7 @@ def test_names_and_index_of_a_dump(looked_at):
         'act:Conv2d_0',
         'weight:Conv2d_1_depthwise/BatchNorm/gamma',
         'act:Conv2d_1_depthwise',
-        'act:Conv2d_3_pointwise',
+        'act:Conv2d_1_pointwise',
         'act:Logits',
         'loss',
         'total_loss',
@@ -123,15 +123,15 @@ def test_names_and_index_of_a_dump(looked_at):
         'grad:Conv2d_0/weights',
     ]
     assert [names.index(n) for n in order] == sorted(names.index(n) for n in order)
-    line = lines[names.index('act:Conv2d_3_pointwise')]
+    line = lines[names.index('act:Conv2d_1_pointwise')]
     stamp = line['file'].split('.')[2]
     assert (
-        line['file'] == f'MobilenetV1_Conv2d_3_pointwise_Relu6.0.{stamp}.npy'
+        line['file'] == f'MobilenetV1_Conv2d_1_pointwise_Relu6.0.{stamp}.npy'
         and len(stamp) == 16
         and stamp.isdigit()
     )
     assert [op['type'] for op in line['ops']] == ['Conv2D', 'FusedBatchNormV3', 'Relu6']
-    assert line['layer'] == 'Conv2d_3_pointwise' and line['source'].startswith(
+    assert line['layer'] == 'Conv2d_1_pointwise' and line['source'].startswith(
         'mobilenet/nets/layers.py:'
     )
     number = int(line['source'].split(':')[1].split()[0])
@@ -171,7 +171,7 @@ def test_norms_and_histograms_are_those_of_the_dump(looked_at):
             for value in event.summary.value:
                 seen[event.step, value.tag] = value
     for step in (0, 2):  # at the global_step that they lead to, as the metrics are
-        for name in ('Conv2d_0/weights', 'Conv2d_3_pointwise/BatchNorm/gamma'):
+        for name in ('Conv2d_0/weights', 'Conv2d_1_pointwise/BatchNorm/gamma'):
             assert seen[step + 1, 'gradient_norm/' + name].simple_value == pytest.approx(
                 np.linalg.norm(d[step]['grad:' + name]), rel=1e-5
             )
@@ -180,10 +180,10 @@ def test_norms_and_histograms_are_those_of_the_dump(looked_at):
             )
     assert (2, 'gradient_norm/Conv2d_0/weights') not in seen
     assert (3, 'loss') in seen
-    histogram = seen[4, 'activations/Conv2d_2_pointwise'].histo
+    histogram = seen[4, 'activations/Conv2d_1_pointwise'].histo
     assert (
-        histogram.num == d[3]['act:Conv2d_2_pointwise'].size
-        and histogram.max == d[3]['act:Conv2d_2_pointwise'].max()
+        histogram.num == d[3]['act:Conv2d_1_pointwise'].size
+        and histogram.max == d[3]['act:Conv2d_1_pointwise'].max()
     )
     assert seen[1, 'gradients/Conv2d_0/weights'].histo.num == d[0]['grad:Conv2d_0/weights'].size
 
@@ -192,14 +192,14 @@ def test_a_profile_of_a_step(looked_at):
     folder = looked_at[0] / 'profile'
     trace = json.load(open(str(folder / 'timeline_step_000001.json')))
     names = [e.get('args', {}).get('name', '') for e in trace['traceEvents'] if e.get('ph') == 'X']
-    assert any('Conv2d_3_pointwise' in n for n in names)
+    assert any('Conv2d_1_pointwise' in n for n in names)
     table = open(str(folder / 'ops_step_000001.txt')).read()
     row = next(
         line.split()
         for line in table.splitlines()
         if line.split()[-1:] == ['DepthwiseConv2dNativeBackpropFilter']
     )
-    assert row[0] == '3'  # of the short network
+    assert row[0] == '1'  # of the short network
 
 
 def test_looking_changes_nothing(looked_at, tmp_path):

@@ -197,7 +197,7 @@ def test_fine_tuning_takes_what_it_is_told(reference, tmp_path):
         env=runs.environment(),
     )
     before, after = runs.weights(folder, STEPS), runs.weights(tmp_path, 2)
-    body = 'MobilenetV1/Conv2d_2_pointwise/weights'
+    body = 'MobilenetV1/Conv2d_1_pointwise/weights'
     assert np.array_equal(before[body], after[body])
     assert np.array_equal(before[body], after[body + '/ExponentialMovingAverage'])
     logits = 'MobilenetV1/Logits/Conv2d_1c_1x1/weights'

@@ -48,7 +48,7 @@ def test_host_and_simulated_npu_agree_step_by_step(tmp_path):
 def test_a_planted_fault_is_named_first_with_its_line(tmp_path):
     """Ten layers are the README's command; one here, its tree of code under a hostile path."""
     env = hostile.environment(TMPDIR=hostile.folder(tmp_path))
-    done = script('plant_faults.py', '--layers=Conv2d_2_pointwise', env=env)
+    done = script('plant_faults.py', '--layers=Conv2d_1_pointwise', env=env)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (
         done.stdout.splitlines()[-1]

@@ -2,11 +2,11 @@
 
 
 def shorten_v1(module):
-    module._SEPARABLE_LAYERS = ((1, 64), (2, 128), (2, 256))
+    module._SEPARABLE_LAYERS = ((2, 128),)
 
 
 def shorten_v2(module):
-    module._STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 1, 2))
+    module._STAGES = ((1, 16, 1, 1), (6, 24, 2, 2))
 
 
 def shorten_v3(module):

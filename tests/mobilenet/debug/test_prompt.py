@@ -18,7 +18,7 @@ from tests.mobilenet.debug.test_stepper import step
 # {command: a part of its one line}, before the first step and after it.
 WRONG_BEFORE = {
     'nonsense': 'no command nonsense',
-    'print act:Conv2d_99': 'or act:Conv2d_3_pointwise',
+    'print act:Conv2d_99': 'or act:Conv2d_1_pointwise',
     'print act:Conv2d_0': 'no step to look at yet',
     'repeat': 'no step to look at yet',
     'compare nowhere': 'no step to look at yet',
@@ -109,8 +109,8 @@ def test_a_terminal_has_completion_errors_and_comes_back_at_ctrl_c(tmp_path):
             first = re.findall(r'loss (\S+)', terminal.command('next'))
     second = re.findall(r'loss (\S+)', terminal.command('next'))
 
-    completed = terminal.command('print weight:Conv2d_3_pointwise/w\t')
-    assert 'weight:Conv2d_3_pointwise/weights [1, 1, 32, 64] float32' in completed
+    completed = terminal.command('print weight:Conv2d_1_pointwise/w\t')
+    assert 'weight:Conv2d_1_pointwise/weights [1, 1, 8, 32] float32' in completed
     terminal.send('continue\n')
     metrics = tmp_path / 'run' / 'metrics.jsonl'
     end = time.time() + 300

@@ -19,7 +19,7 @@ loop 3
 set weight:Logits/Conv2d_1c_1x1/biases 0
 watch norm(grad:Logits)
 next 2
-print act:Conv2d_3_pointwise grad:Conv2d_0/weights weight:Conv2d_0/gamma loss
+print act:Conv2d_1_pointwise grad:Conv2d_0/weights weight:Conv2d_0/gamma loss
 top grads 3
 top weights 2
 top activations 2
@@ -61,19 +61,18 @@ def step(folder, script, *arguments, env=None, status=0):
     return done
 
 
-def stepped(folder, *arguments, env=None):
-    folder.mkdir()
-    return step(folder, SCRIPT, *arguments, env=env)
+@pytest.fixture(scope='module')
+def on_host(tmp_path_factory):
+    """(folder, the finished process) of SCRIPT on the host."""
+    folder = tmp_path_factory.mktemp('host')
+    return folder, step(folder, SCRIPT)
 
 
-def test_stepping_on_the_host(tmp_path):
+def test_stepping_on_the_host(on_host, tmp_path):
     """One test: its checks are of the same run."""
-    done = stepped(tmp_path / 'host')
-    runs.train(
-        tmp_path / 'unstepped', '--max_train_steps=12', '--iterations_per_loop=12', env=PLAIN
-    )
-    unstepped = runs.weights(tmp_path / 'unstepped', 12)
-    runs.assert_same_bits(runs.weights(tmp_path / 'host' / 'run', 12), unstepped)
+    folder, done = on_host
+    runs.train(tmp_path, '--max_train_steps=12', '--iterations_per_loop=12', env=PLAIN)
+    runs.assert_same_bits(runs.weights(folder / 'run', 12), runs.weights(tmp_path, 12))
     for check in (
         repeats_give_the_same_loss,
         losses_are_those_of_the_metrics,
@@ -82,19 +81,15 @@ def test_stepping_on_the_host(tmp_path):
         a_halted_loop_is_said,
         until_runs_single_steps,
     ):
-        check(done.stdout, tmp_path / 'host')
+        check(done.stdout, folder)
     assert 'Traceback' not in done.stderr
 
 
-def test_stepping_on_the_simulated_npu_prints_the_same_text(tmp_path):
-    done = stepped(tmp_path / 'host')
-    on_npu = stepped(
-        tmp_path / 'npu',
-        '--device=npu',
-        '--precision_mode=must_keep_origin_dtype',
-        env=runs.environment(PYTHONPATH=runs.NPU_SIM),
-    )
-    runs.assert_same_bits(*[runs.weights(tmp_path / name / 'run', 12) for name in ('host', 'npu')])
+def test_stepping_on_the_simulated_npu_prints_the_same_text(on_host, tmp_path):
+    folder, done = on_host
+    device = ['--device=npu', '--precision_mode=must_keep_origin_dtype']
+    on_npu = step(tmp_path, SCRIPT, *device, env=runs.environment(PYTHONPATH=runs.NPU_SIM))
+    runs.assert_same_bits(runs.weights(folder / 'run', 12), runs.weights(tmp_path / 'run', 12))
     assert on_npu.stdout == done.stdout  # the same text twice, and more: from another device
 
 
