@@ -67,6 +67,8 @@ def main(device_name, output):
             results.update({case + ' ' + v.op.name: g for v, g in zip(step.variables, gradients)})
 
         sess.run(initialize)
+        logits = variables['MobilenetV1/Logits/Conv2d_1c_1x1/weights']  # gradients that overflow
+        logits.load(100 * sess.run(logits), sess)
         state.global_step.load(2**40 + 12345 - rank, sess)  # a counter that no float32 holds
         broadcast.run(sess)
         keep('start')
