@@ -1,7 +1,7 @@
 """The input pipeline: positions -> records -> decoded, augmented images -> batches.
 
-    range of groups of positions -> (read, decode the window, resize, mirror, colours: one map, in
-    parallel, in order; data/groups.py) -> batch -> prefetch
+    range of batches -> (read, decode the window, resize, mirror, colours: one map, on several
+    threads, in order; data/batches.py) -> prefetch
 
 All that is random, and which record comes when, is a deterministic function of positions
 (data/order.py, data/augment.py): the same bits for any number of threads, and a resume at any batch
@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from data import augment as augmentations
 from data import preprocess
+from data.batches import Batches, plain
 from data.datasets import SyntheticDataset
-from data.groups import Groups, plain
 from data.order import Order, batch_positions
 from data.reader import Reader
 
@@ -39,7 +39,7 @@ class Pipeline:
         augmentation='auto',
     ):
         self.source, self.batch_size, self.image_size = dataset, batch_size, image_size
-        self.num_threads, self.on_bad_record = num_threads, on_bad_record
+        self.on_bad_record = on_bad_record
         self.image_type = tf.uint8 if normalize_on == 'device' else tf.float32
         self.order, self.training = order, training
         self.reader = Reader(
@@ -54,8 +54,14 @@ class Pipeline:
         )
         kind = augmentations.resolve(augmentation, preprocessing_name)
         recoloured = augment and kind == 'inception'
-        self.groups = Groups(
-            self.reader, self.positions, batch_size, image_size, self.image_type, recoloured
+        self.batches = Batches(
+            self.reader,
+            self.positions,
+            batch_size,
+            image_size,
+            self.image_type,
+            recoloured,
+            num_threads + 1,  # one is as a rule waiting for Python's lock
         )
 
     @property
@@ -96,7 +102,7 @@ class Pipeline:
 
     def check(self, position):
         """None, or the BadRecord of what is wrong at a position, read and decoded."""
-        return self.groups.check(position)
+        return self.batches.check(position)
 
     def show(self, batch, progress=None):
         """(images, labels, weights) of a batch as arrays, read here and now, one by one: the same
@@ -106,7 +112,7 @@ class Pipeline:
             return self._noise(self._pool(), batch)
         rows = []
         for position in self.positions(batch):
-            rows.append(self.groups.show(position))
+            rows.append(self.batches.show(position))
             if progress:
                 progress()
         images, labels, weights = zip(*rows)
@@ -114,15 +120,14 @@ class Pipeline:
 
     def _batches(self, first_batch, last_batch):
         """tf.data.Dataset of (images, labels, weights) of batches [first_batch, last_batch)."""
-        threads = self.num_threads + 1  # one is as a rule waiting for Python's lock
         if isinstance(self.source, SyntheticDataset):
             batches = tf.data.Dataset.range(first_batch, last_batch).map(plain(self._synthetic))
         else:
-            batches = self.groups.batches(first_batch, last_batch, threads)
+            batches = self.batches.dataset(first_batch, last_batch)
         options = tf.data.Options()
         options.experimental_deterministic = True
-        # Decoding has threads of its own: in the session's pool it would hold up the step.
-        options.experimental_threading.private_threadpool_size = threads
+        # What waits for a batch must not hold one of the session's threads.
+        options.experimental_threading.private_threadpool_size = self.batches.at_once
         options.experimental_threading.max_intra_op_parallelism = 1
         return batches.prefetch(PREFETCHED_BATCHES).with_options(options)
 

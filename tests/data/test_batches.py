@@ -1,4 +1,4 @@
-"""Groups of images: the same bits however they are cut, few calls of Python, bounded memory."""
+"""Batches: the same bits however they are cut into parts, one call of Python, bounded memory."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 import data
-from data import groups, memory
+from data import batches, memory
 from tests.data.test_pipeline import run
 from tests.helpers import ROOT
 from tests.helpers.data_files import encode, example, jpeg, noise, write_numbered, write_shards
@@ -39,7 +39,7 @@ def test_images_decoded_by_themselves_have_the_same_bits(
 ):
     usual = run(pipeline(numbered, batch_size, normalize_on=normalize_on).dataset, 3)
     shown = pipeline(numbered, batch_size, normalize_on=normalize_on).show(1)
-    monkeypatch.setattr(groups, 'CHUNK_PIXELS', 1200)  # more than some images have, less than two
+    monkeypatch.setattr(batches, 'CHUNK_PIXELS', 1200)  # more than some images have, less than two
     large = run(pipeline(numbered, batch_size, normalize_on=normalize_on).dataset, 3)
     skipping = pipeline(numbered, batch_size, normalize_on=normalize_on, on_bad_record='skip')
     skipped = run(skipping.dataset, 3)
@@ -58,15 +58,26 @@ def test_evaluation_counts_each_image_once(numbered, batch_size):
     assert labels[weights > 0].tolist() == list(range(37)) and weights.sum() == 37
 
 
-@pytest.mark.parametrize('batch_size', [13, 31, 61, 64, 127, 256])
-def test_python_is_called_once_for_many_images(numbered, batch_size):
-    one = pipeline(numbered, batch_size).groups
-    assert one.in_a_batch * one.size - batch_size < one.in_a_batch  # hardly any filling
-    assert one.size <= 16 and one.in_a_batch <= batch_size / 6
+@pytest.mark.parametrize('batch_size', [1, 13, 64, 127])
+def test_python_is_called_once_for_a_batch_whose_parts_are_for_all_threads(numbered, batch_size):
+    one = pipeline(numbered, batch_size, num_threads=5)
+    parts, threads, fill = [], set(), one.batches._fill
+
+    def noted(positions, *arrays):
+        parts.append(positions)
+        threads.add(threading.current_thread().name)
+        fill(positions, *arrays)
+
+    one.batches._fill = noted
     graph = tf.Graph()
     with graph.as_default():
-        one._group(tf.constant(0, tf.int64))
-    assert [op.type for op in graph.get_operations()].count('PyFunc') == 1
+        images, _, _ = one.batches._batch(tf.constant(1, tf.int64))
+        assert [op.type for op in graph.get_operations()].count('PyFunc') == 1
+        with tf.Session() as session:
+            assert session.run(images).shape == (batch_size, 16, 16, 3)
+    assert sorted(sum(parts, [])) == list(range(batch_size, 2 * batch_size))
+    assert max(map(len, parts)) <= 16 and len(parts) == -(-batch_size // 16)
+    assert threading.current_thread().name not in threads
 
 
 @pytest.mark.parametrize('shape', [[3, 5, 7], [16, 224, 224, 3]])

@@ -1,9 +1,11 @@
-"""Groups of images: one call of Python from TensorFlow reads, decodes and finishes a group.
+"""Batches of finished images: one call of Python from TensorFlow makes a batch, on threads of ours.
 
 Such a call costs 0.05 to 0.1 ms, as much as a tenth of an image's decoding, so it must not be made
-for each image, whatever the batch size. A batch is cut into equal groups; where it cannot be, the
-last one is filled up, and the filling dropped again.
+for each image. The threads read, decode and finish a few images at a time, each straight into the
+batch that TensorFlow then takes over as it is.
 """
+
+import concurrent.futures
 
 import numpy as np
 import tensorflow as tf
@@ -20,51 +22,63 @@ CHUNK_PIXELS = 1 << 23
 plain = tf.autograph.experimental.do_not_convert
 
 
-class Groups:
+class Batches:
     """Batches of finished images, from what a Reader reads at positions.
 
     positions: batch number -> int64 [batch_size]. recoloured: whether colours change.
     """
 
-    def __init__(self, reader, positions, batch_size, image_size, image_type, recoloured):
+    def __init__(
+        self, reader, positions, batch_size, image_size, image_type, recoloured, num_threads
+    ):
         self.reader, self.positions, self.batch_size = reader, positions, batch_size
-        self.image_size, self.image_type, self.recoloured = image_size, image_type, recoloured
-        self.in_a_batch = -(-batch_size // MOST)
-        self.size = -(-batch_size // self.in_a_batch)
+        self.image_type, self.recoloured = image_type, recoloured
         self._decode, self._shape = Decoder(), [image_size, image_size, 3]
+        self._parts = [slice(i, i + MOST) for i in range(0, batch_size, MOST)]
+        self._threads = concurrent.futures.ThreadPoolExecutor(num_threads, 'input')
+        # So many that no thread waits for the last part of a batch.
+        self.at_once = 1 + -(-num_threads // len(self._parts))
 
-    def batches(self, first_batch, last_batch, num_threads):
+    def dataset(self, first_batch, last_batch):
         """tf.data.Dataset of (images, labels, weights) of batches [first_batch, last_batch)."""
-        n = self.in_a_batch
-        return (
-            tf.data.Dataset.range(first_batch * n, last_batch * n)
-            .map(plain(self._group), num_parallel_calls=num_threads)
-            .batch(n, drop_remainder=True)
-            .map(plain(self._joined))
+        return tf.data.Dataset.range(first_batch, last_batch).map(
+            plain(self._batch), num_parallel_calls=self.at_once
         )
 
-    def _positions(self, number):
-        """The positions, in the stream of all ranks, of the n-th group of this rank."""
-        batch, place = divmod(int(number), self.in_a_batch)
-        return self.positions(batch)[place * self.size : (place + 1) * self.size].tolist()
-
-    def _group(self, number):
-        """(images, labels, weights) of a group. A bad record ends the session's run, or something
+    def _batch(self, number):
+        """(images, labels, weights) of a batch. A bad record ends the session's run, or something
         stands in for it.
         """
+        count = self.batch_size
 
         def run(number):
-            images = aligned_empty([self.size] + self._shape, self.image_type.as_numpy_dtype)
-            labels, weights = np.zeros(self.size, np.int32), np.zeros(self.size, np.float32)
-            i = 0
-            for chunk in self._chunks(number):
-                for (position, example), pixels in zip(chunk, self._decoded(chunk)):
-                    example = self._show(position, example, images[i], pixels)
-                    labels[i], weights[i] = example.label, example.weight
-                    i += 1
+            positions = self.positions(int(number)).tolist()
+            images = aligned_empty([count] + self._shape, self.image_type.as_numpy_dtype)
+            labels, weights = np.zeros(count, np.int32), np.zeros(count, np.float32)
+
+            def fill(part):
+                self._fill(positions[part], images[part], labels[part], weights[part])
+
+            for _ in self._threads.map(fill, self._parts):  # raises what one of them raised
+                pass
             return images, labels, weights
 
-        return tf.numpy_function(run, [number], [self.image_type, tf.int32, tf.float32])
+        images, labels, weights = tf.numpy_function(
+            run, [number], [self.image_type, tf.int32, tf.float32]
+        )
+        images.set_shape([count] + self._shape)
+        labels.set_shape([count])
+        weights.set_shape([count])
+        return images, labels, weights
+
+    def _fill(self, positions, images, labels, weights):
+        """The images at some positions, and what goes with them, into arrays for them."""
+        i = 0
+        for chunk in self._chunks(positions):
+            for (position, example), pixels in zip(chunk, self._decoded(chunk)):
+                example = self._show(position, example, images[i], pixels)
+                labels[i], weights[i] = example.label, example.weight
+                i += 1
 
     def show(self, position):
         """(image, label, weight) at a position, as in a batch. Raises BadRecord."""
@@ -80,10 +94,10 @@ class Groups:
             return error
         return None
 
-    def _chunks(self, number):
-        """Yields [(position, Example)] of a group: all of it, or as far as its images are large."""
+    def _chunks(self, positions):
+        """Yields [(position, Example)]: all in one, or fewer at a time where images are large."""
         chunk, pixels = [], 0
-        for position in self._positions(number):
+        for position in positions:
             chunk.append((position, self.reader(position)))
             pixels += chunk[-1][1].pixels
             if pixels > CHUNK_PIXELS:
@@ -125,12 +139,3 @@ class Groups:
                 preprocess.finish(pixels, example.window, example.flip, colour, out)
         except tf.errors.OpError as error:
             raise self.reader.undecodable(position, error)
-
-    def _joined(self, images, labels, weights):
-        """[groups, group size, …] -> [batch size, …]: the same memory where groups are equal."""
-        total, size = self.in_a_batch * self.size, self.image_size
-        images = tf.reshape(images, [total, size, size, 3])
-        labels, weights = tf.reshape(labels, [total]), tf.reshape(weights, [total])
-        if total == self.batch_size:
-            return images, labels, weights
-        return tuple(part[: self.batch_size] for part in (images, labels, weights))
