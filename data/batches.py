@@ -131,11 +131,15 @@ class Batches:
         return example
 
     def _finish(self, position, example, out, pixels=None):
-        try:
-            with budget.hold(0 if pixels is not None else 3 * example.pixels):
-                if pixels is None:
-                    (pixels,) = self._decode([example])
-                colour = example.colour if self.recoloured else None
-                preprocess.finish(pixels, example.window, example.flip, colour, out)
-        except tf.errors.OpError as error:
-            raise self.reader.undecodable(position, error)
+        if pixels is not None:
+            return self._render(pixels, example, out)
+        with budget.hold(3 * example.pixels):
+            try:
+                (pixels,) = self._decode([example])
+            except tf.errors.OpError as error:
+                raise self.reader.undecodable(position, error)
+            self._render(pixels, example, out)
+
+    def _render(self, pixels, example, out):
+        colour = example.colour if self.recoloured else None
+        preprocess.finish(pixels, example.window, example.flip, colour, out)
