@@ -78,9 +78,10 @@ def build(
         (mobilenet/dropout.py). None leaves dropout out. Ignored where `training` is False.
       compute_dtype: tf.float32 or tf.float16, in which convolutions are computed. Variables, batch
         norm, activations and the logits are float32 in both cases.
-      gradients: of activations and depthwise weights, the same bits: 'stock', by the kernels of
-        these names; 'composed', Relu6Grad of other ops, which are faster with oneDNN's kernels (see
-        layers.relu6); 'onednn', on a host with these also past those that are slow.
+      gradients: of activations: 'stock', by the kernels of these names; 'composed', Relu6Grad of
+        other ops, the same bits, which are faster with oneDNN's kernels (see layers.relu6);
+        'onednn', as on a host with these: past depthwise ones that are slow too, and in float32
+        with channels filled up to whole blocks (see layers.width), equal but for rounding.
       fold: for inference, where batch norm is in the weights (mobilenet/weights/folding.py) and
         `biases` stand in its place: 'all', or 'convolutions': not after depthwise convolutions,
         where oneDNN has a batch norm but no bias. None: nowhere.

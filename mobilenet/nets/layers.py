@@ -16,9 +16,10 @@ WEIGHTS_STDDEV = 0.09
 BATCH_NORM_EPSILON = 0.001
 
 # How the layers of one network are built. batch_norm_statistics is filled while it is built.
-# fold: which batch norms are biases instead, is_frozen: which are not trained, see `nets.build`.
+# fold: which batch norms are biases instead, is_frozen: which are not trained, see `nets.build`;
+# block: activations have a multiple of so many channels, see `width`.
 Mode = collections.namedtuple(
-    'Mode', 'training compute_dtype gradients fold is_frozen batch_norm_statistics'
+    'Mode', 'training compute_dtype gradients fold is_frozen block batch_norm_statistics'
 )
 
 
@@ -33,7 +34,8 @@ def make_mode(
     compute_dtype = tf.as_dtype(compute_dtype)
     if compute_dtype not in (tf.float32, tf.float16):
         raise ValueError(f'compute_dtype must be float32 or float16, not {compute_dtype.name}')
-    return Mode(bool(training), compute_dtype, gradients, fold, is_frozen, [])
+    block = onednn.BLOCK if gradients == 'onednn' and compute_dtype == tf.float32 else 1
+    return Mode(bool(training), compute_dtype, gradients, fold, is_frozen, block, [])
 
 
 def check_images(images):
@@ -54,6 +56,32 @@ def network_scope(name):
 def variables_in(scope, leaves):
     """The variables under a network's scope whose names end in one of `leaves`."""
     return [v for v in tf.global_variables(scope + '/') if v.op.name.split('/')[-1] in leaves]
+
+
+def width(channels, mode):
+    """How many channels an activation of `channels` has in this mode: on a host with oneDNN's
+    kernels whole blocks, whose last ones are zeros. Else many of these kernels are plain loops,
+    four to ten times as slow. Variables, end points and statistics have `channels`.
+    """
+    return -(-channels // mode.block) * mode.block
+
+
+def filled(variable, shape):
+    """The variable with zeros behind, up to `shape`."""
+    missing = [(0, wide - own) for wide, own in zip(shape, variable.shape.as_list())]
+    return tf.pad(variable, missing) if any(after for _, after in missing) else variable
+
+
+def without_filling(activation, channels):
+    """The activation of `channels` in what has the width of a mode."""
+    return activation if activation.shape[-1].value == channels else activation[..., :channels]
+
+
+class EndPoints(collections.OrderedDict):
+    """Layer name -> activation, without what fills its channels up."""
+
+    def add(self, name, activation, channels):
+        self[name] = without_filling(activation, channels)
 
 
 def is_decayed(variable_name):
@@ -90,9 +118,13 @@ def _convolve(inputs, weights, mode, convolution):
     return tf.cast(outputs, tf.float32)
 
 
-def conv2d(inputs, mode, filters, kernel_size=1, stride=1):
-    """2-D convolution with padding SAME, variable `weights` [k, k, in, filters], no bias."""
-    weights = _weights('weights', [kernel_size, kernel_size, inputs.shape[-1].value, filters])
+def conv2d(inputs, mode, channels, filters, kernel_size=1, stride=1):
+    """2-D convolution with padding SAME, variable `weights` [k, k, channels, filters], no bias."""
+    size = [kernel_size, kernel_size]
+    weights = filled(
+        _weights('weights', size + [channels, filters]),
+        size + [inputs.shape[-1].value, width(filters, mode)],
+    )
     return _convolve(
         inputs,
         weights,
@@ -101,9 +133,12 @@ def conv2d(inputs, mode, filters, kernel_size=1, stride=1):
     )
 
 
-def depthwise_conv2d(inputs, mode, kernel_size=3, stride=1):
-    """Depthwise convolution with padding SAME, variable `depthwise_weights` [k, k, in, 1]."""
-    weights = _weights('depthwise_weights', [kernel_size, kernel_size, inputs.shape[-1].value, 1])
+def depthwise_conv2d(inputs, mode, channels, kernel_size=3, stride=1):
+    """Depthwise convolution with padding SAME, variable `depthwise_weights` [k, k, channels, 1]."""
+    size = [kernel_size, kernel_size]
+    weights = filled(
+        _weights('depthwise_weights', size + [channels, 1]), size + [inputs.shape[-1].value, 1]
+    )
     padding = 'SAME'
     (top, bottom), columns = [
         _same_padding(inputs.shape[axis].value, kernel_size, stride) for axis in (1, 2)
@@ -135,13 +170,13 @@ def _same_padding(size, kernel_size, stride):
     return total // 2, total - total // 2
 
 
-def add_biases(inputs):
+def add_biases(inputs, channels):
     """Adds the variable `biases` [channels], zero at first."""
-    biases = tf.get_variable('biases', [inputs.shape[-1].value], initializer=tf.zeros_initializer())
-    return tf.nn.bias_add(inputs, biases)
+    biases = tf.get_variable('biases', [channels], initializer=tf.zeros_initializer())
+    return tf.nn.bias_add(inputs, filled(biases, [inputs.shape[-1].value]))
 
 
-def batch_norm(inputs, mode, depthwise=False):
+def batch_norm(inputs, mode, channels, depthwise=False):
     """Fused batch norm over [batch, height, width], with gamma and beta, under scope `BatchNorm`.
 
     In training it appends (moving_mean, batch mean) and (moving_variance, batch variance) to
@@ -150,31 +185,34 @@ def batch_norm(inputs, mode, depthwise=False):
     depthwise convolution. Where mode.fold has it in the weights, it is the biases alone.
     """
     if mode.fold == 'all' or mode.fold == 'convolutions' and not depthwise:
-        return add_biases(inputs)
-    channels = [inputs.shape[-1].value]
+        return add_biases(inputs, channels)
     ones, zeros = tf.ones_initializer(), tf.zeros_initializer()
     with tf.variable_scope('BatchNorm'):
-        gamma = tf.get_variable('gamma', channels, initializer=ones)
-        beta = tf.get_variable('beta', channels, initializer=zeros)
-        moving_mean = tf.get_variable('moving_mean', channels, initializer=zeros, trainable=False)
+        gamma = tf.get_variable('gamma', [channels], initializer=ones)
+        beta = tf.get_variable('beta', [channels], initializer=zeros)
+        moving_mean = tf.get_variable('moving_mean', [channels], initializer=zeros, trainable=False)
         moving_variance = tf.get_variable(
-            'moving_variance', channels, initializer=ones, trainable=False
+            'moving_variance', [channels], initializer=ones, trainable=False
         )
-        frozen = mode.is_frozen(gamma.op.name) and mode.is_frozen(beta.op.name)
-        if frozen or not mode.training:
-            return tf.nn.fused_batch_norm(
-                inputs,
-                gamma,
-                beta,
-                moving_mean,
-                moving_variance,
-                epsilon=BATCH_NORM_EPSILON,
-                is_training=False,
-            )[0]
+        wide = [inputs.shape[-1].value]
+        by_moving = mode.is_frozen(gamma.op.name) and mode.is_frozen(beta.op.name)
+        by_moving = by_moving or not mode.training
         outputs, mean, variance = tf.nn.fused_batch_norm(
-            inputs, gamma, beta, epsilon=BATCH_NORM_EPSILON
+            inputs,
+            filled(gamma, wide),
+            filled(beta, wide),
+            filled(moving_mean, wide) if by_moving else None,
+            filled(moving_variance, wide) if by_moving else None,
+            epsilon=BATCH_NORM_EPSILON,
+            is_training=not by_moving,
         )
-        mode.batch_norm_statistics.extend([(moving_mean, mean), (moving_variance, variance)])
+        if not by_moving:
+            mode.batch_norm_statistics.extend(
+                [
+                    (moving_mean, without_filling(mean, channels)),
+                    (moving_variance, without_filling(variance, channels)),
+                ]
+            )
         return outputs
 
 
@@ -187,8 +225,7 @@ def relu6(inputs, mode):
     """
     if mode.gradients == 'stock' or inputs.shape.ndims != 4:
         return tf.nn.relu6(inputs)
-    gradient = onednn.RELU6_ANY if mode.gradients == 'onednn' else onednn.RELU6
-    with tf.get_default_graph().gradient_override_map({'Relu6': gradient}):
+    with tf.get_default_graph().gradient_override_map({'Relu6': onednn.RELU6}):
         return tf.nn.relu6(inputs)
 
 
@@ -198,33 +235,35 @@ def linear(inputs, mode):
     return inputs
 
 
-def conv_block(inputs, mode, scope, filters, kernel_size=1, stride=1, activation=relu6):
-    """Convolution, batch norm, activation; variables under `scope`."""
+def conv_block(inputs, mode, scope, channels, filters, kernel_size=1, stride=1, activation=relu6):
+    """Convolution of `channels`, batch norm, activation; variables under `scope`."""
     with tf.variable_scope(scope):
-        net = conv2d(inputs, mode, filters, kernel_size, stride)
-        return activation(batch_norm(net, mode), mode)
+        net = conv2d(inputs, mode, channels, filters, kernel_size, stride)
+        return activation(batch_norm(net, mode, filters), mode)
 
 
-def depthwise_block(inputs, mode, scope, kernel_size=3, stride=1, activation=relu6):
+def depthwise_block(inputs, mode, scope, channels, kernel_size=3, stride=1, activation=relu6):
     """Depthwise convolution, batch norm, activation; variables under `scope`."""
     with tf.variable_scope(scope):
-        net = depthwise_conv2d(inputs, mode, kernel_size, stride)
-        return activation(batch_norm(net, mode, depthwise=True), mode)
+        net = depthwise_conv2d(inputs, mode, channels, kernel_size, stride)
+        return activation(batch_norm(net, mode, channels, depthwise=True), mode)
 
 
-def global_pool(inputs):
+def global_pool(inputs, channels):
     """Mean over whatever height and width there are: [batch, 1, 1, channels]."""
-    return tf.reduce_mean(inputs, [1, 2], keepdims=True, name='global_pool')
+    pooled = tf.reduce_mean(inputs, [1, 2], keepdims=True, name='global_pool')
+    return without_filling(pooled, channels)
 
 
 def classifier(pooled, mode, num_classes, dropout_mask, keep_prob):
     """Dropout and logits: [batch, 1, 1, channels] -> float32 [batch, num_classes]."""
+    mode, channels = mode._replace(block=1), pooled.shape[-1].value
     with tf.variable_scope('Logits'):
         if mode.training and dropout_mask is not None:
             with tf.name_scope('Dropout'):
                 pooled *= (1 / keep_prob) * dropout_mask(pooled.shape.as_list(), keep_prob)
         with tf.variable_scope('Conv2d_1c_1x1'):
-            logits = add_biases(conv2d(pooled, mode, num_classes))
+            logits = add_biases(conv2d(pooled, mode, channels, num_classes), num_classes)
         return tf.squeeze(logits, [1, 2], name='SpatialSqueeze')
 
 

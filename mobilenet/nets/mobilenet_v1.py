@@ -1,7 +1,5 @@
 """MobileNetV1 (Howard et al., 2017, arXiv:1704.04861, table 1), named as TF-slim's mobilenet_v1."""
 
-import collections
-
 from mobilenet.nets import layers
 
 # (stride of the depthwise convolution, filters of the pointwise convolution) of layers 1 to 13.
@@ -35,13 +33,16 @@ def mobilenet_v1(images, mode, depth_multiplier):
     def depth(filters):
         return max(int(filters * depth_multiplier), _MIN_DEPTH)
 
-    end_points = collections.OrderedDict()
-    net = layers.conv_block(images, mode, 'Conv2d_0', depth(32), kernel_size=3, stride=2)
-    end_points['Conv2d_0'] = net
+    end_points, channels = layers.EndPoints(), depth(32)
+    net = layers.conv_block(images, mode, 'Conv2d_0', 3, channels, kernel_size=3, stride=2)
+    end_points.add('Conv2d_0', net, channels)
     for i, (stride, filters) in enumerate(_SEPARABLE_LAYERS, start=1):
         name = f'Conv2d_{i}_depthwise'
-        net = end_points[name] = layers.depthwise_block(net, mode, name, stride=stride)
+        net = layers.depthwise_block(net, mode, name, channels, stride=stride)
+        end_points.add(name, net, channels)
         name = f'Conv2d_{i}_pointwise'
-        net = end_points[name] = layers.conv_block(net, mode, name, depth(filters))
-    net = end_points['global_pool'] = layers.global_pool(net)
+        net = layers.conv_block(net, mode, name, channels, depth(filters))
+        channels = depth(filters)
+        end_points.add(name, net, channels)
+    net = end_points['global_pool'] = layers.global_pool(net, channels)
     return net, end_points

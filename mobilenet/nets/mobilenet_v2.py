@@ -1,8 +1,6 @@
 """MobileNetV2 (Sandler et al., 2018, arXiv:1801.04381, table 2), named as TF-slim's
 mobilenet_v2."""
 
-import collections
-
 import tensorflow as tf
 
 from mobilenet.nets import branches, layers
@@ -33,41 +31,43 @@ def mobilenet_v2(images, mode, depth_multiplier):
     def depth(filters):
         return layers.make_divisible(filters * depth_multiplier)
 
-    end_points = collections.OrderedDict()
-    net = layers.conv_block(images, mode, 'Conv', depth(32), kernel_size=3, stride=2)
-    end_points['Conv'] = net
+    end_points, channels = layers.EndPoints(), depth(32)
+    net = layers.conv_block(images, mode, 'Conv', 3, channels, kernel_size=3, stride=2)
+    end_points.add('Conv', net, channels)
     block = 0
     for expansion, filters, repetitions, first_stride in _STAGES:
         for repetition in range(repetitions):
             scope = f'expanded_conv_{block}' if block else 'expanded_conv'
             stride = first_stride if repetition == 0 else 1
-            net = _inverted_residual(
-                net, mode, scope, expansion, depth(filters), stride, end_points
-            )
+            widths = channels, channels * expansion, depth(filters)
+            net = _inverted_residual(net, mode, scope, widths, stride, end_points)
+            channels = depth(filters)
             block += 1
     last_filters = max(depth(_LAST_FILTERS), _LAST_FILTERS)
-    net = end_points['Conv_1'] = layers.conv_block(net, mode, 'Conv_1', last_filters)
-    net = end_points['global_pool'] = layers.global_pool(net)
+    net = layers.conv_block(net, mode, 'Conv_1', channels, last_filters)
+    end_points.add('Conv_1', net, last_filters)
+    net = end_points['global_pool'] = layers.global_pool(net, last_filters)
     return net, end_points
 
 
-def _inverted_residual(inputs, mode, scope, expansion, filters, stride, end_points):
+def _inverted_residual(inputs, mode, scope, widths, stride, end_points):
     """1x1 expansion, 3x3 depthwise, 1x1 linear projection (section 3.3), added to the input where
-    shapes allow it. With an expansion factor of 1 there is no expansion convolution."""
-    channels = inputs.shape[-1].value
+    shapes allow it. With an expansion factor of 1 there is no expansion convolution.
+
+    widths: channels of the inputs, expanded, and of the projection.
+    """
+    channels, expanded, filters = widths
     with tf.variable_scope(scope):
         adds_back = stride == 1 and channels == filters
         inputs = net = branches.split(inputs, mode) if adds_back else inputs
-        if expansion > 1:
-            net = layers.conv_block(
-                net, mode, 'expand', layers.make_divisible(channels * expansion)
-            )
-            end_points[scope + '/expand'] = net
-        net = layers.depthwise_block(net, mode, 'depthwise', stride=stride)
-        end_points[scope + '/depthwise'] = net
-        net = layers.conv_block(net, mode, 'project', filters, activation=layers.linear)
-        end_points[scope + '/project'] = net
+        if expanded > channels:
+            net = layers.conv_block(net, mode, 'expand', channels, expanded)
+            end_points.add(scope + '/expand', net, expanded)
+        net = layers.depthwise_block(net, mode, 'depthwise', expanded, stride=stride)
+        end_points.add(scope + '/depthwise', net, expanded)
+        net = layers.conv_block(net, mode, 'project', expanded, filters, activation=layers.linear)
+        end_points.add(scope + '/project', net, filters)
         if adds_back:
             net = branches.add_back(net, inputs, mode)
-            end_points[scope + '/output'] = net
+            end_points.add(scope + '/output', net, filters)
     return net

@@ -81,31 +81,26 @@ def mobilenet_v3(images, mode, variant):
     def depth(filters):
         return layers.make_divisible(filters * multiplier)
 
-    end_points = collections.OrderedDict()
-    net = layers.conv_block(
-        images, mode, 'Conv', depth(_FIRST_FILTERS), kernel_size=3, stride=2, activation=activation
-    )
-    end_points['Conv'] = net
+    end_points, channels = layers.EndPoints(), depth(_FIRST_FILTERS)
+    net = layers.conv_block(images, mode, 'Conv', 3, channels, 3, 2, activation)
+    end_points.add('Conv', net, channels)
     before = _FIRST_FILTERS
     for i, block in enumerate(blocks):
         scope = f'expanded_conv_{i}' if i else 'expanded_conv'
-        expanded = layers.make_divisible(net.shape[-1].value * (block.expanded / before))
+        expanded = layers.make_divisible(channels * (block.expanded / before))
         before = block.filters
         scaled = block._replace(expanded=expanded, filters=depth(block.filters))
-        net = _bottleneck(net, mode, scope, scaled, end_points)
-    net = layers.conv_block(net, mode, 'Conv_1', depth(last_filters), activation=activation)
-    end_points['Conv_1'] = net
-    net = end_points['global_pool'] = layers.global_pool(net)
+        net = _bottleneck(net, mode, scope, channels, scaled, end_points)
+        channels = scaled.filters
+    net = layers.conv_block(net, mode, 'Conv_1', channels, depth(last_filters), 1, 1, activation)
+    channels = depth(last_filters)
+    end_points.add('Conv_1', net, channels)
+    net = end_points['global_pool'] = layers.global_pool(net, channels)
     with tf.variable_scope('Conv_2'):
-        net = activation(layers.add_biases(layers.conv2d(net, mode, features)), mode)
+        net = layers.add_biases(layers.conv2d(net, mode, channels, features), features)
+        net = layers.without_filling(activation(net, mode), features)
     end_points['Conv_2'] = net
     return net, end_points
-
-
-_HARD_SWISH_GRADIENTS = {
-    'composed': 'MobilenetHardSwishComposed',
-    'onednn': 'MobilenetHardSwishAny',
-}
 
 
 def hard_swish(inputs, mode):
@@ -117,7 +112,7 @@ def hard_swish(inputs, mode):
         else:
             shifted = onednn.affine(inputs, 1.0, 3.0)
             gate = onednn.affine(layers.relu6(shifted, mode), 1.0 / 6.0, 0.0)
-            gradient = _HARD_SWISH_GRADIENTS[mode.gradients]
+            gradient = 'MobilenetHardSwishComposed'
         with tf.get_default_graph().gradient_override_map({'Mul': gradient}):
             return tf.multiply(inputs, gate)
 
@@ -129,79 +124,64 @@ def _hard_swish_gradient(op, grad):
     There x is 6 * h - 3, so that h + x / 6 is 2 * h - 0.5. It is the whole gradient: none goes
     through h, or the two would be summed.
     """
-    return _through_hard_swish(grad, op.inputs[1]), None
-
-
-def _through_hard_swish(grad, gate):
+    gate = op.inputs[1]
     inside = tf.cast(tf.logical_and(gate > 0, gate < 1), gate.dtype)
-    return grad * (gate + (gate - 0.5) * inside)
-
-
-def _through_hard_swish_in_layout(grad, gate):
-    """The same numbers by ops that stay in oneDNN's layout, as in layers.relu6's gradient."""
-    inside = onednn.affine(gate, 1.0, -0.5, after=grad)
-    inside = tf.raw_ops.ReluGrad(gradients=inside, features=gate)
-    below_one = onednn.affine(gate, -1.0, 1.0, after=grad)
-    inside = tf.raw_ops.ReluGrad(gradients=inside, features=below_one)
-    return tf.multiply(grad, tf.add(gate, inside))
+    return grad * (gate + (gate - 0.5) * inside), None
 
 
 @tf.RegisterGradient('MobilenetHardSwishComposed')
 def _hard_swish_gradient_composed(op, grad):
-    return _through_hard_swish_in_layout(grad, op.inputs[1]), None
-
-
-@tf.RegisterGradient('MobilenetHardSwishAny')
-def _hard_swish_gradient_any(op, grad):
+    """The same numbers by ops that stay in oneDNN's layout, as in layers.relu6's gradient."""
     gate = op.inputs[1]
-    return onednn.by_blocks(grad, gate, _through_hard_swish_in_layout, _through_hard_swish), None
+    inside = onednn.affine(gate, 1.0, -0.5, after=grad)
+    inside = tf.raw_ops.ReluGrad(gradients=inside, features=gate)
+    below_one = onednn.affine(gate, -1.0, 1.0, after=grad)
+    inside = tf.raw_ops.ReluGrad(gradients=inside, features=below_one)
+    return tf.multiply(grad, tf.add(gate, inside)), None
 
 
-def relu(inputs, mode):
-    """max(x, 0)."""
-    if mode.gradients != 'onednn' or not mode.training:
-        return tf.nn.relu(inputs)
-    with tf.get_default_graph().gradient_override_map({'Relu': onednn.RELU}):
-        return tf.nn.relu(inputs)
+_ACTIVATIONS = {'RE': lambda inputs, mode: tf.nn.relu(inputs), 'HS': hard_swish}
 
 
-_ACTIVATIONS = {'RE': relu, 'HS': hard_swish}
-
-
-def squeeze_excite(inputs, mode):
+def squeeze_excite(inputs, mode, channels):
     """Scales each channel by a gate in [0, 1] computed from all channels' means (section 5.3).
 
     The gate is relu6(x + 3) * 0.16667, with slim's digits.
     """
-    channels = inputs.shape[-1].value
+    squeezed = layers.make_divisible(channels / _SQUEEZE_FACTOR)
     with tf.variable_scope('squeeze_excite'):
         gate = branches.pool(inputs)
         with tf.variable_scope('Conv'):
-            squeezed = layers.make_divisible(channels / _SQUEEZE_FACTOR)
-            gate = tf.nn.relu(layers.add_biases(layers.conv2d(gate, mode, squeezed)))
+            gate = layers.add_biases(layers.conv2d(gate, mode, channels, squeezed), squeezed)
+            gate = tf.nn.relu(gate)
         with tf.variable_scope('Conv_1'):
-            gate = layers.add_biases(layers.conv2d(gate, mode, channels))
+            gate = layers.add_biases(layers.conv2d(gate, mode, squeezed, channels), channels)
             gate = layers.relu6(gate + 3.0, mode) * 0.16667
         return branches.scale(inputs, gate)
 
 
-def _bottleneck(inputs, mode, scope, block, end_points):
+def _bottleneck(inputs, mode, scope, channels, block, end_points):
     """Inverted residual of V2 with block's kernel size and activation, and squeeze-and-excite
     between the depthwise convolution and the projection."""
-    activation = _ACTIVATIONS[block.activation]
-    channels = inputs.shape[-1].value
+    activation, expanded = _ACTIVATIONS[block.activation], block.expanded
     with tf.variable_scope(scope):
         adds_back = block.stride == 1 and channels == block.filters
         inputs = net = branches.split(inputs, mode) if adds_back else inputs
-        if block.expanded > channels:
-            net = layers.conv_block(net, mode, 'expand', block.expanded, activation=activation)
-            end_points[scope + '/expand'] = net
-        net = layers.depthwise_block(net, mode, 'depthwise', block.kernel, block.stride, activation)
-        end_points[scope + '/depthwise'] = net
+        if expanded > channels:
+            net = layers.conv_block(net, mode, 'expand', channels, expanded, 1, 1, activation)
+            end_points.add(scope + '/expand', net, expanded)
+        net = layers.depthwise_block(
+            net, mode, 'depthwise', expanded, block.kernel, block.stride, activation
+        )
+        end_points.add(scope + '/depthwise', net, expanded)
         if block.squeeze:
-            net = end_points[scope + '/squeeze_excite'] = squeeze_excite(net, mode)
-        net = layers.conv_block(net, mode, 'project', block.filters, activation=layers.linear)
-        end_points[scope + '/project'] = net
+            net = squeeze_excite(net, mode, expanded)
+            end_points.add(scope + '/squeeze_excite', net, expanded)
+        net = layers.conv_block(
+            net, mode, 'project', expanded, block.filters, activation=layers.linear
+        )
+        end_points.add(scope + '/project', net, block.filters)
         if adds_back:
-            net = end_points[scope + '/output'] = branches.add_back(net, inputs, mode)
+            net = branches.add_back(net, inputs, mode)
+            end_points.add(scope + '/output', net, block.filters)
     return net

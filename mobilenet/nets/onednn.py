@@ -7,11 +7,10 @@ import weakref
 
 import tensorflow as tf
 from tensorflow.python.framework import function
-from tensorflow.python.ops import gen_nn_ops
 
 RELU6 = 'MobilenetRelu6'
-# Of any number of channels, on a host alone: a function is in them, which devices may not take.
-RELU, RELU6_ANY, DEPTHWISE = 'MobilenetRelu', 'MobilenetRelu6Any', 'MobilenetDepthwise'
+# On a host alone: a function is in it, which devices may not take.
+DEPTHWISE = 'MobilenetDepthwise'
 # Channels in a block of oneDNN's own layout where a CPU has AVX-512.
 BLOCK = 16
 
@@ -33,17 +32,6 @@ def by_stock_kernels(compute, *inputs):
     output = computed(*inputs)
     output.set_shape(result[-1].shape)
     return output
-
-
-def by_blocks(grad, features, in_layout, stock):
-    """in_layout(grad, features) where the channels of `features` fill oneDNN's blocks, else
-    stock(grad, features), the same numbers, by TensorFlow's own kernels.
-
-    oneDNN's ReluGrad is a plain loop there, ten times as slow as it is on whole blocks.
-    """
-    if features.shape[-1].value % BLOCK == 0:
-        return in_layout(grad, features)
-    return by_stock_kernels(stock, grad, features)
 
 
 def affine(inputs, scale, offset, after=None):
@@ -101,16 +89,6 @@ def relu6_grad(grad, outputs):
 @tf.RegisterGradient(RELU6)
 def _relu6_gradient(op, grad):
     return relu6_grad(grad, op.outputs[0])
-
-
-@tf.RegisterGradient(RELU6_ANY)
-def _relu6_gradient_any(op, grad):
-    return by_blocks(grad, op.outputs[0], relu6_grad, gen_nn_ops.relu6_grad)
-
-
-@tf.RegisterGradient(RELU)
-def _relu_gradient(op, grad):
-    return by_blocks(grad, op.outputs[0], gen_nn_ops.relu_grad, gen_nn_ops.relu_grad)
 
 
 @tf.RegisterGradient(DEPTHWISE)

@@ -21,7 +21,7 @@ def test_depthwise_weight_gradient_at_small_sizes(kernel_size, stride):
                 with tf.variable_scope(f'size_{height}_{width}', use_resource=True):
                     inputs = rng.normal(size=[2, height, width, 8]).astype(np.float32)
                     x = tf.Variable(inputs)
-                    y = layers.depthwise_conv2d(x, mode, kernel_size, stride)
+                    y = layers.depthwise_conv2d(x, mode, x.shape[-1].value, kernel_size, stride)
                     weights = tf.trainable_variables()[-1]
                     dy = rng.normal(size=y.shape.as_list()).astype(np.float32)
                     cases.append((inputs, dy))
@@ -215,7 +215,7 @@ def test_batch_norm_statistics_are_what_slim_averages():
         x = tf.placeholder(tf.float32, inputs.shape)
         mode = layers.make_mode(True, tf.float32)
         with layers.network_scope('Ours'):
-            ours = layers.batch_norm(x, mode)
+            ours = layers.batch_norm(x, mode, x.shape[-1].value)
         theirs = slim.batch_norm(x, decay=0.0, scale=True, is_training=True, scope='Theirs')
         updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
         session.run(tf.global_variables_initializer())
