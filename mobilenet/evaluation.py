@@ -69,7 +69,14 @@ class Evaluation:
             images, labels, counted = iterator.get_next()
             images = self.pipeline.normalize(images)
             self._evaluator = Evaluator(
-                model_name, num_classes, images, labels, counted, outputs, self._float16
+                model_name,
+                num_classes,
+                images,
+                labels,
+                counted,
+                outputs,
+                self._float16,
+                self._device.block,
             )
             self._cache = self._device.primitive_cache()
             self._sess = self._stack.enter_context(self._device.session(1, 1))
@@ -115,9 +122,10 @@ class Evaluator:
       outputs: the network's output for each label, a list of int.
       float16: convolutions in float16; batch norm then stays apart. Else it is folded into the
         convolutions, where oneDNN adds biases (not after depthwise ones).
+      block: see nets.build.
     """
 
-    def __init__(self, model_name, num_classes, images, labels, counted, outputs, float16):
+    def __init__(self, model_name, num_classes, images, labels, counted, outputs, float16, block):
         self.fold = None if float16 else 'convolutions'
         network = nets.build(
             model_name,
@@ -126,6 +134,7 @@ class Evaluator:
             training=False,
             compute_dtype=tf.float16 if float16 else tf.float32,
             fold=self.fold,
+            block=block,
         )
         labels = tf.gather(tf.constant(outputs, tf.int32), labels)
         rank = rank_of_label(network.logits, labels)

@@ -79,6 +79,7 @@ def build(images, labels, config, state, device, collectives):
             compute_dtype=tf.float16 if config.float16 else tf.float32,
             is_frozen=lambda name: not is_trained(name, config),
             gradients=device.gradients,
+            block=device.block,
         )
         loss = losses.smoothed_cross_entropy(network.logits, labels, config.label_smoothing)
         total_loss = loss + losses.l2(tf.trainable_variables(), config.weight_decay)

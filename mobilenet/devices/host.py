@@ -27,7 +27,7 @@ class HostDevice:
         self._addresses, self._rank = addresses, rank
         several = addresses and len(addresses) > 1
         self._inter_op = 2 if several else inter_op or min(2, cores.count())
-        self.gradients = gradients()
+        self.gradients, self.block = gradients(), block()
 
     @contextlib.contextmanager
     def session(self, longest_loop, world_size):
@@ -131,6 +131,11 @@ def onednn_kernels():
 def gradients():
     """What nets.build wants: oneDNN's kernel Relu6Grad is slow, Eigen's is the fastest."""
     return 'onednn' if onednn_kernels() else 'stock'
+
+
+def block():
+    """What nets.build wants: channels in a block of oneDNN's layout, with AVX-512; with AVX2 8."""
+    return 16 if onednn_kernels() else 1
 
 
 class FiniteGradients:

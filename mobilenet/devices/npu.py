@@ -81,7 +81,7 @@ class NpuDevice:
 
         ending.before_exit(npu_plugin.npu_close)
         self.options = options
-        self.gradients = options.gradients
+        self.gradients, self.block = options.gradients, 1
         self.longest_loop = 1  # of the open session
 
     @contextlib.contextmanager

@@ -65,6 +65,7 @@ def build(
     gradients='composed',
     fold=None,
     is_frozen=lambda name: False,
+    block=1,
 ):
     """Builds a network; a further call in the same graph shares the variables of the first.
 
@@ -73,20 +74,20 @@ def build(
       images: float32 [batch, height, width, 3], in [-1, 1]. Height and width are static, of any
         size, odd ones too.
       num_classes: number of logits.
-      training: batch norm by the batch's own statistics (True) or the moving ones (False).
+      training: batch norm by the batch's own statistics, not the moving ones.
       dropout_mask: function of (shape, keep_prob) that gives what dropout keeps, 1 or 0, float32
         (mobilenet/dropout.py). None leaves dropout out. Ignored where `training` is False.
       compute_dtype: tf.float32 or tf.float16, in which convolutions are computed. Variables, batch
         norm, activations and the logits are float32 in both cases.
       gradients: of activations: 'stock', by the kernels of these names; 'composed', Relu6Grad of
         other ops, the same bits, which are faster with oneDNN's kernels (see layers.relu6);
-        'onednn', as on a host with these: past depthwise ones that are slow too, and in float32
-        with channels filled up to whole blocks (see layers.width), equal but for rounding.
+        'onednn', on a host with these past depthwise ones that are slow, too.
       fold: for inference, where batch norm is in the weights (mobilenet/weights/folding.py) and
         `biases` stand in its place: 'all', or 'convolutions': not after depthwise convolutions,
         where oneDNN has a batch norm but no bias. None: nowhere.
       is_frozen: in training, name of a variable -> whether it stays as it is. A batch norm whose
         gamma and beta do works as in inference, and its statistics stay too.
+      block: float32 activations have a multiple of so many channels inside (see layers.width).
 
     Returns:
       Network with
@@ -95,10 +96,8 @@ def build(
         batch_norm_statistics: [(moving variable, the batch's value)], not updated here; empty
           unless training;
         variables: all weights and statistics, in order of creation.
-
-    Raises:
-      ValueError: unknown model_name, images without static sizes, another compute_dtype, or fold
-        while training.
+    Raises ValueError: unknown model_name, images without static sizes, another compute_dtype, fold
+    while training.
     """
     import importlib
 
@@ -106,7 +105,7 @@ def build(
 
     architecture, variant = _lookup(model_name)
     module = importlib.import_module('mobilenet.nets.' + architecture)
-    mode = layers.make_mode(training, compute_dtype, gradients, fold, is_frozen)
+    mode = layers.make_mode(training, compute_dtype, gradients, fold, is_frozen, block)
     layers.check_images(images)
     with layers.network_scope(_SCOPES[architecture]):
         net, end_points = getattr(module, architecture)(images, mode, variant)

@@ -11,8 +11,6 @@ from tensorflow.python.framework import function
 RELU6 = 'MobilenetRelu6'
 # On a host alone: a function is in it, which devices may not take.
 DEPTHWISE = 'MobilenetDepthwise'
-# Channels in a block of oneDNN's own layout where a CPU has AVX-512.
-BLOCK = 16
 
 
 def by_stock_kernels(compute, *inputs):

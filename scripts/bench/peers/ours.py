@@ -87,6 +87,7 @@ def serve_network(args):
             1000,
             training=True,
             gradients='stock' if plain else host.gradients(),
+            block=host.block(),
         )
     labels = tf.range(args.batch_size) % 1000
     loss = tf.losses.sparse_softmax_cross_entropy(labels, network.logits)

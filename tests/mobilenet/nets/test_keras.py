@@ -79,7 +79,8 @@ def test_forward_gradients_and_statistics(model_name, size, training):
         tf.keras.backend.set_session(session)
         model, their_logits = keras_network(model_name, size, training)
         inputs = tf.placeholder(tf.float32, images.shape)
-        network = nets.build(model_name, inputs, CLASSES, training, gradients=host.gradients())
+        suited = {'gradients': host.gradients(), 'block': host.block()}
+        network = nets.build(model_name, inputs, CLASSES, training, **suited)
         ours, theirs = tf.global_variables(nets.scope_name(model_name)), in_slim_order(model)
         assert len(ours) == len(theirs)
         pairs = [(v, w) for v, w in zip(ours, theirs) if 'moving_' not in v.op.name]

@@ -150,7 +150,7 @@ def test_against_slims_layers(model_name, training, with_gradients):
             inputs = tf.placeholder(tf.float32, images.shape)
             if ours:
                 logits = nets.build(
-                    model_name, inputs, 7, training, gradients=host.gradients()
+                    model_name, inputs, 7, training, gradients=host.gradients(), block=host.block()
                 ).logits
             else:
                 logits = reference(model_name, inputs, 7, training)
