@@ -29,26 +29,20 @@ def _step_line(step, rows):
         if losses
         else (float('nan'), float('nan'))
     )
-    worst = []
-    for prefix in ('weight:', 'act:', 'grad:'):
-        group = [row for row in rows if row.known.name.startswith(prefix)]
-        row = max(
-            group,
-            key=lambda r: (r.differs, r.distance if r.distance == r.distance else float('inf')),
-            default=None,
-        )
-        worst.append(
-            '-'
-            if row is None
-            else 'equal'
-            if all(r.equal for r in group)
-            else '{:.2e} {}'.format(
-                row.distance, row.known.name[len(prefix) :].replace('/BatchNorm/', '/')
-            )
-        )
+    worst = [_worst(rows, prefix) for prefix in ('weight:', 'act:', 'grad:')]
     return '{:>5}  {:>13.9g}  {:>13.9g}  {:>+10.2e}   {:<52}{:<52}{}'.format(
         step, a, b, a - b, *worst
     )
+
+
+def _worst(rows, prefix):
+    """The largest distance of the tensors of a kind, and whose it is."""
+    group = [row for row in rows if row.known.name.startswith(prefix)]
+    apart = [row for row in group if not row.equal]
+    if not apart:
+        return _mark(group)
+    row = max(apart, key=lambda r: (r.differs, not r.all_finite, r.distance))
+    return f'{_mark([row])} {row.known.name[len(prefix) :].replace("/BatchNorm/", "/")}'
 
 
 def layer_table(rows, step):

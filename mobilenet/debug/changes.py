@@ -60,9 +60,9 @@ def read(path, shape, name):
     try:
         if not os.path.exists(path):
             raise ValueError('no such file')
-        found = list(dump_reader.open_array(path).shape)
-        if found != shape:
-            raise ValueError(f'shape {found}, {name} has {shape}')
-        return np.load(path, allow_pickle=False)
+        found = dump_reader.open_array(path)
+        if list(found.shape) != shape:
+            raise ValueError(f'shape {list(found.shape)}, {name} has {shape}')
+        return np.array(found)
     except ValueError as error:
         raise UsageError(f'{path}: {error}')
