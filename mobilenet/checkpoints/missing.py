@@ -9,7 +9,7 @@ from mobilenet import text
 # tensorflow/core/lib/io/format.h, kTableMagicNumber.
 TABLE_MAGIC = b'\x57\xfb\x80\x8b\x24\x75\x47\xdb'
 OTHER_KINDS = (
-    (('.tgz', '.tar.gz', '.tar', '.zip', '.gz'), 'is an archive: unpack it first'),
+    (('.tgz', '.tar', '.zip', '.gz'), 'is an archive: unpack it first'),
     (('.h5', '.hdf5', '.keras'), "is Keras's: load it there, and save it by tf.train.Saver"),
     (('.pt', '.pth'), "is PyTorch's, not TensorFlow's"),
     (('.tflite',), 'is for TensorFlow Lite: give the checkpoint that it was made of'),

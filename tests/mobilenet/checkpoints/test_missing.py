@@ -48,20 +48,37 @@ def test_files_that_were_not_copied(tmp_path):
     'name,words',
     [
         ('mobilenet_v1_1.0_224.tgz', 'is an archive: unpack it first'),
+        ('mobilenet_v1.tar.gz', 'is an archive: unpack it first'),
+        ('mobilenet_v1.TAR', 'is an archive: unpack it first'),
+        ('mobilenet_v1.zip', 'is an archive: unpack it first'),
         ('model.h5', 'Keras'),
+        ('model.hdf5', 'Keras'),
+        ('model.keras', 'Keras'),
+        ('model.pt', 'PyTorch'),
         ('model.pth', 'PyTorch'),
         ('model.tflite', 'TensorFlow Lite'),
         ('model.onnx', 'ONNX'),
         ('notes', 'is no checkpoint'),
     ],
 )
-def test_other_files(tmp_path, name, words):
-    (tmp_path / name).write_bytes(b'something')
+@pytest.mark.parametrize('content', [b'', b'short', b'something longer'])
+def test_other_files(tmp_path, name, words, content):
+    (tmp_path / name).write_bytes(content)
     assert words in refusal(tmp_path / name)
     in_folder = 'no checkpoint in this folder' if name == 'notes' else f'{tmp_path}/{name} '
     assert in_folder in refusal(tmp_path)
 
 
+def test_one_of_two_data_files(tmp_path, monkeypatch):
+    """Told by its place in another folder and in this one."""
+    for suffix in ('.index', '.data-00000-of-00002'):
+        (tmp_path / ('model.ckpt-1' + suffix)).write_bytes(b'x')
+    monkeypatch.chdir(tmp_path)
+    for path in (tmp_path / 'model.ckpt-1', 'model.ckpt-1'):
+        assert f'{path}: model.ckpt-1.index is there, but not all of' in refusal(path)
+
+
 def test_nothing(tmp_path):
     assert 'no checkpoint in this folder' in refusal(tmp_path)
     assert 'no such checkpoint or folder' in refusal(tmp_path / 'model.ckpt-1')
+    assert 'no such checkpoint or folder' in refusal(tmp_path / 'gone' / 'model.ckpt-1')
