@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from hccl import rank_table_format
+from hccl import rank_table_checks, rank_table_format
 from mobilenet.errors import UsageError
 from tests.helpers.rank_tables import table_1_0
 
@@ -163,3 +163,13 @@ def test_a_server_in_two_superpods_names_the_first():
     for device in data['server_list'][0]['device']:
         device['super_device_id'] = device['rank_id']
     assert 'is in SuperPod "first" already' in refusal(data)
+
+
+def test_devices_of_one_half_are_not_noted():
+    """Each server is looked at by itself."""
+    data = table_1_0(3, 2)
+    for server, ids in zip(data['server_list'], ((0, 3), (4, 7), (3, 4))):
+        for device, device_id in zip(server['device'], ids):
+            device['device_id'] = str(device_id)
+    (line,) = rank_table_checks.notes(parse(data))
+    assert 'server 10.0.0.3 has devices 3, 4: ' in line

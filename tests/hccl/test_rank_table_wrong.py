@@ -24,7 +24,7 @@ NINE = [{'device_id': str(d), 'device_ip': f'10.1.1.{d}', 'rank_id': str(d)} for
 WRONG = [
     # (table, what is set, to what, the place that must be named, a word that must be there)
     (table_1_0(), 'status', 'initializing', 'status', 'not ready'),
-    (table_1_0(), 'status', 'failed', 'status', 'scripts/make_rank_table.py'),
+    (table_1_0(), 'status', 'failed', 'status', 'or make one with scripts/make_rank_table.py'),
     (table_1_0(), 'status', None, 'status', 'missing'),
     (table_1_0(), 'version', '3.0', 'version', '"1.0"'),
     (table_1_0(), 'version', None, 'version', 'missing'),

@@ -7,6 +7,7 @@ import pytest
 
 from data import DATASET_NAMES, PREPROCESSING_NAMES
 from mobilenet import configuration, flags
+from mobilenet.devices import host_rules
 from mobilenet.errors import UsageError
 import train_loop
 
@@ -49,6 +50,7 @@ def test_what_is_missing_is_said(parse, given, needed):
 def test_with_what_they_need_they_are_taken():
     assert evaluation('--follow', '--follow_timeout=5').follow_timeout == 5
     assert training('--rank_table=hccl_2p.json', '--check_weights_every=5').check_weights_every == 5
+    assert training('--new_training=false').new_training is False  # asks for nothing
     decay = ['--learning_rate_decay_type=exponential', '--num_epochs_per_decay=3']
     assert training(*decay).num_epochs_per_decay == 3
 
@@ -57,11 +59,20 @@ def test_a_rank_of_another_launcher_may_have_the_flags_of_all(monkeypatch):
     """RANK_ID stands for a rank table, and for nothing else."""
     monkeypatch.setenv('RANK_ID', '0')
     assert training('--check_weights_every=5', '--max_restarts=3').max_restarts == 3
-    for given in (['--dump_dir=x'], ['--max_restarts=3', '--dump_dir=x']):
+    for given in ('--max_restarts=3', '--check_weights_every=5', '--seed=1'):
         with pytest.raises(UsageError, match='^--dump_dir does nothing without --dump_steps$'):
-            training(*given)
+            training(given, '--dump_dir=x')
     with pytest.raises(UsageError, match='^--num_epochs_per_decay does nothing without'):
         training('--max_restarts=3', '--num_epochs_per_decay=3')
+
+
+def test_a_device_has_the_last_word(monkeypatch):
+    def refuse(config):
+        raise UsageError(f'no seed {config.seed} here')
+
+    monkeypatch.setattr(host_rules, 'check', refuse)
+    with pytest.raises(UsageError, match='^no seed 7 here$'):
+        training('--seed=7')
 
 
 def test_an_empty_value_is_no_wish_for_the_default():

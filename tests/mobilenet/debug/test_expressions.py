@@ -215,6 +215,15 @@ def test_the_limits_themselves_are_allowed():
     assert 'nested too deeply' in refusal('not ' * 51 + 'loss')
 
 
+def test_parentheses_are_counted_where_they_are_within_each_other(capfd):
+    """Python's parser, which takes some 90, would say something on stderr itself."""
+    assert value('(' * 50 + '7' + ')' * 50) == 7
+    assert value(' and '.join(['(1 < 2)'] * 60)) is True
+    for depth in (51, 80, 150):
+        assert 'nested too deeply' in refusal('(' * depth + '7' + ')' * depth)
+    assert capfd.readouterr().err == ''
+
+
 def test_a_long_expression_is_shown_by_its_beginning():
     """The first 97 characters and an ellipsis, 100 characters as they are."""
     text = 'loss > 9 9 + ' + '1' * 87
