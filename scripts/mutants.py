@@ -15,10 +15,25 @@ import parso
 
 class Context(mutmut.Context):
     def should_mutate(self, node):
+        if is_for_a_compiler(node):
+            return False
         # A string without a space is a name or a value; one with a space is a sentence.
         if node.type in ('string', 'fstring') and ' ' in node.get_code(include_prefix=False):
             return False
         return super().should_mutate(node)
+
+
+def is_for_a_compiler(node):
+    """Whether it is numba's decorator, or in a function that writes LLVM's code: without numba, as
+    these tests run, neither does anything.
+    """
+    while node:
+        if node.type in ('decorator', 'decorated'):
+            code = node.get_code(include_prefix=False)
+            if code.startswith('@intrinsic') or code == '@compiled\n':
+                return True
+        node = node.parent
+    return False
 
 
 def mutmuts(path, source):
@@ -38,6 +53,8 @@ def without_a_statement(source):
 
 def _statements(node):
     for child in getattr(node, 'children', ()):
+        if is_for_a_compiler(child):
+            continue
         if child.type == 'raise_stmt':
             yield child
         elif child.type == 'atom_expr' and node.type == 'simple_stmt':

@@ -33,6 +33,11 @@ ENVIRONMENT = os.path.join(ROOT, '.venv-mutmut')
 EQUIVALENT = os.path.join(ROOT, 'tests', 'mutants_equivalent.txt')
 
 CHECKPOINTS = ['tests/mobilenet/checkpoints/test_files.py']
+RANK_TABLES = [
+    'tests/hccl/test_rank_table_format.py',
+    'tests/hccl/test_rank_table_wrong.py',
+    'tests/hccl/test_rank_table.py',
+]
 EXPRESSIONS = [
     'tests/mobilenet/debug/test_expressions.py',
     'tests/mobilenet/debug/test_any_expression.py',
@@ -50,16 +55,14 @@ MODULES = {
         'tests/data/test_augment_numbers.py',
         'tests/data/test_augment.py::test_augmentation_apart_from_the_resize',
     ],
+    'data/render.py': ['tests/data/test_render.py'],
     'hccl/rank_table.py': [
         'tests/hccl/test_rank_table_files.py',
         'tests/hccl/test_rank_table.py',
         'tests/hccl/test_rank_table_wrong.py',
     ],
-    'hccl/rank_table_format.py': [
-        'tests/hccl/test_rank_table_format.py',
-        'tests/hccl/test_rank_table_wrong.py',
-        'tests/hccl/test_rank_table.py',
-    ],
+    'hccl/rank_table_format.py': RANK_TABLES,
+    'hccl/rank_table_checks.py': RANK_TABLES,
     'mobilenet/configuration.py': [
         'tests/mobilenet/test_needed_flags.py',
         'tests/mobilenet/test_configuration.py',
@@ -73,6 +76,12 @@ MODULES = {
     'mobilenet/checkpoints/names.py': CHECKPOINTS,
     'mobilenet/checkpoints/checksums.py': CHECKPOINTS,
     'mobilenet/checkpoints/position.py': CHECKPOINTS,
+    'mobilenet/checkpoints/missing.py': [
+        'tests/mobilenet/checkpoints/test_missing.py',
+        'tests/mobilenet/checkpoints/test_files.py',
+    ],
+    'mobilenet/checkpoints/alias.py': ['tests/mobilenet/checkpoints/test_alias.py'],
+    'mobilenet/checkpoints/room.py': ['tests/mobilenet/checkpoints/test_room.py'],
     'mobilenet/checkpoints/store.py': [
         'tests/mobilenet/checkpoints/test_store_refusals.py',
         'tests/mobilenet/checkpoints/test_store.py',
@@ -83,6 +92,8 @@ MODULES = {
         'tests/mobilenet/comparison/test_compare.py',
     ],
     'mobilenet/comparison/statistics.py': ['tests/mobilenet/comparison/test_dump_files.py'],
+    'mobilenet/comparison/layers.py': ['tests/mobilenet/comparison/test_layers.py'],
+    'mobilenet/debug/changes.py': ['tests/mobilenet/debug/test_changes.py'],
     'mobilenet/debug/expressions.py': EXPRESSIONS,
     'mobilenet/debug/evaluation.py': EXPRESSIONS,
     'mobilenet/patterns.py': ['tests/mobilenet/test_patterns.py'],
