@@ -1,11 +1,12 @@
 """The random numbers of augmentation, and the windows made of them.
 
 Every number is a hash of (seed, epoch, record, draw): no state, so threads, ranks and a resume
-cannot change it. The crop takes the same steps as the kernel of
+cannot change it. The crop takes the steps of the kernel of
 tf.image.sample_distorted_bounding_box
-(tensorflow/core/kernels/sample_distorted_bounding_box_op.cc), so it has the same distribution; the
-colours are those of slim's fast inception preprocessing
-(slim/preprocessing/inception_preprocessing.py, distort_color with fast_mode).
+(tensorflow/core/kernels/sample_distorted_bounding_box_op.cc) that do something where a window may
+be as large as the image, so it has the same distribution; the colours are those of slim's fast
+inception preprocessing (slim/preprocessing/inception_preprocessing.py, distort_color with
+fast_mode).
 
 A window is (y, x, height, width) in pixels of the image as it is stored.
 """
@@ -17,7 +18,7 @@ import numpy as np
 from data.compiled import compiled
 
 ASPECT_RATIO_RANGE = (0.75, 1.33)
-AREA_RANGE = (0.05, 1.0)
+MIN_AREA = 0.05  # the largest is the whole image's
 MIN_OBJECT_COVERED = 0.1
 MAX_ATTEMPTS = 100
 MAX_BRIGHTNESS_DELTA = 32.0 / 255.0
@@ -57,8 +58,8 @@ def uniform(key, draw):
 
 @compiled
 def below(key, draw, limit):
-    """A whole number in [0, limit), or 0 where the limit is not positive."""
-    return int(uniform(key, draw) * limit) if limit > 0 else 0
+    """A whole number in [0, limit); 0 where the limit is 0."""
+    return int(uniform(key, draw) * limit)
 
 
 @compiled
@@ -87,37 +88,20 @@ def distorted_crop(key, image_height, image_width, boxes):
     boxes: float32 [m, 4], m >= 1. Returns (y, x, height, width); the whole image where 100 attempts
     fail.
     """
-    image_area = image_height * image_width
-    min_area, max_area = AREA_RANGE[0] * image_area, AREA_RANGE[1] * image_area
+    min_area = MIN_AREA * (image_height * image_width)
+    low, high = ASPECT_RATIO_RANGE
     for attempt in range(MAX_ATTEMPTS):
         draw = CROP + 4 * attempt
-        low, high = ASPECT_RATIO_RANGE
         aspect = low + uniform(key, draw) * (high - low)
         # The height, not the area, is uniform between its bounds.
-        height = int(np.rint(math.sqrt(min_area / aspect)))
-        max_height = int(np.rint(math.sqrt(max_area / aspect)))
-        if np.rint(max_height * aspect) > image_width:
-            max_height = int((image_width + 0.5 - 1e-7) / aspect)
-            if np.rint(max_height * aspect) > image_width:
-                max_height -= 1
-        max_height = min(max_height, image_height)
-        height = min(height, max_height)
+        max_height = min(int((image_width + 0.5 - 1e-7) / aspect), image_height)
+        height = min(int(np.rint(math.sqrt(min_area / aspect))), max_height)
         height += below(key, draw + 1, max_height - height + 1)
-        # Rounding may push the area just past a bound: one step up, then one step down, then give
-        # up.
+        # Rounding may leave the area just under its bound: one step up, then give up.
         if np.rint(height * aspect) * height < min_area:
             height += 1
-        if np.rint(height * aspect) * height > max_area:
-            height -= 1
         width = int(np.rint(height * aspect))
-        if (
-            width * height < min_area
-            or width * height > max_area
-            or width > image_width
-            or height > image_height
-            or width <= 0
-            or height <= 0
-        ):
+        if width * height < min_area or width > image_width or height > image_height:
             continue
         y = below(key, draw + 2, image_height - height)
         x = below(key, draw + 3, image_width - width)

@@ -1,4 +1,4 @@
-"""Augmentation against TensorFlow's own ops: distributions and finished pixels."""
+"""Augmentation against TensorFlow's own ops: distributions."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,6 @@ from scipy import stats
 import tensorflow as tf
 
 from data import augment
-from data.render import render
 
 SAMPLES = 4000
 
@@ -124,55 +123,6 @@ def test_numbers_of_one_record_epoch_and_seed_are_independent():
     assert stats.kstest(draws.ravel(), 'uniform').pvalue > 1e-3
     correlation = np.corrcoef(np.concatenate([draws, np.roll(draws, 1, 0)], 1).T)
     assert np.abs(correlation - np.eye(16)).max() < 0.06
-
-
-@pytest.fixture(scope='module')
-def reference():
-    """The finished pixels by TensorFlow's own ops, in the order slim applies them."""
-    with tf.Graph().as_default() as graph:
-        image = tf.placeholder(tf.uint8, [None, None, 3])
-        colour = tf.placeholder(tf.float32, [3])
-        flip = tf.placeholder(tf.bool, [])
-        pixels = tf.image.convert_image_dtype(image, tf.float32)
-        pixels = tf.image.resize_bilinear(pixels[None], [32, 32])[0]
-        pixels = tf.cond(flip, lambda: tf.image.flip_left_right(pixels), lambda: pixels)
-        brightness_first = tf.image.adjust_saturation(
-            tf.image.adjust_brightness(pixels, colour[0]), colour[1]
-        )
-        saturation_first = tf.image.adjust_brightness(
-            tf.image.adjust_saturation(pixels, colour[1]), colour[0]
-        )
-        coloured = tf.cond(colour[2] > 0, lambda: brightness_first, lambda: saturation_first)
-        coloured = tf.clip_by_value(coloured, 0.0, 1.0) * 2.0 - 1.0
-        plain = pixels * 2.0 - 1.0
-    with tf.Session(graph=graph) as session:
-        yield lambda i, f, c: session.run(
-            plain if c is None else coloured,
-            {image: i, flip: f, colour: np.zeros(3) if c is None else c},
-        )
-
-
-def odd_images():
-    random = np.random.RandomState(0)
-    for height, width in ((1, 1), (1, 50), (33, 2), (32, 32), (16, 90), (200, 150), (375, 500)):
-        yield random.randint(0, 256, [height, width, 3], dtype=np.uint8)
-    yield np.zeros([20, 20, 3], np.uint8)
-    yield np.full([20, 20, 3], 255, np.uint8)
-    yield np.full([20, 20, 3], 3, np.uint8)  # grey, and black once darkened
-    yield (random.randint(0, 2, [40, 40, 3]) * 255).astype(np.uint8)  # pure colours only
-    yield random.randint(0, 30, [40, 40, 3], dtype=np.uint8)  # where darkening goes below 0
-
-
-def test_finished_images_are_those_of_tensorflow_ops(reference):
-    for number, image in enumerate(odd_images()):
-        for i in range(6):
-            colour = np.array(augment.colours_of(key(0, number, i)), np.float32)
-            colour = None if i == 0 else colour
-            expected = reference(image, i % 2, colour)
-            ours = render(image, 32, i % 2, colour)
-            np.testing.assert_allclose(ours, expected, atol=3e-5, err_msg=f'{number} {i}')
-            wire = render(image, 32, i % 2, colour, np.uint8)
-            assert np.abs(wire * (2 / 255.0) - 1 - expected).max() <= 1 / 255.0 + 3e-5
 
 
 NO_BOXES = np.zeros([0, 4], np.float32)
