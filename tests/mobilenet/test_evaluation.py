@@ -37,6 +37,129 @@ def test_accuracies_count_the_first_and_the_first_five_answers():
     assert found == {'top1': 2 / 8, 'top5': 5 / 8}
 
 
+def test_lines_and_points_of_the_curve():
+    entry = {'step': 7, 'top1': 0.25, 'top5': 0.87654, 'images': 12, 'ema': True}
+    assert evaluation.in_words(entry) == 'step 7  top1 0.2500  top5 0.8765  12 images  EMA weights'
+    assert evaluation.in_words(dict(entry, ema=False)).endswith('12 images  raw weights')
+    calls = []
+    writer = types.SimpleNamespace(
+        add_summary=lambda summary, step: calls.append(
+            ({v.tag: round(v.simple_value, 5) for v in summary.value}, step)
+        ),
+        flush=lambda: calls.append('flushed'),
+    )
+    evaluation.add_to_curve(writer, entry)
+    assert calls == [({'accuracy': 0.25, 'top5': 0.87654}, 7), 'flushed']
+
+
+class Clock:
+    """Stands for `time`; `events`: {second of sleep: what happens then}."""
+
+    def __init__(self, events):
+        self.now, self._events = 1000.0, events
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        assert seconds == 1.0
+        self.now += seconds
+        self._events.get(self.now - 1000, lambda: None)()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for step in (20, 3):
+        put(tmp_path, step)
+    return tmp_path
+
+
+def put(folder, step):
+    for suffix in ('.data-00000-of-00001', '.index'):
+        (folder / f'model.ckpt-{step}{suffix}').write_bytes(b'1')
+
+
+def steps_of(paths):
+    return [int(path.rsplit('-', 1)[1]) for path in paths]
+
+
+def test_a_path_is_one_of_them_and_a_folder_all(folder):
+    def found(path, done=(), follow=None):
+        return list(evaluation.new_checkpoints(str(path), set(done), follow, 5.0, print))
+
+    one = str(folder / 'model.ckpt-3')
+    assert found(one) == [one] and found(one + '.index') == [one]
+    assert found(one, follow=True) == [one]
+    assert found(folder) == [one, str(folder / 'model.ckpt-20')]
+    assert found(folder, done=[one]) == [str(folder / 'model.ckpt-20')]
+    saved_model = folder / 'exported'
+    saved_model.mkdir()
+    (saved_model / 'saved_model.pb').write_bytes(b'')
+    assert found(saved_model) == [str(saved_model)]
+    (folder / 'saved_model.pb').write_bytes(b'')  # as a folder it is a SavedModel first
+    assert found(folder) == [str(folder)]
+    (folder / 'empty').mkdir()
+    with pytest.raises(UsageError):
+        found(folder / 'empty')
+
+
+def test_a_graph_alone_in_its_folder(tmp_path):
+    (tmp_path / 'graph.pb').write_bytes(b'')
+    found = list(evaluation.new_checkpoints(str(tmp_path), set(), None, None, print))
+    assert found == [str(tmp_path / 'graph.pb')]
+
+
+def test_checkpoints_are_followed_until_none_has_come_for_so_long(folder, monkeypatch):
+    clock = Clock({5: lambda: put(folder, 30), 11: lambda: put(folder, 40)})
+    monkeypatch.setattr(evaluation, 'time', clock)
+    said, done, times = [], set(), []
+    for path in evaluation.new_checkpoints(str(folder), done, True, 5.0, said.append):
+        times.append((steps_of([path])[0], clock.now - 1000))
+        clock.now += 2  # as an evaluation takes
+    # An evaluation of 2 s is no time of waiting: the 5 s begin at its end.
+    assert times == [(3, 0), (20, 2), (30, 5), (40, 11)]
+    assert clock.now - 1000 == 19 and sorted(steps_of(done)) == [3, 20, 30, 40]
+    assert said == [f'waiting for new checkpoints in {folder}, until 5 s without one'] * 3
+
+
+def test_an_empty_folder_is_waited_for_with_a_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluation, 'time', Clock({}))
+    said = []
+    assert not list(evaluation.new_checkpoints(str(tmp_path), set(), True, 5.0, said.append))
+    assert said == [f'waiting for new checkpoints in {tmp_path}, until 5 s without one']
+
+
+def test_what_is_deleted_meanwhile_is_passed_over(folder, monkeypatch):
+    ended = []
+
+    def stop():
+        ended.append(True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluation, 'time', Clock({3: stop}))
+    said, found = [], []
+    with pytest.raises(KeyboardInterrupt):
+        for path in evaluation.new_checkpoints(str(folder), set(), True, None, said.append):
+            found += steps_of([path])
+            os.remove(str(folder / 'model.ckpt-20.index'))
+    assert found == [3] and ended
+    assert said == [f'waiting for new checkpoints in {folder}, until a signal']
+
+
+def test_a_clock_that_is_set_forward_does_not_end_the_waiting(tmp_path, monkeypatch):
+    """For new checkpoints, by --follow: a day passes each time somebody looks at it."""
+    monkeypatch.setattr('time.time', iter(range(0, 10**9, 86400)).__next__)
+
+    def save(step):
+        for suffix in ('.data-00000-of-00001', '.index'):
+            (tmp_path / f'model.ckpt-{step}{suffix}').write_bytes(b'')
+
+    save(1)
+    waits = iter([lambda: save(2), lambda: None])
+    found = evaluation.new_checkpoints(str(tmp_path), set(), True, 0.9, lambda text: next(waits)())
+    assert [path[-1] for path in found] == ['1', '2']
+
+
 class Pipeline:
     """The images in batches of 3; `counted`: how many of them count; `fails`: at which one the
     input stops.
@@ -168,126 +291,3 @@ def test_a_record_that_cannot_be_read_is_looked_for_from_its_batch_on(published)
     assert pipeline.looked_for[0] <= 1 and sum(pipeline.looked_for) == 4
     with pytest.raises(UsageError, match='no image of the data set could be read'):
         opened(Pipeline(counted=0)).figures(published[0])
-
-
-def test_lines_and_points_of_the_curve():
-    entry = {'step': 7, 'top1': 0.25, 'top5': 0.87654, 'images': 12, 'ema': True}
-    assert evaluation.in_words(entry) == 'step 7  top1 0.2500  top5 0.8765  12 images  EMA weights'
-    assert evaluation.in_words(dict(entry, ema=False)).endswith('12 images  raw weights')
-    calls = []
-    writer = types.SimpleNamespace(
-        add_summary=lambda summary, step: calls.append(
-            ({v.tag: round(v.simple_value, 5) for v in summary.value}, step)
-        ),
-        flush=lambda: calls.append('flushed'),
-    )
-    evaluation.add_to_curve(writer, entry)
-    assert calls == [({'accuracy': 0.25, 'top5': 0.87654}, 7), 'flushed']
-
-
-class Clock:
-    """Stands for `time`; `events`: {second of sleep: what happens then}."""
-
-    def __init__(self, events):
-        self.now, self._events = 1000.0, events
-
-    def monotonic(self):
-        return self.now
-
-    def sleep(self, seconds):
-        assert seconds == 1.0
-        self.now += seconds
-        self._events.get(self.now - 1000, lambda: None)()
-
-
-@pytest.fixture
-def folder(tmp_path):
-    for step in (20, 3):
-        put(tmp_path, step)
-    return tmp_path
-
-
-def put(folder, step):
-    for suffix in ('.data-00000-of-00001', '.index'):
-        (folder / f'model.ckpt-{step}{suffix}').write_bytes(b'1')
-
-
-def steps_of(paths):
-    return [int(path.rsplit('-', 1)[1]) for path in paths]
-
-
-def test_a_path_is_one_of_them_and_a_folder_all(folder):
-    def found(path, done=(), follow=None):
-        return list(evaluation.new_checkpoints(str(path), set(done), follow, 5.0, print))
-
-    one = str(folder / 'model.ckpt-3')
-    assert found(one) == [one] and found(one + '.index') == [one]
-    assert found(one, follow=True) == [one]
-    assert found(folder) == [one, str(folder / 'model.ckpt-20')]
-    assert found(folder, done=[one]) == [str(folder / 'model.ckpt-20')]
-    saved_model = folder / 'exported'
-    saved_model.mkdir()
-    (saved_model / 'saved_model.pb').write_bytes(b'')
-    assert found(saved_model) == [str(saved_model)]
-    (folder / 'saved_model.pb').write_bytes(b'')  # as a folder it is a SavedModel first
-    assert found(folder) == [str(folder)]
-    (folder / 'empty').mkdir()
-    with pytest.raises(UsageError):
-        found(folder / 'empty')
-
-
-def test_a_graph_alone_in_its_folder(tmp_path):
-    (tmp_path / 'graph.pb').write_bytes(b'')
-    found = list(evaluation.new_checkpoints(str(tmp_path), set(), None, None, print))
-    assert found == [str(tmp_path / 'graph.pb')]
-
-
-def test_checkpoints_are_followed_until_none_has_come_for_so_long(folder, monkeypatch):
-    clock = Clock({5: lambda: put(folder, 30), 11: lambda: put(folder, 40)})
-    monkeypatch.setattr(evaluation, 'time', clock)
-    said, done, times = [], set(), []
-    for path in evaluation.new_checkpoints(str(folder), done, True, 5.0, said.append):
-        times.append((steps_of([path])[0], clock.now - 1000))
-        clock.now += 2  # as an evaluation takes
-    # An evaluation of 2 s is no time of waiting: the 5 s begin at its end.
-    assert times == [(3, 0), (20, 2), (30, 5), (40, 11)]
-    assert clock.now - 1000 == 19 and sorted(steps_of(done)) == [3, 20, 30, 40]
-    assert said == [f'waiting for new checkpoints in {folder}, until 5 s without one'] * 3
-
-
-def test_an_empty_folder_is_waited_for_with_a_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(evaluation, 'time', Clock({}))
-    said = []
-    assert not list(evaluation.new_checkpoints(str(tmp_path), set(), True, 5.0, said.append))
-    assert said == [f'waiting for new checkpoints in {tmp_path}, until 5 s without one']
-
-
-def test_what_is_deleted_meanwhile_is_passed_over(folder, monkeypatch):
-    ended = []
-
-    def stop():
-        ended.append(True)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(evaluation, 'time', Clock({3: stop}))
-    said, found = [], []
-    with pytest.raises(KeyboardInterrupt):
-        for path in evaluation.new_checkpoints(str(folder), set(), True, None, said.append):
-            found += steps_of([path])
-            os.remove(str(folder / 'model.ckpt-20.index'))
-    assert found == [3] and ended
-    assert said == [f'waiting for new checkpoints in {folder}, until a signal']
-
-
-def test_a_clock_that_is_set_forward_does_not_end_the_waiting(tmp_path, monkeypatch):
-    """For new checkpoints, by --follow: a day passes each time somebody looks at it."""
-    monkeypatch.setattr('time.time', iter(range(0, 10**9, 86400)).__next__)
-
-    def save(step):
-        for suffix in ('.data-00000-of-00001', '.index'):
-            (tmp_path / f'model.ckpt-{step}{suffix}').write_bytes(b'')
-
-    save(1)
-    waits = iter([lambda: save(2), lambda: None])
-    found = evaluation.new_checkpoints(str(tmp_path), set(), True, 0.9, lambda text: next(waits)())
-    assert [path[-1] for path in found] == ['1', '2']
