@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 
-from tests.helpers import ROOT
+from tests.helpers import ROOT, command_server
 
 SMALL = [
     '--dataset_name=digits',
@@ -22,7 +22,7 @@ SMALL = [
     '--data_threads=2',
 ]
 NPU_SIM = os.path.join(ROOT, 'tests', 'npu_sim')
-SHORT_NETWORKS = os.path.join(ROOT, 'tests', 'short_networks')
+SHORT_NETWORKS = command_server.SHORT_NETWORKS
 
 
 # Of a batch norm's own statistics, which ranks do not share.
@@ -57,26 +57,29 @@ def command(script, *arguments):
 
 def train(train_dir, *arguments, env=None, check=True, timeout=500):
     """Runs train_loop.py with SMALL's flags; gives the finished process (text output)."""
-    done = subprocess.run(
-        command('train_loop.py', *SMALL, f'--train_dir={train_dir}', *arguments),
-        env=env or environment(),
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
+    arguments = [*SMALL, f'--train_dir={train_dir}', *arguments]
+    started_by_others = any(word.startswith('--rank_table') for word in arguments)
+    run = finished if started_by_others or not check else served
+    done = run('train_loop.py', arguments, env or environment(), timeout)
     if check:
         assert done.returncode == 0, done.stderr
     return done
 
 
 def evaluate(*arguments, env=None):
-    return subprocess.run(
-        command('eval_loop.py', *arguments),
-        env=env or environment(),
-        capture_output=True,
-        text=True,
-        timeout=500,
-    )
+    return served('eval_loop.py', arguments, env or environment(), 500)
+
+
+def served(script, arguments, env, timeout):
+    """A finished process whose TensorFlow another has imported, where that is the same."""
+    words = command(script, *arguments)[1:]
+    done = command_server.run(words, env, timeout)
+    return finished(script, arguments, env, timeout) if done is None else done
+
+
+def finished(script, arguments, env, timeout):
+    words = command(script, *arguments)
+    return subprocess.run(words, env=env, capture_output=True, text=True, timeout=timeout)
 
 
 def weights(train_dir, step):
