@@ -77,9 +77,9 @@ def test_a_gradient_split_for_another_number_of_gradients_is_refused(tmp_path):
     """The short network has 3 + 3 * 6 + 2 gradients; so it is said before a device or a rank is
     started.
     """
-    split, alone = '--gradient_split=idx:10,99', environment(RANK_ID='0', RANK_SIZE='1')
+    split, alone = '--gradient_split=idx:5,99', environment(RANK_ID='0', RANK_SIZE='1')
     done = runs.train(tmp_path, *FLAGS, split, env=alone, check=False)
     assert done.returncode == 2 and done.stderr.splitlines() == [
-        'train_loop.py: --gradient_split=idx:10,99: the last index must be 22, as there are 23 '
+        'train_loop.py: --gradient_split=idx:5,99: the last index must be 10, as there are 11 '
         'gradients'
     ]
