@@ -38,15 +38,15 @@ RUN = [
 # name: (a line of layers.py, what follows it in the copy).
 FAULTS = {
     'gamma times 1.01': (
-        "        gamma = tf.get_variable('gamma', channels, initializer=ones)\n",
+        "        gamma = tf.get_variable('gamma', [channels], initializer=ones)\n",
         "        gamma = gamma * 1.01 if '{layer}/' in tf.get_variable_scope().name else gamma\n",
     ),
     'float16': (
-        '    channels = [inputs.shape[-1].value]\n    ones, zeros =',
+        '    ones, zeros =',
         '    half = tf.cast(inputs, tf.float16)\n'
         "    planted = '/{layer}' == tf.get_variable_scope().name[-{length}:]\n"
         '    inputs = tf.cast(half, tf.float32) if planted else inputs\n'
-        '    channels = [inputs.shape[-1].value]\n    ones, zeros =',
+        '    ones, zeros =',
     ),
 }
 

@@ -21,7 +21,7 @@ def write(folder, step, items, arrays):
     arrays: {item name: array}. Those of variables are from before the step: what the step computed
     with.
     """
-    boundary = {item.source.op for item in items}
+    boundary = {item.op for item in items}
     return dump_files.write(
         folder,
         step,
@@ -39,13 +39,13 @@ def in_order(items):
 
     def order(numbered):
         number, item = numbered
-        return (1, -number) if item.kind == 'grad' else (0, item.source.op._id)
+        return (1, -number) if item.kind == 'grad' else (0, item.op._id)
 
     return [item for _, item in sorted(enumerate(items), key=order)]
 
 
 def _tensor(item, value, position, boundary):
-    op, variable = item.source.op, item.is_variable
+    op, variable = item.op, item.is_variable
     return dump_files.Tensor(
         name=item.name,
         op=op.name,

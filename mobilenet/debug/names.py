@@ -36,6 +36,12 @@ class Item(collections.namedtuple('Item', ['name', 'kind', 'layer', 'source'])):
         return self.kind in ('weight', 'ema', 'slot')
 
     @property
+    def op(self):
+        """The op that computes it: of a layer, before what fills its channels up is cut off."""
+        op = self.source.op
+        return op.inputs[0].op if self.kind == 'act' and op.type == 'StridedSlice' else op
+
+    @property
     def short(self):
         """The name without its prefix."""
         return self.name.partition(':')[2]

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 import pytest
 import tensorflow as tf
 
-from mobilenet.debug.names import Names, split
+from mobilenet import nets
+from mobilenet.debug import graph_walk
+from mobilenet.debug.names import Item, Names, split
 from mobilenet.errors import UsageError
 
 Step = collections.namedtuple(
@@ -108,3 +110,24 @@ def test_whatever_is_typed_is_found_or_our_own_error(names, text):
         assert names.select(text)
     except UsageError:
         pass
+
+
+def test_between_layers_whose_channels_are_filled_up_lie_the_ops_of_one_layer():
+    types = {}
+    for block in (1, 16):
+        with tf.Graph().as_default():
+            images = tf.zeros([1, 32, 32, 3])
+            net = nets.build('mobilenet_v1_025', images, 7, training=True, block=block)
+            items = [Item('act:' + n, 'act', n, t) for n, t in net.end_points.items()]
+            boundary = {item.op for item in items}
+            types[block] = {
+                item.name: [
+                    op['type'] for op in graph_walk.ops_before(item.op, boundary - {item.op})
+                ]
+                for item in items
+            }
+    assert types[1]['act:Conv2d_1_pointwise'] == ['Conv2D', 'FusedBatchNormV3', 'Relu6']
+    unfilled = {
+        name: [t for t in found if t not in ('Pad', 'PadV2')] for name, found in types[16].items()
+    }
+    assert unfilled == types[1]
