@@ -116,7 +116,7 @@ def test_between_layers_whose_channels_are_filled_up_lie_the_ops_of_one_layer():
     types = {}
     for block in (1, 16):
         with tf.Graph().as_default():
-            images = tf.zeros([1, 32, 32, 3])
+            images = tf.zeros([1, 96, 96, 3])
             net = nets.build('mobilenet_v1_025', images, 7, training=True, block=block)
             items = [Item('act:' + n, 'act', n, t) for n, t in net.end_points.items()]
             boundary = {item.op for item in items}
