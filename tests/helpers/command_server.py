@@ -21,21 +21,22 @@ SHORT_NETWORKS = os.path.join(ROOT, 'tests', 'short_networks')
 KNOWN_PATHS = {ROOT, SHORT_NETWORKS, os.path.join(ROOT, 'tests', 'npu_sim')}
 # What Python, TensorFlow and the libraries below it read when they are loaded.
 LOADED_WITH = ('TF_', 'OMP_', 'KMP_', 'MKL_', 'LD_', 'MALLOC_', 'LC_', 'LANG', 'PYTHON', 'GLIBC_')
-_server = None
+_server, _environment = None, dict(os.environ)  # as tests/conftest.py leaves it
 
 
-def run(argv, env, timeout):
+def run(argv, env, timeout, cwd='.'):
     """The finished process (text); None where it would not be loaded as the server was."""
     global _server
     paths = _paths(env)
-    known = KNOWN_PATHS.union(_paths(os.environ)).issuperset(paths)
-    if not known or _loaded_with(env) != _loaded_with(os.environ):
+    known = KNOWN_PATHS.union(_paths(_environment)).issuperset(paths)
+    if not known or _loaded_with(env) != _loaded_with(_environment):
         return None
     if _server is None or _server.poll() is not None:
         _server = _start()
+    job = {'argv': argv, 'env': env, 'paths': paths, 'timeout': timeout}
     with tempfile.TemporaryDirectory() as folder:
-        job = {'argv': argv, 'env': env, 'paths': paths, 'cwd': os.getcwd(), 'timeout': timeout}
-        _server.stdin.write(json.dumps(dict(job, folder=folder)) + '\n')
+        job.update(cwd=os.path.abspath(str(cwd)), folder=folder)
+        _server.stdin.write(json.dumps(job) + '\n')
         _server.stdin.flush()
         line = _server.stdout.readline()
         assert line, f'the command server ended in {argv}'
@@ -57,6 +58,7 @@ def _loaded_with(env):
 def _start():
     server = subprocess.Popen(
         [sys.executable, os.path.abspath(__file__)],
+        env=_environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         universal_newlines=True,

@@ -70,16 +70,16 @@ def evaluate(*arguments, env=None):
     return served('eval_loop.py', arguments, env or environment(), 500)
 
 
-def served(script, arguments, env, timeout):
+def served(script, arguments, env, timeout, cwd='.'):
     """A finished process whose TensorFlow another has imported, where that is the same."""
     words = command(script, *arguments)[1:]
-    done = command_server.run(words, env, timeout)
-    return finished(script, arguments, env, timeout) if done is None else done
+    done = command_server.run(words, env, timeout, cwd)
+    return finished(script, arguments, env, timeout, cwd) if done is None else done
 
 
-def finished(script, arguments, env, timeout):
-    words = command(script, *arguments)
-    return subprocess.run(words, env=env, capture_output=True, text=True, timeout=timeout)
+def finished(script, arguments, env, timeout, cwd='.'):
+    how = {'env': env, 'timeout': timeout, 'cwd': str(cwd)}
+    return subprocess.run(command(script, *arguments), capture_output=True, text=True, **how)
 
 
 def weights(train_dir, step):

@@ -4,7 +4,6 @@ command shows against numpy.
 
 import os
 import re
-import subprocess
 
 import numpy as np
 import pytest
@@ -42,21 +41,9 @@ def step(folder, script, *arguments, env=None, status=0):
     path = os.path.join(str(folder), 'commands.txt')
     with open(path, 'w') as f:
         f.write(script)
-    done = subprocess.run(
-        runs.command(
-            'train_loop.py',
-            *runs.SMALL,
-            '--train_dir=run',
-            '--step_script=commands.txt',
-            '--max_train_steps=12',
-            *arguments,
-        ),
-        env=env or PLAIN,
-        cwd=str(folder),
-        capture_output=True,
-        text=True,
-        timeout=500,
-    )
+    flags = ['--train_dir=run', '--step_script=commands.txt', '--max_train_steps=12']
+    flags = [*runs.SMALL, *flags, *arguments]
+    done = runs.served('train_loop.py', flags, env or PLAIN, timeout=500, cwd=folder)
     assert done.returncode == status, done.stderr
     return done
 
