@@ -68,3 +68,10 @@ def test_finished_images_are_those_of_tensorflow_ops(reference):
             np.testing.assert_allclose(ours, expected, atol=3e-5, err_msg=f'{number} {i}')
             wire = render.render(image, 32, i % 2, colour, np.uint8)
             assert np.abs(wire * (2 / 255.0) - 1 - expected).max() <= 1 / 255.0 + 3e-5
+
+
+def test_nothing_is_done_that_is_not_asked_for():
+    image = np.random.RandomState(0).randint(0, 256, [5, 7, 3], dtype=np.uint8)
+    plain = render.render(image, 7)
+    assert np.array_equal(plain, render.render(image, 7, flip=False, colour=None))
+    assert np.array_equal(plain[:, ::-1], render.render(image, 7, flip=True))
