@@ -24,7 +24,7 @@ from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 from tensorflow.python import pywrap_tensorflow
 
 from mobilenet import ending
-from mobilenet.devices import float_status, memory, npu_op_list, npu_options
+from mobilenet.devices import float_status, host, memory, npu_op_list, npu_options
 from mobilenet.errors import UsageError
 
 TRAINING_RUN_MODE = 1
@@ -81,7 +81,9 @@ class NpuDevice:
 
         ending.before_exit(npu_plugin.npu_close)
         self.options = options
-        self.gradients, self.block = options.gradients, 1
+        self.gradients = options.gradients
+        # With the host's ops, for a comparison with it, also its channels.
+        self.block = host.block() if self.gradients == 'composed' else 1
         self.longest_loop = 1  # of the open session
 
     @contextlib.contextmanager
