@@ -17,6 +17,7 @@ from data.batches import Batches, plain
 from data.datasets import SyntheticDataset
 from data.order import Order, batch_positions
 from data.reader import Reader
+from data.tfrecord import BadRecord
 
 PREFETCHED_BATCHES = 2
 
@@ -88,16 +89,16 @@ class Pipeline:
         a time.
 
         Returns (place, reason) of the first record of those batches that cannot be read or decoded,
-        or None.
+        or None. Where such are skipped: of the last of too many in a row.
         """
         if isinstance(self.source, SyntheticDataset):
             return None
         for batch in range(first_batch, first_batch + num_batches):
             for position in self.positions(batch):
-                if self.training or position < self.source.num_examples:
-                    error = self.check(position)
-                    if error:
-                        return error.place, error.reason
+                try:
+                    self.batches.show(position)
+                except BadRecord as error:
+                    return error.place, error.reason
         return None
 
     def check(self, position):

@@ -23,11 +23,11 @@ class UsageError(CommandError):
     status, kind = 2, 'usage'
 
 
-def bad_record(place, reason):
+def bad_record(place, reason, on_bad_record='stop'):
     """The UsageError that names a record which cannot be read or decoded."""
+    advice = '--on_bad_record=skip goes on without it; ' if on_bad_record == 'stop' else ''
     return UsageError(
-        f'{place}: {reason} (--on_bad_record=skip goes on without it; scripts/check_dataset.py '
-        'finds all)',
+        f'{place}: {reason} ({advice}scripts/check_dataset.py finds all)',
         kind='record',
         record=place,
     )

@@ -23,4 +23,4 @@ def explained(error, pipeline, first_batch, num_batches):
     if 'GetNext' not in error.message:
         return error
     bad = pipeline.find_bad_record(first_batch, num_batches)
-    return error if bad is None else errors.bad_record(*bad)
+    return error if bad is None else errors.bad_record(*bad, pipeline.on_bad_record)

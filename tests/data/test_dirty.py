@@ -1,6 +1,7 @@
 """Data as it is: odd images work, bad records stop the run by name or are skipped and counted."""
 
 import os
+import re
 
 import numpy as np
 from PIL import Image
@@ -9,6 +10,7 @@ import tensorflow as tf
 
 import data
 from data import tfrecord
+from mobilenet import input_errors
 from mobilenet.errors import UsageError
 from tests.data.test_pipeline import run
 from tests.helpers.data_files import encode, example, jpeg, noise, write_shards
@@ -205,8 +207,11 @@ def test_nothing_but_bad_records_ends_even_with_skip(tmp_path):
     write_shards(tmp_path, 'train', [[example(TRUNCATED, 1)] * 3])
     dataset = data.open_dataset('imagenet', str(tmp_path), 'train', 'skip')
     pipeline = data.TrainPipeline(dataset, 2, 16, 'none', on_bad_record='skip')
-    with pytest.raises(tf.errors.OpError, match='100 records in a row'):
+    with pytest.raises(tf.errors.OpError, match='100 records in a row') as raised:
         run(pipeline.dataset, 2)
+    ended = str(input_errors.explained(raised.value, pipeline, 0, 2))
+    assert re.search(r'train-00000-of-00001, record [0-2]: the last of 100 records in a row', ended)
+    assert '--on_bad_record' not in ended and 'scripts/check_dataset.py' in ended
 
 
 def test_a_bad_image_file_of_a_folder(tmp_path):

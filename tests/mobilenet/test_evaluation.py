@@ -165,7 +165,7 @@ class Pipeline:
     input stops.
     """
 
-    num_batches = 3
+    num_batches, on_bad_record = 3, 'stop'
 
     def __init__(self, counted=7, fails=None):
         self._counted, self._fails, self.looked_for = counted, fails, None
