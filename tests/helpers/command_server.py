@@ -8,6 +8,7 @@ forks has one hash seed: that bits do not depend on it is what drills show, and 
 """
 
 import atexit
+import ctypes
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ SHORT_NETWORKS = os.path.join(ROOT, 'tests', 'short_networks')
 KNOWN_PATHS = {ROOT, SHORT_NETWORKS, os.path.join(ROOT, 'tests', 'npu_sim')}
 # What Python, TensorFlow and the libraries below it read when they are loaded.
 LOADED_WITH = ('TF_', 'OMP_', 'KMP_', 'MKL_', 'LD_', 'MALLOC_', 'LC_', 'LANG', 'PYTHON', 'GLIBC_')
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _server, _environment = None, dict(os.environ)  # as tests/conftest.py leaves it
 
 
@@ -68,13 +70,19 @@ def _start():
 
 
 def _end(server):
-    server.stdin.close()
+    server.kill()  # what runs where a test was interrupted goes with it
     server.wait()
+
+
+def _end_with_parent():
+    """Has the kernel kill this process with the one that made it, whatever ended that one."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def serve():
     from mobilenet import devices
 
+    _end_with_parent()
     sys.path.remove(ROOT)
     sys.path.pop(0)  # the folder of this file
     devices.import_tensorflow()
@@ -92,6 +100,7 @@ def serve():
 
 def _become(job):
     """The forked process as the command itself."""
+    _end_with_parent()
     signal.alarm(int(job['timeout']))  # ends it
     for number, (name, mode) in enumerate(((os.devnull, os.O_RDONLY), ('out', 0), ('err', 0))):
         path = os.path.join(job['folder'], name)  # of an absolute one that alone
