@@ -84,6 +84,7 @@ MODULES = {
     'mobilenet/checkpoints/room.py': ['tests/mobilenet/checkpoints/test_room.py'],
     'mobilenet/checkpoints/store.py': [
         'tests/mobilenet/checkpoints/test_store_refusals.py',
+        'tests/mobilenet/checkpoints/test_store_writing.py',
         'tests/mobilenet/checkpoints/test_store.py',
     ],
     'mobilenet/same_run.py': ['tests/mobilenet/test_same_run.py'],

@@ -116,12 +116,12 @@ def to_resume(folder):
     named, _ = hint(folder)
     if not found or named is None:
         return found, None
-    same = [p for p in found if _same(p, named)]
-    if not same or same[0] == found[0]:
+    chosen = [p for p in found if same(p, named)]
+    if not chosen or chosen[0] == found[0]:
         return found, None
-    step = step_of(same[0])
+    step = step_of(chosen[0])
     older = [p for p in found if step_of(p) < step]
-    return same + older, f'the file {HINT} names it; the newest is {found[0]}'
+    return chosen + older, f'the file {HINT} names it; the newest is {found[0]}'
 
 
 def resolve(path, flag='--checkpoint_path'):
@@ -146,6 +146,12 @@ def latest(folder):
     return found[0] if found else None
 
 
+def same(prefix, other):
+    """Whether two prefixes are the same checkpoint, whatever links lead there."""
+    (folder, name), (other_folder, other_name) = os.path.split(prefix), os.path.split(other)
+    return name == other_name and os.path.realpath(folder) == os.path.realpath(other_folder)
+
+
 def _listing(folder):
     try:
         return os.listdir(folder)
@@ -163,9 +169,3 @@ def _values(data, field):
         except ValueError:
             continue
     return [value for value in values if value and '\0' not in value]
-
-
-def _same(prefix, other):
-    """Whether two prefixes are the same checkpoint, whatever links lead there."""
-    (folder, name), (other_folder, other_name) = os.path.split(prefix), os.path.split(other)
-    return name == other_name and os.path.realpath(folder) == os.path.realpath(other_folder or '.')

@@ -44,7 +44,7 @@ class Checkpointer:
         self._variables = {v.op.name: v for v in tf.global_variables()}
         self._trainable = {v.op.name for v in tf.trainable_variables()}
         self._prefix, self._save = _save_op(self._variables)
-        self._order = None  # of this run's own, the newest last
+        self._order = []  # of this run's own, the newest last
 
     @property
     def bytes(self):
@@ -54,9 +54,9 @@ class Checkpointer:
     def latest(self):
         return names.latest(self._folder)
 
-    def restore(self, sess, may_lack=False):
+    def restore(self, sess, may_lack):
         """Restores the checkpoint to go on from, or the one before where it is damaged; gives its
-        path, None where there is none.
+        path, None where there is none. This run's own there count among those it keeps.
 
         may_lack: slots and averages that the checkpoint has not may stay new (another optimizer).
 
@@ -81,7 +81,6 @@ class Checkpointer:
                 f'{self._folder}: every checkpoint there is damaged ({len(found)}, see above): put '
                 'a good copy there, or give another --train_dir'
             )
-        self._begin_order(None)
         return None
 
     def save(self, sess, step, facts=None):
@@ -107,9 +106,8 @@ class Checkpointer:
         lacking = self._compare(path, there, may_lack)
         sources = {name: name for name in self._variables if name not in lacking}
         for name in lacking:  # an average begins at its variable's value, a slot as a new one
-            of = name[: -len(EMA_SUFFIX)]
-            if name.endswith(EMA_SUFFIX) and of in there:
-                sources[name] = of
+            if name.endswith(EMA_SUFFIX):
+                sources[name] = name[: -len(EMA_SUFFIX)]
         found = read(path, set(sources.values()))
         values = {name: found[source] for name, source in sources.items()}
         state.initialize(sess, [self._variables[name] for name in values], values)
@@ -152,7 +150,7 @@ class Checkpointer:
         """
         listed = names.hint(self._folder)[1]
         mine = [p for p in names.of_run(self._folder) if self._is_own(p, listed)]
-        step = names.step_of(resumed) if resumed else -1
+        step = names.step_of(resumed)
         after = [p for p in mine if names.step_of(p) > step]
         self._order = after + [p for p in mine if names.step_of(p) <= step]
 
@@ -163,12 +161,7 @@ class Checkpointer:
         facts = position.read(prefix)
         if 'run' in facts:
             return facts['run'] == self._run_id
-        folder = os.path.realpath(self._folder)
-        return any(
-            os.path.basename(p) == os.path.basename(prefix)
-            and os.path.realpath(os.path.dirname(p) or '.') == folder
-            for p in listed
-        )
+        return any(names.same(prefix, p) for p in listed)
 
     def _write(self, sess, folder, name, facts):
         """All files of a checkpoint in a folder of their own, on the disk; gives their prefix."""
@@ -188,8 +181,6 @@ class Checkpointer:
         """Moves a checkpoint to its place, after the file `checkpoint` has its name; see
         names.to_resume.
         """
-        if self._order is None:
-            self._begin_order(None)
         order = [p for p in self._order if p != prefix and names.is_whole(p)] + [prefix]
         names.write_hint(self._folder, order)
         if not _same_values(written, prefix):

@@ -46,12 +46,14 @@ def refused(run, folder, may_lack=False):
 def test_another_networks_checkpoint_is_refused(run, tmp_path):
     write(tmp_path, w=[100, 4])
     path = tmp_path / 'model.ckpt-20'
-    assert refused(run, tmp_path, may_lack=True).startswith(
-        f'{path}: w has shape [100, 4], the network wants [100, 3]: '
-    )
+    text = refused(run, tmp_path, may_lack=True)
+    assert text.startswith(f'{path}: w has shape [100, 4], the network wants [100, 3]: ')
+    assert text.endswith(': give another --train_dir')
     for name in ('w', 'global_step'):
         write(tmp_path, without=[name])
-        assert refused(run, tmp_path, may_lack=True).startswith(f'{path}: no {name}: it is a ')
+        text = refused(run, tmp_path, may_lack=True)
+        assert text.startswith(f'{path}: no {name}: it is a ')
+        assert text.endswith(': give another --train_dir')
 
 
 def test_what_may_be_lacking_names_the_flag_that_allows_it(run, tmp_path):
@@ -121,6 +123,13 @@ def test_the_best_of_few_and_of_equals(tmp_path):
         position.mark(run.save(step), {'top1': top1})
     run.save(6)
     assert [names.step_of(p) for p in names.in_folder(str(tmp_path))] == [2, 3, 6]
+
+
+def test_the_best_goes_as_any_other_where_nobody_asked_to_keep_it(tmp_path):
+    run = Run(tmp_path, keep=1)
+    position.mark(run.save(1), {'top1': 0.9})
+    run.save(2)
+    assert [names.step_of(p) for p in names.in_folder(str(tmp_path))] == [2]
 
 
 def test_checkpoints_beyond_the_one_resumed_go_first(tmp_path):
