@@ -103,6 +103,7 @@ class TrainingRun:
         self._gather = ranks.Gather(
             self.collectives
         )  # first, so that it works however ranks differ
+        initial, lines = self._warm_start()  # what does not fit is refused before a graph is built
         self.graph = training_graph.build(
             config, self.pipeline, self.device, self.collectives, to_inspect=config.inspects
         )
@@ -112,7 +113,6 @@ class TrainingRun:
         self.checkpointer = checkpoints.Checkpointer(
             config.train_dir, config.keep_checkpoints, config.keep_best, self.run_id, self.say
         )
-        initial, lines = self._warm_start()
         lines += fine_tuning.said(config)
         initialize = [tf.global_variables_initializer(), tf.local_variables_initializer()]
         tf.get_default_graph().finalize()
@@ -123,7 +123,7 @@ class TrainingRun:
         not given, or this run has checkpoints of its own.
         """
         config = self.config
-        if not config.checkpoint_path or self.checkpointer.latest():
+        if not config.checkpoint_path or checkpoints.latest(config.train_dir):
             return {}, []
         path = weights.locate(config.checkpoint_path)
         return warm_start.values_for(config, weights.open_weights(path))
