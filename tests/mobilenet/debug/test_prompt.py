@@ -28,6 +28,7 @@ WRONG_BEFORE = {
     'until loss >': 'something is missing',
     'until ' + '(' * 300 + 'loss' + ')' * 300: 'nested too deeply',
     'until nothing > 3': 'nothing is named nothing',
+    'until step > 100': 'no figure is named step: there are loss, ',
     "watch __import__('os')": 'cannot read the expression',
     'names ' + '*a' * 200 + 'b': 'nothing is named',
     'batch nowhere/batch.png': 'No such file',
