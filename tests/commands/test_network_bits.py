@@ -3,6 +3,7 @@
 V1, by the whole command, is in test_ranks.py.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -16,43 +17,46 @@ from tests.helpers import runs
 PROGRAM = os.path.join(runs.ROOT, 'tests', 'helpers', 'network_bits.py')
 
 
-def trained(folder, device, size):
-    """[{variable: value}] of each rank."""
+def group(folder, size):
+    """[(environment, file of its variables, addresses for each network)] of each rank."""
     free = ports.free_ports(2 * size)
-    groups = [
+    addresses = [
         ','.join(f'127.0.0.1:{port}' for port in free[i * size : (i + 1) * size]) for i in range(2)
     ]
-    outputs = [os.path.join(str(folder), f'{device}_{rank}_of_{size}.npz') for rank in range(size)]
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, PROGRAM, device, output, *groups],
-            env=environment(
-                device,
-                RANK_ID=str(rank),
-                RANK_SIZE=str(size),
-                MOBILENET_RANK_ADDRESSES=groups[0],
-                RANK_TABLE_FILE=os.path.join(runs.ROOT, 'hccl', f'hccl_{size}p.json'),
-            ),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank, output in enumerate(outputs)
+    of_all = {
+        'RANK_SIZE': str(size),
+        'MOBILENET_RANK_ADDRESSES': addresses[0],
+        'RANK_TABLE_FILE': os.path.join(runs.ROOT, 'hccl', f'hccl_{size}p.json'),
+    }
+    return [
+        (dict(of_all, RANK_ID=str(i)), os.path.join(str(folder), f'{i}_of_{size}.npz'), addresses)
+        for i in range(size)
     ]
-    logs = [rank.communicate(timeout=500)[0] for rank in ranks]
-    assert [rank.returncode for rank in ranks] == [0] * size, '\n'.join(logs)
-    return [dict(np.load(output)) for output in outputs]
+
+
+def trained(folder, device):
+    """[{variable: value}] of one rank alone, of rank 0 of two, of rank 1."""
+    folder.mkdir()
+    groups = [group(folder, size) for size in (1, 2)]
+    done = subprocess.run(
+        [sys.executable, PROGRAM, device],
+        env=environment(device),
+        input='\n'.join(map(json.dumps, groups)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=1000,
+    )
+    assert done.returncode == 0, done.stdout
+    return [dict(np.load(output)) for ranks in groups for _, output, _ in ranks]
 
 
 def test_v2_and_v3_end_with_the_hosts_bits_on_one_rank_and_on_two(tmp_path):
-    alone, both = [], []
-    for device in ('host', 'npu'):
-        alone += trained(tmp_path, device, 1)
-        both += trained(tmp_path, device, 2)
-    runs.assert_same_bits(*alone)
-    for rank in range(2):
-        runs.assert_same_bits(both[rank], both[2 + rank])
-    runs.assert_same_bits(*both[:2], but=runs.OF_THE_RANK)
+    alone, *both = on_host = trained(tmp_path / 'host', 'host')
+    on_npu = trained(tmp_path / 'npu', 'npu')
+    for of_host, of_npu in zip(on_host, on_npu):
+        runs.assert_same_bits(of_host, of_npu)
+    runs.assert_same_bits(*both, but=runs.OF_THE_RANK)
     for scope in ('MobilenetV2', 'MobilenetV3'):  # one rank sees half the batches of two
         name = f'{scope}/Logits/Conv2d_1c_1x1/weights'
-        assert alone[0][name].any() and not np.array_equal(alone[0][name], both[0][name])
+        assert alone[name].any() and not np.array_equal(alone[name], both[0][name])

@@ -1,13 +1,17 @@
-"""One rank of a few sunk steps of V2 and of V3, for tests/commands/test_network_bits.py.
+"""Ranks of a few sunk steps of V2 and of V3, for tests/commands/test_network_bits.py.
 
-    python network_bits.py host|npu OUTPUT.npz ADDRESSES…
+    python network_bits.py host|npu < RANKS
 
+RANKS: of each group of ranks a line of JSON, [[environment, OUTPUT.npz, [ADDRESSES, ...]], ...].
 ADDRESSES: host:port of every rank with commas, for each network its own, as each has a server.
-Writes all variables after the steps.
+Each rank is a process, forked when TensorFlow is imported, and writes all its variables after the
+steps; the next group starts when one has ended. Exit status 1: a rank failed.
 """
 
+import json
 import os
 import sys
+import traceback
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +21,31 @@ from mobilenet.devices import host
 from tests.helpers import npu_steps
 
 
-def main(device_name, output, *addresses):
+def main(device_name):
+    for line in sys.stdin:
+        ranks = [fork(device_name, *rank) for rank in json.loads(line)]
+        ended = [os.waitpid(rank, 0)[1] for rank in ranks]
+        if any(ended):
+            return 1
+    return 0
+
+
+def fork(device_name, environment, output, addresses):
+    """The process id of a rank."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            os.environ.update(environment)
+            train(device_name, output, addresses)
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        os._exit(status)  # TensorFlow's servers do not end by themselves
+    return pid
+
+
+def train(device_name, output, addresses):
     rank, size, _ = launcher.rank_of(os.environ)
     results = {}
     for name, own in zip(npu_steps.OTHER_NETWORKS, addresses):
@@ -37,6 +65,4 @@ def main(device_name, output, *addresses):
 
 
 if __name__ == '__main__':
-    main(*sys.argv[1:])
-    sys.stdout.flush()
-    os._exit(0)  # TensorFlow's servers do not end by themselves
+    sys.exit(main(*sys.argv[1:]))

@@ -11,8 +11,9 @@ def shorten_v2(module):
 
 def shorten_v3(module):
     """Of each kind of block one: relu, added back, 5x5 with squeeze, hard-swish, both."""
+    kinds = {'large': (0, 1, 2, 3, 6, 10), 'small': (0, 1, 2, 3, 4)}
     module._VARIANTS = {
-        name: ([blocks[i] for i in (0, 1, 2, 3, 6, 10)], *widths)
+        name: ([blocks[i] for i in kinds[name.split('_')[0]]], *widths)
         for name, (blocks, *widths) in module._VARIANTS.items()
     }
 
