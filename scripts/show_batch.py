@@ -88,7 +88,7 @@ def read_batch(args, dataset):
         try:
             images, labels, weights = pipeline.show(args.start_batch, lambda: progress.update(1))
         except BadRecord as error:
-            raise bad_record(error.place, error.reason)
+            raise bad_record(error.place, error.reason, args.on_bad_record)
     for place, reason in pipeline.bad_records.items():
         print(f'skipped {place}: {reason}', file=sys.stderr)
     kept = weights > 0

@@ -86,6 +86,21 @@ def test_show_batch_bad_use(tmp_path, monkeypatch):
         assert status == 2 and words in stderr and stderr.count('\n') == 1
 
 
+@pytest.mark.parametrize('on_bad_record', ['stop', 'skip'])
+def test_nothing_but_bad_images_is_told_without_advising_what_was_given(tmp_path, on_bad_record):
+    for name in ('ant', 'bee'):
+        (tmp_path / name).mkdir()
+        for number in range(5):
+            (tmp_path / name / f'{number}.jpg').write_bytes(b'')
+    arguments = ['--dataset_name=folder', '--image_size=32', f'--on_bad_record={on_bad_record}']
+    args = show_batch.make_parser().parse_args(arguments)
+    with pytest.raises(UsageError) as raised:
+        show_batch.read_batch(args, data.open_dataset('folder', str(tmp_path), 'train'))
+    reason = {'stop': 'the file is empty', 'skip': 'the last of 100 records in a row'}
+    assert reason[on_bad_record] in str(raised.value)
+    assert ('--on_bad_record=skip' in str(raised.value)) == (on_bad_record == 'stop')
+
+
 @pytest.mark.parametrize(
     'name',
     [
