@@ -1,4 +1,4 @@
-"""The server that tests fork their runs from leaves nothing behind, however the tests end."""
+"""The server that tests fork their runs from: nothing stays, however the tests end; time limits."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.helpers import ROOT
+from tests.helpers import ROOT, command_server, runs
 
 # A run that writes its own id and its server's, and would take ten minutes.
 RUN = """
@@ -62,3 +62,11 @@ def test_nothing_stays_of_tests_that_a_signal_ends(tmp_path, number):
         tests.wait()
         for pid in filter(is_there, pids):
             os.kill(pid, signal.SIGKILL)
+
+
+def test_a_run_that_takes_too_long_says_so(tmp_path):
+    slow = tmp_path / 'slow.py'
+    slow.write_text('import time\nprint("begun", flush=True)\ntime.sleep(60)\n')
+    with pytest.raises(subprocess.TimeoutExpired, match='after 5 seconds') as raised:
+        command_server.run([str(slow)], runs.environment(), 5)
+    assert raised.value.output == 'begun\n'

@@ -27,7 +27,9 @@ _server, _environment = None, dict(os.environ)  # as tests/conftest.py leaves it
 
 
 def run(argv, env, timeout, cwd='.'):
-    """The finished process (text); None where it would not be loaded as the server was."""
+    """The finished process (text); None where it would not be loaded as the server was. Raises
+    TimeoutExpired, as subprocess.run does.
+    """
     global _server
     paths = _paths(env)
     known = KNOWN_PATHS.union(_paths(_environment)).issuperset(paths)
@@ -46,6 +48,8 @@ def run(argv, env, timeout, cwd='.'):
         for name in ('out', 'err'):
             with open(os.path.join(folder, name), errors='replace') as f:
                 said.append(f.read())
+    if int(line) == -signal.SIGALRM:
+        raise subprocess.TimeoutExpired(argv, timeout, *said)
     return subprocess.CompletedProcess(argv, int(line), *said)
 
 
