@@ -79,14 +79,8 @@ def test_defaults_of_fine_tuning(head_only):
     ],
 )
 def test_what_does_not_fit_is_refused(published, tmp_path, flags, words):
-    done = runs.train(
-        tmp_path,
-        *SHORT,
-        f'--checkpoint_path={published.checkpoint}',
-        *flags,
-        env=QUICK,
-        check=False,
-    )
+    given = [f'--train_dir={tmp_path}', f'--checkpoint_path={published.checkpoint}', *flags]
+    done = runs.served('train_loop.py', [*runs.SMALL, *SHORT, *given], QUICK, 500)
     assert done.returncode == 2, done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert all(word in done.stderr for word in words), done.stderr
