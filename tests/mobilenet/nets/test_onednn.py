@@ -10,7 +10,6 @@ CASES = (
     'onednn_cases.py',
     'test_layers.py::test_depthwise_weight_gradient_at_small_sizes',
     'test_keras.py::test_forward_gradients_and_statistics[mobilenet_v1_025-96-True]',
-    'test_keras.py::test_forward_gradients_and_statistics[mobilenet_v2-65-True]',
 )
 
 
@@ -22,4 +21,4 @@ def test_gradients_and_a_network_with_onednn():
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert done.returncode == 0 and '8 passed' in done.stdout, done.stdout
+    assert done.returncode == 0 and '7 passed' in done.stdout, done.stdout
