@@ -16,6 +16,9 @@ os.environ.setdefault('KMP_BLOCKTIME', '0')
 os.environ.setdefault('TF_DISABLE_MKL', '1')
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 os.environ.setdefault('TF_XLA_FLAGS', '--tf_xla_clustering_fuel=0')  # as the commands
+# scikit-learn sets these when it is imported: what a test finds must not hang on who did so before.
+os.environ.setdefault('KMP_DUPLICATE_LIB_OK', 'True')
+os.environ.setdefault('KMP_INIT_AT_FORK', 'FALSE')
 
 # Under `nohup … &` these are ignored, and so they would be in every command that a test starts.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -33,7 +36,7 @@ settings.load_profile('suite')
 SLOW = (
     'tests/commands/',
     'tests/data/test_digits.py',
-    'tests/data/test_groups.py',
+    'tests/data/test_batches.py',
     'tests/data/test_verify.py',
     'tests/data/test_workers.py',
     'tests/docs/',

@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from tests.conftest import SLOW
 from tests.helpers import ROOT
 
 PACKAGES = ('mobilenet', 'data', 'hccl')
@@ -115,6 +116,10 @@ def test_imports_have_no_circle():
     graph = edges()
     assert 'mobilenet.errors' in graph['mobilenet.text']
     assert circle(graph) is None
+
+
+def test_the_slow_tests_are_there():
+    assert [path for path in SLOW if not os.path.exists(os.path.join(ROOT, path))] == []
 
 
 def test_these_checks_see_what_they_look_for():
