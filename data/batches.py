@@ -22,6 +22,15 @@ CHUNK_PIXELS = 1 << 23
 plain = tf.autograph.experimental.do_not_convert
 
 
+def from_python(make, number, image_type, shape):
+    """make(batch number) -> (images of `shape`, labels, weights) as tensors."""
+    images, labels, weights = tf.numpy_function(make, [number], [image_type, tf.int32, tf.float32])
+    images.set_shape(shape)
+    labels.set_shape(shape[:1])
+    weights.set_shape(shape[:1])
+    return images, labels, weights
+
+
 class Batches:
     """Batches of finished images, from what a Reader reads at positions.
 
@@ -63,13 +72,7 @@ class Batches:
                 pass
             return images, labels, weights
 
-        images, labels, weights = tf.numpy_function(
-            run, [number], [self.image_type, tf.int32, tf.float32]
-        )
-        images.set_shape([count] + self._shape)
-        labels.set_shape([count])
-        weights.set_shape([count])
-        return images, labels, weights
+        return from_python(run, number, self.image_type, [count] + self._shape)
 
     def _fill(self, positions, images, labels, weights):
         """The images at some positions, and what goes with them, into arrays for them."""

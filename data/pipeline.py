@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from data import augment as augmentations
 from data import preprocess
-from data.batches import Batches, plain
+from data.batches import Batches, from_python, plain
 from data.datasets import SyntheticDataset
 from data.order import Order, batch_positions
 from data.reader import Reader
@@ -146,15 +146,8 @@ class Pipeline:
     def _synthetic(self, number):
         """Batch number -> (images, labels, weights) of noise."""
         pool = self._pool()
-        images, labels, weights = tf.numpy_function(
-            lambda number: self._noise(pool, number),
-            [number],
-            [tf.as_dtype(pool.dtype), tf.int32, tf.float32],
-        )
-        images.set_shape([self.batch_size] + list(pool.shape[1:]))
-        labels.set_shape([self.batch_size])
-        weights.set_shape([self.batch_size])
-        return images, labels, weights
+        shape = [self.batch_size] + list(pool.shape[1:])
+        return from_python(lambda number: self._noise(pool, number), number, self.image_type, shape)
 
 
 class TrainPipeline(Pipeline):

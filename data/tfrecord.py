@@ -20,6 +20,7 @@ import numpy as np
 
 from data import array_cache, digest
 from mobilenet import crc32c, text
+from mobilenet.crc32c import frame
 
 HEADER = struct.Struct('<QI')
 FOOTER = struct.Struct('<I')
@@ -59,14 +60,6 @@ class BadRecord(Exception):
         self.place = text.printable(path if number is None else f'{path}, record {number}')
         self.reason = text.printable(reason)
         super().__init__(f'{self.place}: {self.reason}')
-
-
-def frame(data):
-    """The bytes of one record as they stand in a file."""
-    length = struct.pack('<Q', len(data))
-    return b''.join(
-        (length, FOOTER.pack(crc32c.masked(length)), data, FOOTER.pack(crc32c.masked(data)))
-    )
 
 
 class TFRecordWriter:

@@ -1,5 +1,8 @@
-"""CRC-32C, as TFRecord and event files have it (tensorflow/core/lib/hash/crc32c.h)."""
+"""CRC-32C, and the records that it guards in TFRecord and event files
+(tensorflow/core/lib/hash/crc32c.h, lib/io/record_writer.h).
+"""
 
+import struct
 import sys
 import types
 
@@ -18,3 +21,13 @@ def masked(data):
     """CRC-32C of bytes in TFRecord's rotated form."""
     crc = google_crc32c.value(data)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def frame(data):
+    """The bytes of one record as they stand in a file."""
+    length = struct.pack('<Q', len(data))
+    return b''.join((length, _packed(length), data, _packed(data)))
+
+
+def _packed(data):
+    return struct.pack('<I', masked(data))

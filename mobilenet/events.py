@@ -3,7 +3,6 @@
 import os
 import re
 import socket
-import struct
 import time
 
 import tensorflow as tf
@@ -39,18 +38,12 @@ class EventWriter:
 
     def _add(self, event):
         event.wall_time = time.time()
-        data = event.SerializeToString()
-        length = struct.pack('<Q', len(data))
-        self._file.append(length + _masked_crc(length) + data + _masked_crc(data))
+        self._file.append(crc32c.frame(event.SerializeToString()))
 
 
 def scalars(values):
     """The tf.Summary of {name: number}."""
     return tf.Summary(value=[tf.Summary.Value(tag=k, simple_value=v) for k, v in values.items()])
-
-
-def _masked_crc(data):
-    return struct.pack('<I', crc32c.masked(data))
 
 
 def _file_name(folder):

@@ -73,13 +73,16 @@ class Looking:
         """Parsed; its names are checked too, before anything runs. Raises UsageError."""
         expression = expressions.parse(text)
         for name in expression.names:
-            if not self.is_scalar(name) and self.names.select(name)[0].kind == 'tensor':
-                if name.isidentifier():  # `step`, say, which metrics.jsonl has, is some constant
-                    figures = ', '.join(SCALARS)
-                    raise UsageError(
-                        f'no figure is named {name}: there are {figures}; a tensor of the graph is '
-                        f'"{name}:0"'
-                    )
+            if self.is_scalar(name):
+                continue
+            item = self.names.select(name)[0]
+            # `step`, say, which metrics.jsonl has, is some constant
+            if item.kind == 'tensor' and name.isidentifier():
+                figures = ', '.join(SCALARS)
+                raise UsageError(
+                    f'no figure is named {name}: there are {figures}; a tensor of the graph is '
+                    f'"{name}:0"'
+                )
         return expression
 
     def items(self, wanted):

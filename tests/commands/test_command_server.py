@@ -9,6 +9,7 @@ import time
 import pytest
 
 from tests.helpers import ROOT, command_server, runs
+from tests.helpers.launches import is_running
 
 # A run that writes its own id and its server's, and would take ten minutes.
 RUN = """
@@ -23,14 +24,6 @@ import os, sys
 from tests.helpers import command_server
 command_server.run([sys.argv[1]], dict(os.environ), 600, sys.argv[2])
 """
-
-
-def is_there(pid):
-    try:
-        with open(f'/proc/{pid}/stat') as f:
-            return f.read().rsplit(')', 1)[1].split()[0] != 'Z'
-    except OSError:
-        return False
 
 
 def waited_for(condition):
@@ -53,14 +46,14 @@ def test_nothing_stays_of_tests_that_a_signal_ends(tmp_path, number):
     try:
         assert waited_for((tmp_path / 'ids').exists)
         pids = [int(word) for word in (tmp_path / 'ids').read_text().split()]
-        assert all(map(is_there, pids)) and tests.pid not in pids
+        assert all(map(is_running, pids)) and tests.pid not in pids
         tests.send_signal(number)
         tests.wait(60)
-        assert waited_for(lambda: not any(map(is_there, pids)))
+        assert waited_for(lambda: not any(map(is_running, pids)))
     finally:
         tests.kill()
         tests.wait()
-        for pid in filter(is_there, pids):
+        for pid in filter(is_running, pids):
             os.kill(pid, signal.SIGKILL)
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from data import examples, images
 from tests.helpers import slim_records
+from tests.helpers.launches import is_running
 
 SCRIPTS = os.path.join(slim_records.ROOT, 'scripts')
 
@@ -223,14 +224,6 @@ def children_of(pid):
     return [int(word) for word in found.split()]
 
 
-def alive(pid):
-    try:
-        with open(f'/proc/{pid}/stat') as file:
-            return file.read().rsplit(')', 1)[1].split()[0] != 'Z'
-    except OSError:
-        return False
-
-
 @pytest.mark.parametrize('signal_number', [signal.SIGTERM, signal.SIGKILL])
 def test_a_killed_conversion_leaves_no_process_and_no_half_of_a_data_set(tmp_path, signal_number):
     save(tmp_path / 'src' / 'a' / '0.png', picture(1, 250, 250))
@@ -248,7 +241,7 @@ def test_a_killed_conversion_leaves_no_process_and_no_half_of_a_data_set(tmp_pat
     _, stderr = process.communicate(timeout=300)
     if signal_number == signal.SIGTERM:
         assert process.returncode == 1 and b'stopped; the same command goes on' in stderr
-    while any(map(alive, workers)):
+    while any(map(is_running, workers)):
         assert time.time() < deadline
         time.sleep(0.05)
     out = tmp_path / 'out'
