@@ -1,8 +1,10 @@
 """Batches of finished images: one call of Python from TensorFlow makes a batch, on threads of ours.
 
 Such a call costs 0.05 to 0.1 ms, as much as a tenth of an image's decoding, so it must not be made
-for each image. The threads read, decode and finish a few images at a time, each straight into the
-batch that TensorFlow then takes over as it is.
+for each image. The threads read some images at a time (one by one, Python's own part takes twice as
+long: the processor's cache has lost it meanwhile), then decode and finish them in one call without
+Python's lock, straight into the batch that TensorFlow takes over as it is. What is no JPEG, or
+damaged, is decoded by TensorFlow's op, by itself.
 """
 
 import concurrent.futures
@@ -10,13 +12,13 @@ import concurrent.futures
 import numpy as np
 import tensorflow as tf
 
-from data import preprocess
-from data.decoding import MOST, Decoder
+from data import jpeg, preprocess
+from data.decoding import Decoder
 from data.memory import aligned_empty, budget
 from data.tfrecord import BadRecord
 
-# Images of more pixels are not read and decoded together but one by one, within the budget.
-CHUNK_PIXELS = 1 << 23
+PART = 16  # images that a thread makes at a time
+CHUNK_BYTES = 8 << 20  # of files read for that; behind the one with which they are more, it decodes
 # Autograph would rewrite what it is given down to the Python that runs for each image, at 0.4 ms an
 # image.
 plain = tf.autograph.experimental.do_not_convert
@@ -43,7 +45,7 @@ class Batches:
         self.reader, self.positions, self.batch_size = reader, positions, batch_size
         self.image_type, self.recoloured = image_type, recoloured
         self._decode, self._shape = Decoder(), [image_size, image_size, 3]
-        self._parts = [slice(i, i + MOST) for i in range(0, batch_size, MOST)]
+        self._parts = [slice(i, i + PART) for i in range(0, batch_size, PART)]
         self._threads = concurrent.futures.ThreadPoolExecutor(num_threads, 'input')
         # So many that no thread waits for the last part of a batch.
         self.at_once = 1 + -(-num_threads // len(self._parts))
@@ -76,12 +78,28 @@ class Batches:
 
     def _fill(self, positions, images, labels, weights):
         """The images at some positions, and what goes with them, into arrays for them."""
-        i = 0
-        for chunk in self._chunks(positions):
-            for (position, example), pixels in zip(chunk, self._decoded(chunk)):
-                example = self._show(position, example, images[i], pixels)
+        start = 0
+        for examples in self._chunks(positions):
+            here = slice(start, start + len(examples))
+            with budget.hold(3 * max(example.pixels for example in examples)):
+                done = jpeg.finish(examples, self.recoloured, images[here])
+            for i, example in enumerate(examples, start):
+                if not done[i - start]:
+                    example = self._show(positions[i], example, images[i])
                 labels[i], weights[i] = example.label, example.weight
-                i += 1
+            start = here.stop
+
+    def _chunks(self, positions):
+        """Yields lists of Examples: all in one, or fewer at a time where files are large."""
+        chunk, size = [], 0
+        for position in positions:
+            chunk.append(self.reader(position))
+            size += len(chunk[-1].encoded)
+            if size > CHUNK_BYTES:
+                yield chunk
+                chunk, size = [], 0
+        if chunk:
+            yield chunk
 
     def show(self, position):
         """(image, label, weight) at a position, as in a batch. Raises BadRecord."""
@@ -97,34 +115,12 @@ class Batches:
             return error
         return None
 
-    def _chunks(self, positions):
-        """Yields [(position, Example)]: all in one, or fewer at a time where images are large."""
-        chunk, pixels = [], 0
-        for position in positions:
-            chunk.append((position, self.reader(position)))
-            pixels += chunk[-1][1].pixels
-            if pixels > CHUNK_PIXELS:
-                yield chunk
-                chunk, pixels = [], 0
-        if chunk:
-            yield chunk
-
-    def _decoded(self, chunk):
-        """The pixels of each, or None: to be decoded by itself, being large or beside a bad one."""
-        examples = [example for _, example in chunk]
-        if sum(example.pixels for example in examples) <= CHUNK_PIXELS:
-            try:
-                return self._decode(examples)
-            except tf.errors.OpError:
-                pass
-        return [None] * len(examples)
-
-    def _show(self, position, example, out, pixels=None):
+    def _show(self, position, example, out):
         """The image at a position goes to `out`. Returns the Example: the one that is given, or
         what stands in for it. Raises BadRecord.
         """
         try:
-            self._finish(position, example, out, pixels)
+            self._finish(position, example, out)
         except BadRecord as error:
             if self.reader.on_bad_record == 'stop':
                 raise
@@ -133,16 +129,11 @@ class Batches:
             self._finish(position, example, out)
         return example
 
-    def _finish(self, position, example, out, pixels=None):
-        if pixels is not None:
-            return self._render(pixels, example, out)
+    def _finish(self, position, example, out):
+        colour = example.colour if self.recoloured else None
         with budget.hold(3 * example.pixels):
             try:
-                (pixels,) = self._decode([example])
+                pixels = self._decode(example)
             except tf.errors.OpError as error:
                 raise self.reader.undecodable(position, error)
-            self._render(pixels, example, out)
-
-    def _render(self, pixels, example, out):
-        colour = example.colour if self.recoloured else None
-        preprocess.finish(pixels, example.window, example.flip, colour, out)
+            preprocess.finish(pixels, example.window, example.flip, colour, out)

@@ -16,6 +16,8 @@ import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+import numpy as np
+
 from data import workers
 from data.progress import Progress
 from mobilenet import devices, flag_types
@@ -59,6 +61,9 @@ class _OneRecord:
 
     def read(self, record):
         return self.read_now()
+
+    def will_read(self, record):
+        pass
 
     def locate(self, record):
         return 'input', record
@@ -121,8 +126,23 @@ def _decode_image(encoded, index):
 
 
 def _check(read, index):
+    """Whether the record was refused. Raises where the two ways to an image are not the same."""
+    from data import jpeg
+    from data.tfrecord import BadRecord
+
     _state['dataset'].read_now = read
-    return _state['pipelines'][index % 7 % len(PIPELINES)].check(index) is not None
+    batches = _state['pipelines'][index % 7 % len(PIPELINES)].batches
+    images, done = np.empty([1, IMAGE_SIZE, IMAGE_SIZE, 3], np.float32), [False]
+    try:
+        done = jpeg.finish([batches.reader.read(index)], batches.recoloured, images)
+        shown = batches.show(index)[0]
+    except BadRecord:
+        if done[0]:
+            raise ValueError('the op refuses what its decoder takes')
+        return True
+    if done[0] and not np.array_equal(images[0], shown):
+        raise ValueError('the op decodes to other pixels than its decoder')
+    return False
 
 
 def _decode_file(content, index):

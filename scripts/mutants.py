@@ -24,13 +24,13 @@ class Context(mutmut.Context):
 
 
 def is_for_a_compiler(node):
-    """Whether it is numba's decorator, or in a function that writes LLVM's code: without numba, as
-    these tests run, neither does anything.
+    """Whether it is numba's decorator, or in a function that writes LLVM's code or takes an address
+    for an array: without numba, as these tests run, none of them does anything.
     """
     while node:
         if node.type in ('decorator', 'decorated'):
             code = node.get_code(include_prefix=False)
-            if code.startswith('@intrinsic') or code == '@compiled\n':
+            if code.startswith('@intrinsic') or code == '@compiled\n' or 'numba.carray(' in code:
                 return True
         node = node.parent
     return False

@@ -34,12 +34,12 @@ def pipeline(folder, batch_size, **options):
 
 @pytest.mark.parametrize('batch_size', [1, 2, 7, 16, 17, 31, 37])
 @pytest.mark.parametrize('normalize_on', ['host', 'device'])
-def test_images_decoded_by_themselves_have_the_same_bits(
+def test_images_read_by_themselves_have_the_same_bits(
     numbered, monkeypatch, batch_size, normalize_on
 ):
     usual = run(pipeline(numbered, batch_size, normalize_on=normalize_on).dataset, 3)
     shown = pipeline(numbered, batch_size, normalize_on=normalize_on).show(1)
-    monkeypatch.setattr(batches, 'CHUNK_PIXELS', 1200)  # more than some images have, less than two
+    monkeypatch.setattr(batches, 'CHUNK_BYTES', 1200)  # more than some files have, less than two
     large = run(pipeline(numbered, batch_size, normalize_on=normalize_on).dataset, 3)
     skipping = pipeline(numbered, batch_size, normalize_on=normalize_on, on_bad_record='skip')
     skipped = run(skipping.dataset, 3)
