@@ -4,7 +4,7 @@ Such a call costs 0.05 to 0.1 ms, as much as a tenth of an image's decoding, so 
 for each image. The threads read some images at a time (one by one, Python's own part takes twice as
 long: the processor's cache has lost it meanwhile), then decode and finish them in one call without
 Python's lock, straight into the batch that TensorFlow takes over as it is. What is no JPEG, or
-damaged, is decoded by TensorFlow's op, by itself.
+damaged, is decoded by TensorFlow's op.
 """
 
 import concurrent.futures
@@ -13,12 +13,12 @@ import numpy as np
 import tensorflow as tf
 
 from data import jpeg, preprocess
-from data.decoding import Decoder
+from data.decoding import MOST, Decoder
 from data.memory import aligned_empty, budget
 from data.tfrecord import BadRecord
 
-PART = 16  # images that a thread makes at a time
-CHUNK_BYTES = 8 << 20  # of files read for that; behind the one with which they are more, it decodes
+SMALL_PIXELS = 1 << 18  # of images together that TensorFlow's op gets in one call
+CHUNK_BYTES = 8 << 20  # of files that a thread reads before it decodes them
 # Autograph would rewrite what it is given down to the Python that runs for each image, at 0.4 ms an
 # image.
 plain = tf.autograph.experimental.do_not_convert
@@ -45,7 +45,7 @@ class Batches:
         self.reader, self.positions, self.batch_size = reader, positions, batch_size
         self.image_type, self.recoloured = image_type, recoloured
         self._decode, self._shape = Decoder(), [image_size, image_size, 3]
-        self._parts = [slice(i, i + PART) for i in range(0, batch_size, PART)]
+        self._parts = [slice(i, i + MOST) for i in range(0, batch_size, MOST)]
         self._threads = concurrent.futures.ThreadPoolExecutor(num_threads, 'input')
         # So many that no thread waits for the last part of a batch.
         self.at_once = 1 + -(-num_threads // len(self._parts))
@@ -78,16 +78,14 @@ class Batches:
 
     def _fill(self, positions, images, labels, weights):
         """The images at some positions, and what goes with them, into arrays for them."""
-        start = 0
+        i = 0
         for examples in self._chunks(positions):
-            here = slice(start, start + len(examples))
-            with budget.hold(3 * max(example.pixels for example in examples)):
-                done = jpeg.finish(examples, self.recoloured, images[here])
-            for i, example in enumerate(examples, start):
-                if not done[i - start]:
+            done = self._finish_most(examples, images[i : i + len(examples)])
+            for example, is_done in zip(examples, done):
+                if not is_done:
                     example = self._show(positions[i], example, images[i])
                 labels[i], weights[i] = example.label, example.weight
-            start = here.stop
+                i += 1
 
     def _chunks(self, positions):
         """Yields lists of Examples: all in one, or fewer at a time where files are large."""
@@ -100,6 +98,23 @@ class Batches:
                 chunk, size = [], 0
         if chunk:
             yield chunk
+
+    def _finish_most(self, examples, images):
+        """What takes less by several at a time than one by one: JPEGs, and small images of other
+        kinds without a bad one between them. Returns a list of bool: which are in `images`.
+        """
+        with budget.hold(3 * max(SMALL_PIXELS, *[example.pixels for example in examples])):
+            done = jpeg.finish(examples, self.recoloured, images)
+            left = [i for i, is_done in enumerate(done) if not is_done]
+            if left and sum(examples[i].pixels for i in left) <= SMALL_PIXELS:
+                try:
+                    decoded = self._decode([examples[i] for i in left])
+                except tf.errors.OpError:
+                    return done
+                for i, pixels in zip(left, decoded):
+                    self._render(pixels, examples[i], images[i])
+                    done[i] = True
+        return done
 
     def show(self, position):
         """(image, label, weight) at a position, as in a batch. Raises BadRecord."""
@@ -130,10 +145,13 @@ class Batches:
         return example
 
     def _finish(self, position, example, out):
-        colour = example.colour if self.recoloured else None
         with budget.hold(3 * example.pixels):
             try:
-                pixels = self._decode(example)
+                (pixels,) = self._decode([example])
             except tf.errors.OpError as error:
                 raise self.reader.undecodable(position, error)
-            preprocess.finish(pixels, example.window, example.flip, colour, out)
+            self._render(pixels, example, out)
+
+    def _render(self, pixels, example, out):
+        colour = example.colour if self.recoloured else None
+        preprocess.finish(pixels, example.window, example.flip, colour, out)

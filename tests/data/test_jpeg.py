@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import data
-from data import jpeg, preprocess
+from data import batches, jpeg, preprocess
 from data.reader import Example
 from tests.data.test_pipeline import run
 from tests.helpers import data_files
@@ -124,30 +124,32 @@ def test_no_memory_is_kept():
 @pytest.mark.parametrize(
     'name,value', [('UNCOMPRESS', 'no_such_function'), ('DELETE', 'nor_this'), ('VERSION', '2.4.1')]
 )
+@pytest.mark.parametrize('small', [0, batches.SMALL_PIXELS])
 @pytest.mark.parametrize('on_bad_record', ['stop', 'skip'])
 def test_a_tensorflow_without_the_function_gives_the_same_batches(
-    tmp_path, monkeypatch, request, name, value, on_bad_record
+    tmp_path, monkeypatch, request, name, value, small, on_bad_record
 ):
     images = [encoded(kind, 50 + i, 60) for i, kind in enumerate(list(OPTIONS) * 3)]
     images += [encode(noise(40, 50, 1), 'PNG')]
     images += [images[0][:900]] * (on_bad_record == 'skip')
     write_shards(tmp_path, 'train', [[example(image, i) for i, image in enumerate(images)]])
 
-    def batches():
+    def some_batches():
         dataset = data.open_dataset('imagenet', str(tmp_path))
         options = {'on_bad_record': on_bad_record}
         pipeline = data.TrainPipeline(dataset, 20, 16, 'inception_v2', **options)
         return run(pipeline.dataset, 3), dict(pipeline.bad_records)
 
-    usual = batches()
+    usual = some_batches()
     assert jpeg.functions() is not None
     if name == 'VERSION':
         monkeypatch.setattr(tf, '__version__', value)
     else:
         monkeypatch.setattr(jpeg, name, value)
+    monkeypatch.setattr(batches, 'SMALL_PIXELS', small)
     jpeg.functions.cache_clear()
     request.addfinalizer(jpeg.functions.cache_clear)
-    plain = batches()
+    plain = some_batches()
     assert jpeg.functions() is None
     assert len(usual[1]) == len(plain[1]) == (on_bad_record == 'skip') and usual[1] == plain[1]
     for ours, theirs in zip(usual[0], plain[0]):
