@@ -50,9 +50,12 @@ case $build in
 esac
 [ "$build" != onednn ] || [ "$(uname -m)" = x86_64 ] || die "TF_BUILD=onednn is for x86-64 only: use stock or system"
 
+compile_kernel() { [ "$build" != onednn ] || .venv/bin/python -m mobilenet.native; }
+
 stamp=.venv/.setup-stamp
 want="$build ${PYTHON:-} $(cat requirements/*.txt scripts/setup.sh | cksum)"
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && is_python37 .venv/bin/python; then
+    compile_kernel
     exit 0
 fi
 
@@ -74,4 +77,5 @@ rm -rf .venv
     || die "pip could not install the requirements (see above); on aarch64 use TF_BUILD=system with the vendor's TensorFlow 1.15"
 .venv/bin/python -c 'import tensorflow as tf; assert tf.__version__.startswith("1.15"), tf.__version__' 2>/dev/null \
     || die "TensorFlow 1.15 does not import in .venv: run .venv/bin/python -c 'import tensorflow' to see why"
+compile_kernel
 echo "$want" > "$stamp"

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 from tensorflow.python import pywrap_tensorflow
 
-from mobilenet import cores, elementwise, text
+from mobilenet import cores, elementwise, native, text
 from mobilenet.devices import memory, threads
 from mobilenet.errors import Failure
 
@@ -55,9 +55,14 @@ class HostDevice:
             yield sess
 
     def check_graph(self, step):
-        """Lines to tell of the built step: none."""
+        """Lines to tell of the built step."""
         del step
-        return []
+        if self.gradients != 'onednn':
+            return []
+        return [
+            "relu6's kernel is not compiled: a step takes a tenth longer "
+            '(`python -m mobilenet.native` compiles it)'
+        ]
 
     def keep_dtype(self):
         """A scope in which the device may not lower the precision: nothing does on a host."""
@@ -129,8 +134,10 @@ def onednn_kernels():
 
 
 def gradients():
-    """What nets.build wants: oneDNN's kernel Relu6Grad is slow, Eigen's is the fastest."""
-    return 'onednn' if onednn_kernels() else 'stock'
+    """What nets.build wants: oneDNN's kernel Relu6Grad is slow, Eigen's and ours are fast."""
+    if not onednn_kernels():
+        return 'stock'
+    return 'compiled' if native.load() else 'onednn'
 
 
 def block():

@@ -151,7 +151,8 @@ def depthwise_conv2d(inputs, mode, channels, kernel_size=3, stride=1):
         # images meet it (V1 at 32x32: 2x2 inputs from layer 7 on). Given the zeros, it is sound.
         inputs = tf.pad(inputs, [(0, 0), (top, bottom), columns, (0, 0)])
         padding = 'VALID'
-    slow = kernel_size > 3 and mode.gradients == 'onednn' and mode.compute_dtype == tf.float32
+    on_host = mode.gradients in ('onednn', 'compiled')
+    slow = kernel_size > 3 and on_host and mode.compute_dtype == tf.float32
     override = {'DepthwiseConv2dNative': onednn.DEPTHWISE} if slow else {}
     with tf.get_default_graph().gradient_override_map(override):
         return _convolve(
@@ -221,10 +222,10 @@ def relu6(inputs, mode):
     """min(max(x, 0), 6), with a gradient that is bit for bit Relu6Grad's and faster with oneDNN.
 
     oneDNN's Relu6Grad kernel takes 40 % of a training step of MobileNetV1; other kernels of that
-    name are the fastest (mode.gradients). The forward op is a plain Relu6 in both cases,
-    so that devices and converters know it. Measured by scripts/bench/bench_relu6.py.
+    name, ours (mobilenet/native) among them, are the fastest. The forward op is a plain Relu6 in
+    all cases, so that devices and converters know it. Measured by scripts/bench/bench_relu6.py.
     """
-    if mode.gradients == 'stock' or inputs.shape.ndims != 4:
+    if mode.gradients in ('stock', 'compiled') or inputs.shape.ndims != 4:
         return tf.nn.relu6(inputs)
     with tf.get_default_graph().gradient_override_map({'Relu6': onednn.RELU6}):
         return tf.nn.relu6(inputs)

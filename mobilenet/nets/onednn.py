@@ -75,7 +75,8 @@ def _vector(value, channels, hidden):
 
 
 def relu6_grad(grad, outputs):
-    """dy where 0 < y < 6, by ReluGrad twice: no other op stays in oneDNN's own layout.
+    """dy where 0 < y < 6, by ReluGrad twice: no other op stays in oneDNN's own layout. For hosts
+    without our kernel (mobilenet/native), and for NPUs that are compared with one.
 
     6 - y waits for dy: else it is computed in the forward pass and kept, a quarter more memory.
     """

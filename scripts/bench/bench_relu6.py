@@ -3,7 +3,8 @@
 
 The candidates run in turns (one step each, over and over), so that other load on the machine meets
 them alike; the figure of each is its median step. All but `relu_grad` give the bits of Relu6Grad,
-which is checked first; `relu_grad` forgets the bound at 6 and shows what is left to gain.
+which is checked first; `relu_grad` forgets the bound at 6 and shows what is left to gain. `stock`
+is TensorFlow's op Relu6Grad, with our own kernel (mobilenet/native) where that is compiled.
 The last lines are `ratio NAME VALUE`: images/s of NAME over those of the stock kernel.
 """
 
@@ -21,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.ops import gen_nn_ops
 
-from mobilenet import flag_types, nets
+from mobilenet import flag_types, native, nets
 from mobilenet.nets import onednn
 from scripts import tool
 
@@ -51,8 +52,8 @@ def relu_grad_of_minimum(grad, outputs):
     return gen_nn_ops.relu_grad(grad, tf.minimum(outputs, 6 - outputs))
 
 
-def ours(grad, outputs):
-    """What the networks train with: 6 - y by an inference batch norm."""
+def composed(grad, outputs):
+    """What the networks train with where our kernel is not compiled."""
     return onednn.relu6_grad(grad, outputs)
 
 
@@ -67,7 +68,7 @@ CANDIDATES = (
     relu_grad_twice,
     relu_grad_upper_first,
     relu_grad_of_minimum,
-    ours,
+    composed,
     relu_grad,
 )
 
@@ -132,7 +133,17 @@ def main():
         choices=[c.__name__ for c in CANDIDATES],
         default=[c.__name__ for c in CANDIDATES],
     )
+    parser.add_argument(
+        '--kernel',
+        choices=('ours', 'onednn'),
+        default='ours',
+        help='of stock (default: %(default)s)',
+    )
     args = parser.parse_args()
+    if args.kernel == 'ours' and not native.load():
+        parser.error(
+            'our kernel is not compiled: run `python -m mobilenet.native`, or --kernel=onednn'
+        )
     candidates = [c for c in CANDIDATES if c is stock or c.__name__ in args.candidates]
     for candidate in candidates:
         if candidate is not relu_grad:
