@@ -80,9 +80,8 @@ def build(
       compute_dtype: tf.float32 or tf.float16, in which convolutions are computed. Variables, batch
         norm, activations and the logits are float32 in both cases.
       gradients: of activations: 'stock', by the kernels of these names; 'composed', Relu6Grad of
-        other ops, the same bits, which are faster with oneDNN's kernels (see layers.relu6);
-        'onednn', on a host with these past depthwise ones that are slow, too; 'compiled', the same
-        where our own kernel Relu6Grad is loaded (mobilenet/native).
+        other ops, the same bits, faster with oneDNN's kernels (see layers.relu6); 'onednn', on a
+        host with these past slow depthwise ones too; 'compiled', so with our kernel Relu6Grad.
       fold: for inference, where batch norm is in the weights (mobilenet/weights/folding.py) and
         `biases` stand in its place: 'all', or 'convolutions': not after depthwise convolutions,
         where oneDNN has a batch norm but no bias. None: nowhere.

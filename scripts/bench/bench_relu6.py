@@ -117,7 +117,7 @@ def make_step(candidate, args):
     return lambda: session.run(train_op)
 
 
-def main():
+def arguments():
     parser = flag_types.Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -144,6 +144,11 @@ def main():
         parser.error(
             'our kernel is not compiled: run `python -m mobilenet.native`, or --kernel=onednn'
         )
+    return args
+
+
+def main():
+    args = arguments()
     candidates = [c for c in CANDIDATES if c is stock or c.__name__ in args.candidates]
     for candidate in candidates:
         if candidate is not relu_grad:
