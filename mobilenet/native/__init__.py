@@ -8,13 +8,16 @@ import os
 import sys
 import zlib
 
-SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'relu6_grad.cc')
+_FOLDER = os.path.dirname(os.path.abspath(__file__))
+SOURCE = os.path.join(_FOLDER, 'relu6_grad.cc')
 
 
 def library():
     """Path of what SOURCE is compiled to, for the TensorFlow of this virtual environment."""
-    with open(SOURCE, 'rb') as file:
-        version = zlib.crc32(file.read())
+    version = 0
+    for path in (SOURCE, os.path.join(_FOLDER, '__main__.py')):
+        with open(path, 'rb') as file:
+            version = zlib.crc32(file.read(), version)
     return os.path.join(sys.prefix, 'lib', 'mobilenet', f'relu6_grad-{version:08x}.so')
 
 

@@ -4,6 +4,8 @@
 // graph keeps TensorFlow's op; after oneDNN's layout pass has made `_MklRelu6Grad` of it, the pass
 // here puts an op of ours in its place, with the same inputs and outputs.
 
+#include <omp.h>
+
 #include <cstring>
 #include <memory>
 #include <vector>
@@ -12,7 +14,6 @@
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/graph/graph.h"
-#include "tensorflow/core/util/work_sharder.h"
 
 namespace tensorflow {
 namespace {
@@ -21,6 +22,7 @@ constexpr char kTheirs[] = "_MklRelu6Grad";
 constexpr char kOurs[] = "_MobilenetRelu6Grad";
 // TensorFlow's label of kernels that take tensors in oneDNN's layout with a description of it.
 constexpr char kLabel[] = "MklLayoutDependentOp";
+constexpr int64 kSmall = 1 << 15;  // elements, for which more threads would only cost
 
 REGISTER_OP(kOurs)
     .Input("gradients: T")
@@ -53,7 +55,8 @@ bool SameLayout(const Tensor& a, const Tensor& b) {
 }
 
 // dx is dy where 0 < y < 6, else 0; dx may be dy.
-__attribute__((target_clones("avx2", "default"))) void Mask(const float* dy, const float* y, float* dx, int64 size) {
+__attribute__((target_clones("avx512f", "avx2", "default")))
+void Mask(const float* dy, const float* y, float* dx, int64 size) {
 #pragma GCC ivdep
   for (int64 i = 0; i < size; ++i) {
     const float gradient = dy[i], activation = y[i];
@@ -88,9 +91,13 @@ class Relu6GradOp : public OpKernel {
                 layout.NumElements());
     const float *dy = gradients.flat<float>().data(), *y = features.flat<float>().data();
     float* dx = backprops->flat<float>().data();
-    const auto& workers = *context->device()->tensorflow_cpu_worker_threads();
-    Shard(workers.num_threads, workers.workers, gradients.NumElements(), 2,
-          [dy, y, dx](int64 start, int64 end) { Mask(dy + start, y + start, dx + start, end - start); });
+    const int64 size = gradients.NumElements();
+#pragma omp parallel if (size > kSmall)
+    {
+      const int64 threads = omp_get_num_threads(), i = omp_get_thread_num();
+      const int64 start = size * i / threads, end = size * (i + 1) / threads;
+      Mask(dy + start, y + start, dx + start, end - start);
+    }
   }
 
  private:
