@@ -101,7 +101,7 @@ def build(images, labels, config, state, device, collectives):
 
             rates = rates_of(before, state, config)
             update = device.where_true(
-                good, lambda: apply_all(variables, gradients, network, rates, config)
+                good, lambda: apply_all(variables, gradients, network, rates, config, device)
             )
             with tf.control_dependencies([update]):
                 train_op = state.advance(before, good, halted, report, config)
@@ -198,7 +198,7 @@ def rates_of(before, state, config):
     )
 
 
-def apply_all(variables, gradients, network, rates, config):
+def apply_all(variables, gradients, network, rates, config, device):
     """Weights and slots, then batch norm statistics, then EMA; gives the op after all of them."""
     optimizer = optimizers.create(config)
     with tf.name_scope('update'):
@@ -214,7 +214,7 @@ def apply_all(variables, gradients, network, rates, config):
     # updates.
     with tf.control_dependencies([tf.group(*updates)]):
         moving = variables + [moving for moving, _ in network.batch_norm_statistics]
-        return update_ema(network.variables, moving, rates, config)
+        return update_ema(network.variables, moving, rates, config, device)
 
 
 def rate_of(variable, rate, config):
@@ -223,7 +223,7 @@ def rate_of(variable, rate, config):
     return rate * config.head_lr_factor if head and config.head_lr_factor != 1 else rate
 
 
-def update_ema(variables, moving, rates, config):
+def update_ema(variables, moving, rates, config, device):
     """The averages of `variables`; those of variables that are not `moving` stay what they are.
 
     After a warm start they are trusted, but for the last layer's, which as a rule is new.
@@ -235,10 +235,12 @@ def update_ema(variables, moving, rates, config):
     with tf.name_scope('ema'):
         moved = []
         for is_new, decay in ((True, rates.ema_of_last_layer), (False, rates.ema)):
-            pairs = [
-                (average, v)
-                for average, v in zip(averages, variables)
+            chosen = [
+                i
+                for i, v in enumerate(variables)
                 if v.op.name in moving and nets.is_last_layer(v.op.name) == is_new
             ]
-            moved += moving_averages.move([a for a, _ in pairs], [v for _, v in pairs], decay)
+            pair = [averages[i] for i in chosen], [variables[i] for i in chosen]
+            at_once = device.move_averages(*pair, 1.0 - decay)
+            moved += moving_averages.move(*pair, decay) if at_once is None else [at_once]
     return tf.group(*moved)

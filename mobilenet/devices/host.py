@@ -6,11 +6,11 @@ import contextlib
 
 import tensorflow as tf
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
-from tensorflow.python import pywrap_tensorflow
 
 from mobilenet import cores, elementwise, native, text
-from mobilenet.devices import memory, threads
+from mobilenet.devices import memory
 from mobilenet.errors import Failure
+from mobilenet.nets import onednn
 
 
 class HostDevice:
@@ -60,9 +60,18 @@ class HostDevice:
         if self.gradients != 'onednn':
             return []
         return [
-            "relu6's kernel is not compiled: a step takes a tenth longer "
+            'the C++ kernels are not compiled: a step takes a tenth longer '
             '(`python -m mobilenet.native` compiles it)'
         ]
+
+    def move_averages(self, averages, variables, rate):
+        """average -= (average - variable) * rate for each, in one op; None without such an op."""
+        ops = native.load()
+        if not ops or not averages:
+            return None
+        return ops.mobilenet_move_averages(
+            rate, [a.handle for a in averages], [v.handle for v in variables]
+        )
 
     def keep_dtype(self):
         """A scope in which the device may not lower the precision: nothing does on a host."""
@@ -90,7 +99,7 @@ class HostDevice:
 
     def primitive_cache(self):
         """To be told before steps run; adds ops to the default graph."""
-        return memory.PrimitiveCache(self._inter_op) if onednn_kernels() else memory.NoCache()
+        return memory.PrimitiveCache(self._inter_op) if onednn.kernels() else memory.NoCache()
 
     def sink(self, build_step, read_values, to_inspect=False):
         """Builds the step inside a while loop; gives the Loop.
@@ -128,21 +137,16 @@ def session_config(inter_op):
     return config
 
 
-def onednn_kernels():
-    """Whether this TensorFlow has oneDNN's kernels and uses them."""
-    return pywrap_tensorflow.IsMklEnabled() and threads.kernels_of_environment() != 'plain'
-
-
 def gradients():
     """What nets.build wants: oneDNN's kernel Relu6Grad is slow, Eigen's and ours are fast."""
-    if not onednn_kernels():
+    if not onednn.kernels():
         return 'stock'
     return 'compiled' if native.load() else 'onednn'
 
 
 def block():
     """What nets.build wants: channels in a block of oneDNN's layout, with AVX-512; with AVX2 8."""
-    return 16 if onednn_kernels() else 1
+    return 16 if onednn.kernels() else 1
 
 
 class FiniteGradients:

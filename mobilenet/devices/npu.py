@@ -161,6 +161,9 @@ class NpuDevice:
         """A `FloatStatus`; `collectives` may be None where there is one rank."""
         return float_status.FloatStatus(collectives)
 
+    def move_averages(self, averages, variables, rate):
+        """None: there is no op for all at once."""
+
     def keep_dtype(self):
         """A scope whose ops keep the types they have, whatever --precision_mode."""
         from npu_bridge.estimator.npu import npu_scope

@@ -1,33 +1,39 @@
-"""A kernel in C++ for TensorFlow's oneDNN build on a host, compiled by scripts/setup.sh.
+"""Kernels in C++ for TensorFlow's oneDNN build on a host, compiled by scripts/setup.sh.
 
-Where it is not there (no g++ then), the networks are built from slower ops with the same bits.
+Where they are not there (no g++ then), graphs are built from slower ops with the same bits.
 """
 
 import functools
+import glob
 import os
 import sys
 import zlib
 
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
-SOURCE = os.path.join(_FOLDER, 'relu6_grad.cc')
+
+
+def sources():
+    """Paths of the C++ files."""
+    return sorted(glob.glob(os.path.join(glob.escape(_FOLDER), '*.cc')))
 
 
 def library():
-    """Path of what SOURCE is compiled to, for the TensorFlow of this virtual environment."""
+    """Path of what they are compiled to, for the TensorFlow of this virtual environment."""
     version = 0
-    for path in (SOURCE, os.path.join(_FOLDER, '__main__.py')):
+    for path in sources() + [os.path.join(_FOLDER, '__main__.py')]:
         with open(path, 'rb') as file:
             version = zlib.crc32(file.read(), version)
-    return os.path.join(sys.prefix, 'lib', 'mobilenet', f'relu6_grad-{version:08x}.so')
+    return os.path.join(sys.prefix, 'lib', 'mobilenet', f'kernels-{version:08x}.so')
 
 
 @functools.lru_cache(None)
 def load():
-    """Whether the kernel is there; TensorFlow has it from now on, in all sessions."""
+    """The module of the ops; TensorFlow has the kernels from now on, in all sessions. None where
+    they are not compiled.
+    """
     path = library()
     if not os.path.exists(path):
-        return False
+        return None
     import tensorflow as tf
 
-    tf.load_op_library(path)
-    return True
+    return tf.load_op_library(path)

@@ -1,5 +1,5 @@
-"""Compiles the kernel, unless it is there; ends with 0 in any case, and says in a line why there is
-none: nothing depends on it but speed.
+"""Compiles the kernels, unless they are there; ends with 0 in any case, and says in a line why
+there are none: nothing depends on them but speed.
 """
 
 import glob
@@ -11,8 +11,12 @@ import tempfile
 
 from mobilenet import native
 
-# -fno-trapping-math: else comparisons of floats are not made vector code.
-_FLAGS = '-std=c++11 -O3 -fno-trapping-math -mprefer-vector-width=512 -DNDEBUG -fPIC -fopenmp'
+# -fno-trapping-math: else comparisons of floats are not made vector code; -ffp-contract: the bits
+# of TensorFlow's own ops.
+_FLAGS = (
+    '-std=c++11 -O3 -fno-trapping-math -ffp-contract=off -mprefer-vector-width=512 -DNDEBUG -fPIC '
+    '-fopenmp'
+)
 
 
 def openmp():
@@ -34,12 +38,15 @@ def compile_to(path):
     of_tensorflow = tf.sysconfig.get_compile_flags() + tf.sysconfig.get_link_flags()
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as folder:
-        code, made = os.path.join(folder, 'kernel.o'), os.path.join(folder, 'kernel.so')
+        made = os.path.join(folder, 'kernels.so')
+        objects = [os.path.join(folder, f'{i}.o') for i in range(len(native.sources()))]
+        commands = [
+            [*_FLAGS.split(), '-c', source, '-o', compiled]
+            for source, compiled in zip(native.sources(), objects)
+        ]
         # Linked apart: with -fopenmp g++ would link its own OpenMP, with threads of its own.
-        for command in (
-            [*_FLAGS.split(), '-c', native.SOURCE, '-o', code],
-            ['-shared', code, '-o', made, openmp()],
-        ):
+        commands.append(['-shared', *objects, '-o', made, openmp()])
+        for command in commands:
             subprocess.run(
                 compiler + command + of_tensorflow,
                 check=True,

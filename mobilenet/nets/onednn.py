@@ -6,11 +6,19 @@ They are named in gradient_override_map, where the kernels are oneDNN's; see lay
 import weakref
 
 import tensorflow as tf
+from tensorflow.python import pywrap_tensorflow
 from tensorflow.python.framework import function
+
+from mobilenet.devices import threads
 
 RELU6 = 'MobilenetRelu6'
 # On a host alone: a function is in it, which devices may not take.
 DEPTHWISE = 'MobilenetDepthwise'
+
+
+def kernels():
+    """Whether this TensorFlow has oneDNN's kernels and uses them."""
+    return pywrap_tensorflow.IsMklEnabled() and threads.kernels_of_environment() != 'plain'
 
 
 def by_stock_kernels(compute, *inputs):

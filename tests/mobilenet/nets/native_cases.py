@@ -1,4 +1,4 @@
-"""The compiled kernel Relu6Grad, in oneDNN's layout and not: run by test_onednn.py."""
+"""The compiled kernels, with oneDNN's layout where it matters: run by test_onednn.py."""
 
 import shutil
 
@@ -14,7 +14,7 @@ OURS, THEIRS = '_MobilenetRelu6Grad', '_MklRelu6Grad'
 @pytest.fixture(autouse=True)
 def loaded():
     if not native.load():
-        assert not shutil.which('g++'), 'scripts/setup.sh has not compiled the kernel'
+        assert not shutil.which('g++'), 'scripts/setup.sh has not compiled the kernels'
         pytest.skip('no g++')
 
 
@@ -108,3 +108,67 @@ def test_gradients_of_a_network_have_the_bits_of_the_composed_ops():
     for composed, compiled in zip(*results):
         assert composed.tobytes() == compiled.tobytes()
         assert np.abs(compiled).max() > 0
+
+
+def variables(*values):
+    return [
+        tf.get_variable(f'v{i}', initializer=value, use_resource=True)
+        for i, value in enumerate(values)
+    ]
+
+
+def move(averages, values, rate):
+    handles = [[v.handle for v in variables] for variables in (averages, values)]
+    return native.load().mobilenet_move_averages(rate, *handles)
+
+
+def test_averages_move_as_by_tensorflows_own_ops():
+    rng = np.random.RandomState(0)
+    shapes = [(), (3,), (3, 3, 5, 1), (257, 1031)]
+    starts, values = [
+        [np.asarray(rng.normal(size=s), np.float32) for s in shapes] for _ in range(2)
+    ]
+    with tf.Graph().as_default(), tf.Session() as session:
+        made = variables(*starts, *values)
+        averages, of = made[: len(shapes)], made[len(shapes) :]
+        moved = move(averages, of, tf.constant(0.0137))
+        session.run(tf.global_variables_initializer())
+        for _ in range(3):
+            session.run(moved)
+        got, kept = session.run([averages, of])
+    rate = np.float32(0.0137)
+    for average, value, result, same in zip(starts, values, got, kept):
+        for _ in range(3):
+            average = average - (average - value) * rate
+        assert average.dtype == np.float32
+        np.testing.assert_array_equal(result, average)
+        np.testing.assert_array_equal(same, value)
+
+
+def test_who_read_an_average_before_keeps_what_it_was():
+    """Two variables that share the memory of their initial value, and a read in the same run."""
+    start = np.arange(5, dtype=np.float32)
+    with tf.Graph().as_default(), tf.Session() as session:
+        average, other, value = variables(start, start, np.zeros(5, np.float32))
+        session.run(tf.global_variables_initializer())
+        session.run(other.assign(average.read_value()))
+        before = average.read_value()
+        with tf.control_dependencies([before]):
+            moved = move([average], [value], tf.constant(0.5))
+        with tf.control_dependencies([moved]):
+            after = average.read_value()
+        read = session.run([before, after, other])
+    for got, wanted in zip(read, (start, start / 2, start)):
+        np.testing.assert_array_equal(got, wanted)
+
+
+def test_variables_that_do_not_fit_end_the_run():
+    with tf.Graph().as_default(), tf.Session() as session:
+        three, four = variables(np.zeros(3, np.float32), np.zeros(4, np.float32))
+        integers = tf.get_variable('i', initializer=np.zeros(3, np.int32), use_resource=True)
+        without = tf.get_variable('w', initializer=np.zeros(3, np.float32), use_resource=True)
+        session.run([three.initializer, four.initializer, integers.initializer])
+        for pair in ((three, four), (three, integers), (without, three)):
+            with pytest.raises(tf.errors.OpError):
+                session.run(move([pair[0]], [pair[1]], tf.constant(0.5)))
+        assert session.run(three).tolist() == [0, 0, 0]
