@@ -67,11 +67,11 @@ def main():
         reason = error.strerror or error
     except subprocess.CalledProcessError as error:
         lines = [line for line in error.output.splitlines() if 'error' in line]
-        reason = (lines or error.output.splitlines() or ['no word of the compiler'])[0]
+        reason = f'{error.cmd[0]}: ' + (lines or ['it fails'])[0]
     else:
         return
     sys.stderr.write(
-        f"setup: relu6's kernel is not compiled ({reason}): a training step on a host takes a "
+        f'setup: the C++ kernels are not compiled ({reason}): a training step on a host takes a '
         'tenth longer; with g++, or CXX=COMPILER, run `.venv/bin/python -m mobilenet.native`\n'
     )
 
