@@ -4,8 +4,8 @@
 The candidates run in turns (one step each, over and over), so that other load on the machine meets
 them alike; the figure of each is its median step. All but `relu_grad` give the bits of Relu6Grad,
 which is checked first; `relu_grad` forgets the bound at 6 and shows what is left to gain. `stock`
-is TensorFlow's op Relu6Grad, with our own kernel (mobilenet/native) where that is compiled.
-The last lines are `ratio NAME VALUE`: images/s of NAME over those of the stock kernel.
+is TensorFlow's op Relu6Grad, by our own kernel (mobilenet/native) or with --kernel=onednn by
+oneDNN's. The last lines are `ratio NAME VALUE`: images/s of NAME over those of `stock`.
 """
 
 import argparse
@@ -137,7 +137,7 @@ def arguments():
         '--kernel',
         choices=('ours', 'onednn'),
         default='ours',
-        help='of stock (default: %(default)s)',
+        help='that `stock` runs by (default: %(default)s)',
     )
     args = parser.parse_args()
     if args.kernel == 'ours' and not native.load():
@@ -149,6 +149,7 @@ def arguments():
 
 def main():
     args = arguments()
+    tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.ERROR)  # deprecations
     candidates = [c for c in CANDIDATES if c is stock or c.__name__ in args.candidates]
     for candidate in candidates:
         if candidate is not relu_grad:
