@@ -62,7 +62,7 @@ class HostDevice:
             return []
         return [
             'the C++ kernels are not compiled: a step takes a tenth longer '
-            '(`python -m mobilenet.native` compiles it)'
+            '(with g++, `python -m mobilenet.native` compiles them)'
         ]
 
     def move_averages(self, averages, variables, rate):
