@@ -54,6 +54,10 @@ def compile_to(path):
                 stderr=subprocess.STDOUT,
                 text=True,
             )
+        try:
+            tf.load_op_library(made)  # what does not load, each training would end at
+        except tf.errors.OpError as error:
+            raise OSError(error.message)
         os.replace(made, path)
 
 

@@ -43,7 +43,12 @@ def test_a_training_without_them_says_so_and_ends_with_the_same_bits(tmp_path, k
 
 
 def test_setup_says_in_a_line_why_there_are_none_and_goes_on(tmp_path):
-    """With a compiler that is not there, one that fails, and one that makes nothing."""
+    """With a compiler that is not there, one that fails, one that makes nothing, and one whose
+    library does not load.
+    """
+    broken = tmp_path / 'broken'
+    broken.write_text('#!/bin/sh\nwhile [ $# -gt 1 ]; do [ $1 = -o ] && echo > "$2"; shift; done\n')
+    broken.chmod(0o755)
     code = (
         'import runpy; from mobilenet import native; '
         f'native.library = lambda: {str(tmp_path / "lib" / "kernels.so")!r}; '
@@ -53,6 +58,7 @@ def test_setup_says_in_a_line_why_there_are_none_and_goes_on(tmp_path):
         ('/nowhere/g++', '/nowhere/g++'),
         ('false', 'false'),
         ('true', 'No such file'),
+        (str(broken), 'too short'),
     ):
         done = subprocess.run(
             [sys.executable, '-c', code],
