@@ -23,6 +23,9 @@ DELETE = '_ZdaPv'
 # preprocess.decode); min_acceptable_fraction; stride; dct_method, JDCT_IFAST; crop, and its x, y,
 # width and height.
 FLAGS = np.array([1, 3, 1, np.float32(1).view(np.int32), 0, 1, 1, 0, 0, 0, 0], np.int32)
+# Larger images are left to the op: without memory for their pixels it fails, with the record's
+# name, and the function ends the process.
+MOST_PIXELS = 1 << 24
 
 
 @functools.lru_cache(maxsize=None)
@@ -40,10 +43,11 @@ def functions():
 
 def finish(examples, recoloured, out):
     """The images of Examples into `out` [n, size, size, 3], float32 in -1..1 or uint8, but for what
-    is no JPEG or damaged. Returns a list of bool: which are there.
+    is no JPEG, or damaged, or large. Returns a list of bool: which are there.
     """
     done = np.zeros(len(examples), np.bool_)
-    sizes = [len(e.encoded) if e.encoded.startswith(JPEG_START) else 0 for e in examples]
+    ours = [e.pixels <= MOST_PIXELS and e.encoded.startswith(JPEG_START) for e in examples]
+    sizes = [len(e.encoded) if is_ours else 0 for e, is_ours in zip(examples, ours)]
     if functions() is not None and any(sizes):
         decode_and_render(
             functions(),

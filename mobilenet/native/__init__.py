@@ -29,11 +29,14 @@ def library():
 @functools.lru_cache(None)
 def load():
     """The module of the ops; TensorFlow has the kernels from now on, in all sessions. None where
-    they are not compiled.
+    they are not compiled, or the file cannot be loaded: damaged, or on a disk mounted noexec.
     """
     path = library()
     if not os.path.exists(path):
         return None
     import tensorflow as tf
 
-    return tf.load_op_library(path)
+    try:
+        return tf.load_op_library(path)
+    except tf.errors.OpError:
+        return None

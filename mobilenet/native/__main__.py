@@ -52,7 +52,8 @@ def compile_to(path):
                 check=True,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                text=True,
+                encoding='utf-8',
+                errors='replace',
             )
         try:
             tf.load_op_library(made)  # what does not load, each training would end at
@@ -63,7 +64,7 @@ def compile_to(path):
 
 def main():
     path = native.library()
-    if os.path.exists(path):
+    if native.load():
         return
     try:
         compile_to(path)

@@ -54,13 +54,14 @@ bool SameLayout(const Tensor& a, const Tensor& b) {
          !std::memcmp(one.md_sizes, other.md_sizes, one.md_num_dims * sizeof(int));
 }
 
-// dx is dy where 0 < y < 6, else 0; dx may be dy.
+// dx is dy where 0 < y < 6, else dy * 0, as TensorFlow's kernels have it: what is not finite stays
+// so, and the step is skipped whatever kernels run. dx may be dy.
 __attribute__((target_clones("avx512f", "avx2", "default")))
 void Mask(const float* dy, const float* y, float* dx, int64 size) {
 #pragma GCC ivdep
   for (int64 i = 0; i < size; ++i) {
     const float gradient = dy[i], activation = y[i];
-    dx[i] = (activation > 0.0f) & (activation < 6.0f) ? gradient : 0.0f;
+    dx[i] = (activation > 0.0f) & (activation < 6.0f) ? gradient : gradient * 0.0f;
   }
 }
 

@@ -103,6 +103,12 @@ def test_what_is_damaged_or_no_jpeg_is_left_alone(op):
             op(*pair)
 
 
+def test_a_large_image_is_left_to_the_op_whose_lack_of_memory_is_an_error():
+    one = shown(encoded('usual', 20, 30), (0, 0, 20, 30))
+    examples = [one._replace(pixels=jpeg.MOST_PIXELS + i) for i in (1, 0)]
+    assert jpeg.finish(examples, True, np.zeros([2, 8, 8, 3], np.uint8)) == [False, True]
+
+
 def test_no_memory_is_kept():
     """400 times 3 MB of pixels, decoded and refused."""
     good = data_files.jpeg(noise(1000, 1000, 0))
