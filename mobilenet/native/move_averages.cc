@@ -12,8 +12,8 @@
 
 namespace tensorflow {
 
-// The name that class Tensor lets see whether somebody else has its memory; in TensorFlow it is in a
-// header that does not come with it.
+// The name that class Tensor lets see whether somebody else has its memory; TensorFlow has it in a
+// header that it does not come with.
 template <typename Device, typename T>
 Status PrepareToUpdateVariable(OpKernelContext* context, Tensor* tensor, bool copy_on_read_mode) {
   if (copy_on_read_mode || !tensor->RefCountIsOne()) {
