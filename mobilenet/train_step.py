@@ -235,12 +235,10 @@ def update_ema(variables, moving, rates, config, device):
     with tf.name_scope('ema'):
         moved = []
         for is_new, decay in ((True, rates.ema_of_last_layer), (False, rates.ema)):
-            chosen = [
-                i
-                for i, v in enumerate(variables)
+            pairs = [
+                (average, v)
+                for average, v in zip(averages, variables)
                 if v.op.name in moving and nets.is_last_layer(v.op.name) == is_new
             ]
-            pair = [averages[i] for i in chosen], [variables[i] for i in chosen]
-            at_once = device.move_averages(*pair, 1.0 - decay)
-            moved += moving_averages.move(*pair, decay) if at_once is None else [at_once]
+            moved += device.move_averages([a for a, _ in pairs], [v for _, v in pairs], decay)
     return tf.group(*moved)

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 from tensorflow.python import pywrap_tensorflow
 
-from mobilenet import cores, elementwise, native, text
+from mobilenet import cores, elementwise, moving_averages, native, text
 from mobilenet.devices import memory
 from mobilenet.errors import Failure
 from mobilenet.nets import onednn
@@ -65,14 +65,13 @@ class HostDevice:
             '(with g++, `python -m mobilenet.native` compiles them)'
         ]
 
-    def move_averages(self, averages, variables, rate):
-        """average -= (average - variable) * rate for each, in one op; None without such an op."""
+    def move_averages(self, averages, variables, decay):
+        """As moving_averages.move, of variables: by one op of our own where that is compiled."""
         ops = native.load()
         if not ops or not averages:
-            return None
-        return ops.mobilenet_move_averages(
-            rate, [a.handle for a in averages], [v.handle for v in variables]
-        )
+            return moving_averages.move(averages, variables, decay)
+        handles = [[v.handle for v in column] for column in (averages, variables)]
+        return [ops.mobilenet_move_averages(1.0 - decay, *handles)]
 
     def keep_dtype(self):
         """A scope in which the device may not lower the precision: nothing does on a host."""

@@ -23,7 +23,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 from tensorflow.python import pywrap_tensorflow
 
-from mobilenet import ending
+from mobilenet import ending, moving_averages
 from mobilenet.devices import float_status, host, memory, npu_op_list, npu_options
 from mobilenet.errors import UsageError
 
@@ -161,8 +161,9 @@ class NpuDevice:
         """A `FloatStatus`; `collectives` may be None where there is one rank."""
         return float_status.FloatStatus(collectives)
 
-    def move_averages(self, averages, variables, rate):
-        """None: there is no op for all at once."""
+    def move_averages(self, averages, variables, decay):
+        """As moving_averages.move: there is no op for all at once."""
+        return moving_averages.move(averages, variables, decay)
 
     def keep_dtype(self):
         """A scope whose ops keep the types they have, whatever --precision_mode."""
