@@ -29,7 +29,7 @@ def l2(variables, weight_decay):
     """weight_decay * sum(w^2) / 2 over convolution and fully connected weights; float32 scalar.
 
     Depthwise weights, biases and batch norm are not decayed (Howard et al. 2017, section 3.2, and
-    TF-slim). For the report alone: decay_gradients gives its gradient.
+    TF-slim). For the report alone: multi_tensor.unscale_and_decay gives its gradient.
     """
     decayed = [v for v in variables if layers.is_decayed(v.op.name)]
     if not weight_decay:
@@ -38,17 +38,9 @@ def l2(variables, weight_decay):
     return weight_decay * tf.reduce_sum(tf.stack([tf.nn.l2_loss(v) for v in decayed]))
 
 
-def decay_gradients(gradients, variables, weight_decay):
-    """gradient + weight_decay * w for each decayed variable: the gradient with l2 in the loss.
-
-    Not left to tf.gradients, which sums with AddN: that leaks memory in the oneDNN build.
-    """
-    if not weight_decay:
-        return list(gradients)
-    return [
-        tf.add(g, weight_decay * v) if layers.is_decayed(v.op.name) else g
-        for g, v in zip(gradients, variables)
-    ]
+def weight_decays(variables, weight_decay):
+    """The Python float of each variable, 0 of those that are not decayed; see l2."""
+    return [weight_decay if layers.is_decayed(v.op.name) else 0.0 for v in variables]
 
 
 def count_correct(logits, labels):

@@ -2,8 +2,6 @@
 
 import tensorflow as tf
 
-from mobilenet import elementwise
-
 EMA_SUFFIX = '/ExponentialMovingAverage'
 
 
@@ -16,18 +14,6 @@ def effective_decay(decay, step):
       decay: Python float; step: float32 scalar, updates done so far.
     """
     return tf.minimum(decay, (1.0 + step) / (10.0 + step))
-
-
-def move(averages, values, decay):
-    """average -= (1 - decay) * (average - value) for each; gives the ops.
-
-    averages: resource variables; values: tensors of their shapes, or variables.
-    """
-    rate = 1.0 - decay
-    return [
-        tf.raw_ops.ResourceApplyGradientDescent(var=average.handle, alpha=rate, delta=distance)
-        for average, distance in zip(averages, elementwise.apply(tf.subtract, averages, values))
-    ]
 
 
 def create_ema(variables):

@@ -1,8 +1,8 @@
 """The optimizers of TF-slim's training script, on TensorFlow's own update kernels.
 
 An optimizer is a list of slots (suffix of the variable's name as tf.train's optimizers name it,
-initial value)
-and an update. Slots are named as in TF-slim's checkpoints: `MobilenetV1/Conv2d_0/weights/Momentum`.
+initial value) and an update. Slots are named as in TF-slim's checkpoints:
+`MobilenetV1/Conv2d_0/weights/Momentum`.
 """
 
 import collections
@@ -12,14 +12,22 @@ import tensorflow as tf
 Optimizer = collections.namedtuple('Optimizer', ['slots', 'update'])
 
 
-def create(config):
-    """The Optimizer for config.optimizer.
+def create(config, multi_tensor):
+    """The Optimizer for config.optimizer, on a device's arithmetic (see multi_tensor.py).
 
-    `slots`: list of (suffix, initial value). `update(variable, slots, gradient, learning_rate,
-    step)`: slots in the order of
-    the list, step the float32 count of updates done so far; gives an op.
+    `slots`: list of (suffix, initial value). `update(variables, slots, gradients, learning_rate,
+    step)`: slots as create_slots gives them, step the float32 count of updates done so far; gives
+    ops.
     """
-    return _OPTIMIZERS[config.optimizer](config)
+    if config.optimizer == 'momentum':
+        return _momentum(config, multi_tensor)
+    slots, update = _OPTIMIZERS[config.optimizer](config)
+
+    def update_all(variables, slots, gradients, learning_rate, step):
+        rows = zip(variables, slots, gradients)
+        return [update(*row, learning_rate, step) for row in rows]
+
+    return Optimizer(slots, update_all)
 
 
 def create_slots(optimizer, variables):
@@ -50,19 +58,15 @@ def _sgd(config):
     )
 
 
-def _momentum(config):
-    """accum = momentum * accum + g; var -= lr * accum (no Nesterov)."""
-    return Optimizer(
-        [('Momentum', 0.0)],
-        lambda var, slots, g, lr, step: tf.raw_ops.ResourceApplyMomentum(
-            var=var.handle,
-            accum=slots[0].handle,
-            lr=lr,
-            grad=g,
-            momentum=config.momentum,
-            use_nesterov=False,
-        ),
-    )
+def _momentum(config, multi_tensor):
+    def update(variables, slots, gradients, learning_rate, step):
+        del step
+        accums = [accum for (accum,) in slots]
+        return multi_tensor.apply_momentum(
+            variables, accums, gradients, learning_rate, config.momentum
+        )
+
+    return Optimizer([('Momentum', 0.0)], update)
 
 
 def _rmsprop(config):
@@ -142,7 +146,6 @@ def _ftrl(config):
 
 _OPTIMIZERS = {
     'sgd': _sgd,
-    'momentum': _momentum,
     'rmsprop': _rmsprop,
     'adam': _adam,
     'adagrad': _adagrad,

@@ -13,7 +13,6 @@ import tensorflow as tf
 
 from mobilenet import (
     dropout,
-    elementwise,
     loss_scale,
     losses,
     moving_averages,
@@ -44,11 +43,10 @@ Step = collections.namedtuple(
     ],
 )
 
-# What a step's updates go by, float32 scalars: updates done so far, learning rate, decay of batch
-# norm statistics and of the EMA (the last layer's has its own, see update_ema).
-Rates = collections.namedtuple(
-    'Rates', ['step', 'learning_rate', 'statistics', 'ema_of_last_layer', 'ema']
-)
+# What a step's updates go by, float32 scalars: updates done so far, decay of batch norm statistics,
+# learning rate, decay of the EMA (the last layer has its own, see rates_of).
+Rates = collections.namedtuple('Rates', ['step', 'statistics', 'of_last_layer', 'of_others'])
+Rate = collections.namedtuple('Rate', ['learning', 'ema'])
 
 
 def build(images, labels, config, state, device, collectives):
@@ -87,8 +85,10 @@ def build(images, labels, config, state, device, collectives):
 
         local = gradients_of(loss, variables, before.loss_scale)
         with device.keep_dtype():
-            local = unscaled(local, before.loss_scale)
-            local = losses.decay_gradients(local, variables, config.weight_decay)
+            decays = losses.weight_decays(variables, config.weight_decay)
+            local = device.multi_tensor.unscale_and_decay(
+                local, before.loss_scale, variables, decays
+            )
             gradients = collectives.allreduce_mean(local)
             correct = losses.count_correct(network.logits, labels) / float(labels.shape[0].value)
             report = mean_over_ranks([loss, total_loss, correct], state, collectives)
@@ -148,11 +148,6 @@ def gradients_of(loss, variables, scale):
     return tf.gradients(loss * scale, variables)
 
 
-def unscaled(gradients, scale):
-    with tf.name_scope('unscaled'):
-        return elementwise.apply(lambda g: tf.realdiv(g, scale), gradients)
-
-
 def mean_over_ranks(values, state, collectives):
     """Means of float32 scalars over the ranks; the ranks' wishes travel along."""
     if collectives.size == 1:
@@ -184,32 +179,39 @@ def decide(finite, loss, before, state, config):
 
 
 def rates_of(before, state, config):
-    """Rates of the step. Not in apply_all, where all of it would wait for them."""
+    """Rates of the step. Not in apply_all, where all of it would wait for them.
+
+    The last layer's learning rate is --head_lr_factor times that of the others. After a warm start
+    all averages are trusted but the last layer's, which as a rule is new.
+    """
     step = tf.cast(before.global_step, tf.float32)
     scheduled_step = state.scheduled_step(before.global_step)
+    learning = state.learning_rate(schedules.learning_rate(scheduled_step, config))
     trusted = step + config.trusted_updates
     ema = config.moving_average_decay
+    factor = config.head_lr_factor
     return Rates(
         step,
-        state.learning_rate(schedules.learning_rate(scheduled_step, config)),
         moving_averages.effective_decay(nets.default_batch_norm_decay(config.model_name), trusted),
-        moving_averages.effective_decay(ema, step),
-        moving_averages.effective_decay(ema, trusted),
+        Rate(
+            learning * factor if factor != 1 else learning,
+            moving_averages.effective_decay(ema, step),
+        ),
+        Rate(learning, moving_averages.effective_decay(ema, trusted)),
     )
 
 
 def apply_all(variables, gradients, network, rates, config, device):
     """Weights and slots, then batch norm statistics, then EMA; gives the op after all of them."""
-    optimizer = optimizers.create(config)
+    optimizer = optimizers.create(config, device.multi_tensor)
     with tf.name_scope('update'):
         slots = optimizers.create_slots(optimizer, variables)
-        updates = [
-            optimizer.update(v, s, g, rate_of(v, rates.learning_rate, config), rates.step)
-            for v, s, g in zip(variables, slots, gradients)
-        ]
+        updates = []
+        for rate, *columns in by_rate(rates, variables, slots, gradients):
+            updates += optimizer.update(*columns, rate.learning, rates.step)
         moving = [average for average, _ in network.batch_norm_statistics]
         values = [value for _, value in network.batch_norm_statistics]
-        updates += moving_averages.move(moving, values, rates.statistics)
+        updates += device.multi_tensor.move(moving, values, rates.statistics)
     # Through one op: else each of the EMA's hundreds of ops would wait for each of hundreds of
     # updates.
     with tf.control_dependencies([tf.group(*updates)]):
@@ -217,28 +219,23 @@ def apply_all(variables, gradients, network, rates, config, device):
         return update_ema(network.variables, moving, rates, config, device)
 
 
-def rate_of(variable, rate, config):
-    """The learning rate of a variable: of the last layer, times --head_lr_factor."""
-    head = nets.is_last_layer(variable.op.name)
-    return rate * config.head_lr_factor if head and config.head_lr_factor != 1 else rate
+def by_rate(rates, variables, *columns):
+    """Lists [rate, variables, *columns]: of the last layer's variables, and of the others."""
+    for rate, wanted in ((rates.of_last_layer, True), (rates.of_others, False)):
+        chosen = [i for i, v in enumerate(variables) if nets.is_last_layer(v.op.name) == wanted]
+        yield [rate] + [[column[i] for i in chosen] for column in (variables, *columns)]
 
 
 def update_ema(variables, moving, rates, config, device):
-    """The averages of `variables`; those of variables that are not `moving` stay what they are.
-
-    After a warm start they are trusted, but for the last layer's, which as a rule is new.
-    """
+    """The averages of `variables`; those of variables that are not `moving` stay what they are."""
     if not config.moving_average_decay:
         return tf.no_op()
     averages = moving_averages.create_ema(variables)
-    moving = {v.op.name for v in moving}
+    names = {v.op.name for v in moving}
+    moving = [v for v in variables if v.op.name in names]
+    averages = [a for a, v in zip(averages, variables) if v.op.name in names]
     with tf.name_scope('ema'):
         moved = []
-        for is_new, decay in ((True, rates.ema_of_last_layer), (False, rates.ema)):
-            pairs = [
-                (average, v)
-                for average, v in zip(averages, variables)
-                if v.op.name in moving and nets.is_last_layer(v.op.name) == is_new
-            ]
-            moved += device.move_averages([a for a, _ in pairs], [v for _, v in pairs], decay)
+        for rate, *columns in by_rate(rates, moving, averages):
+            moved += device.multi_tensor.move(*reversed(columns), rate.ema)
     return tf.group(*moved)

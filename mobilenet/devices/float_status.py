@@ -10,7 +10,7 @@ ops, without the status that the first ones fill in place; it is used where it i
 
 import tensorflow as tf
 
-from mobilenet.devices.host import FiniteGradients
+from mobilenet.multi_tensor import Stock
 
 
 def is_saturating():
@@ -49,7 +49,7 @@ class FloatStatus:
             # Before the decision, so that all ranks decide alike.
             status = self._collectives.allreduce_sum_unfused(status)
         silent = tf.reduce_all(tf.equal(status, tf.zeros_like(status)))
-        return tf.logical_and(silent, FiniteGradients().all_finite(mean_gradients, after))
+        return tf.logical_and(silent, Stock().all_finite(mean_gradients))
 
 
 class _RegisterV1:

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 from tensorflow.python import pywrap_tensorflow
 
-from mobilenet import cores, elementwise, moving_averages, native, text
+from mobilenet import cores, multi_tensor, native, text
 from mobilenet.devices import memory
 from mobilenet.errors import Failure
 from mobilenet.nets import onednn
@@ -29,6 +29,8 @@ class HostDevice:
         several = addresses and len(addresses) > 1
         self._inter_op = 2 if several else inter_op or min(2, cores.count())
         self.gradients, self.block = gradients(), block()
+        ops = native.load()
+        self.multi_tensor = multi_tensor.Compiled(ops) if ops else multi_tensor.Stock()
 
     @contextlib.contextmanager
     def session(self, longest_loop, world_size):
@@ -65,14 +67,6 @@ class HostDevice:
             '(with g++, `python -m mobilenet.native` compiles them)'
         ]
 
-    def move_averages(self, averages, variables, decay):
-        """As moving_averages.move, of variables: by one op of our own where that is compiled."""
-        ops = native.load()
-        if not ops or not averages:
-            return moving_averages.move(averages, variables, decay)
-        handles = [[v.handle for v in column] for column in (averages, variables)]
-        return [ops.mobilenet_move_averages(1.0 - decay, *handles)]
-
     def keep_dtype(self):
         """A scope in which the device may not lower the precision: nothing does on a host."""
         return contextlib.nullcontext()
@@ -82,7 +76,7 @@ class HostDevice:
 
     def overflow_check(self, collectives):
         del collectives  # a mean with one rank's NaN or infinity in it is not finite on any
-        return FiniteGradients()
+        return FiniteGradients(self.multi_tensor)
 
     def where_true(self, predicate, build_op):
         """A tensor that is there after `build_op()` has run, or where the predicate is false,
@@ -152,6 +146,10 @@ def block():
 class FiniteGradients:
     """Overflow on a host: a gradient, after the mean over the ranks, that is not finite."""
 
+    def __init__(self, arithmetic):
+        """arithmetic: of multi_tensor."""
+        self._arithmetic = arithmetic
+
     def begin(self, images):
         """Before the step: gives its images."""
         return images
@@ -159,10 +157,7 @@ class FiniteGradients:
     def all_finite(self, mean_gradients, after):
         """Scalar bool. after: what else has to be computed before a device is asked."""
         del after
-        # A sum is finite only if every element is: one op a tensor, where is_finite takes two. (A
-        # sum of finite elements that overflows is past 1e32 an element: broken as well.)
-        sums = [tf.reduce_sum(g) for g in elementwise.pack(mean_gradients)]
-        return tf.reduce_all(tf.is_finite(tf.stack(sums)))
+        return self._arithmetic.all_finite(mean_gradients)
 
 
 def after(op, read_values):

@@ -23,7 +23,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 from tensorflow.python import pywrap_tensorflow
 
-from mobilenet import ending, moving_averages
+from mobilenet import ending, multi_tensor
 from mobilenet.devices import float_status, host, memory, npu_op_list, npu_options
 from mobilenet.errors import UsageError
 
@@ -82,6 +82,7 @@ class NpuDevice:
         ending.before_exit(npu_plugin.npu_close)
         self.options = options
         self.gradients = options.gradients
+        self.multi_tensor = multi_tensor.Stock()
         # With the host's ops, for a comparison with it, also its channels.
         self.block = host.block() if self.gradients == 'composed' else 1
         self.longest_loop = 1  # of the open session
@@ -160,10 +161,6 @@ class NpuDevice:
     def overflow_check(self, collectives):
         """A `FloatStatus`; `collectives` may be None where there is one rank."""
         return float_status.FloatStatus(collectives)
-
-    def move_averages(self, averages, variables, decay):
-        """As moving_averages.move: there is no op for all at once."""
-        return moving_averages.move(averages, variables, decay)
 
     def keep_dtype(self):
         """A scope whose ops keep the types they have, whatever --precision_mode."""
