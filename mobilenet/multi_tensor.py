@@ -23,10 +23,11 @@ class Stock:
             Python floats, 0 where a variable is not decayed.
         """
         unscaled = _unscale(gradients, scale)
-        return [
-            tf.add(g, decay * v) if decay else g
-            for g, v, decay in zip(unscaled, variables, weight_decays)
-        ]
+        with tf.name_scope('decayed'):
+            return [
+                tf.add(g, decay * v, name=v.op.name) if decay else g
+                for g, v, decay in zip(unscaled, variables, weight_decays)
+            ]
 
     def all_finite(self, tensors):
         """Scalar bool.
@@ -73,13 +74,14 @@ class Compiled(Stock):
     def unscale_and_decay(self, gradients, scale, variables, weight_decays):
         # One op a weight, not one for all: its gradient is in the processor's cache still.
         plain = [i for i, decay in enumerate(weight_decays) if not decay]
-        unscaled = dict(zip(plain, _unscale([gradients[i] for i in plain], scale)))
-        return [
-            self._ops.mobilenet_decay_gradient(g, v.read_value(), scale, decay)
-            if decay
-            else unscaled[i]
-            for i, (g, v, decay) in enumerate(zip(gradients, variables, weight_decays))
-        ]
+        results = dict(zip(plain, _unscale([gradients[i] for i in plain], scale)))
+        with tf.name_scope('decayed'):
+            for i, (g, v, decay) in enumerate(zip(gradients, variables, weight_decays)):
+                if decay:
+                    results[i] = self._ops.mobilenet_decay_gradient(
+                        g, v.read_value(), scale, decay, name=v.op.name
+                    )
+        return [results[i] for i in range(len(gradients))]
 
     def all_finite(self, tensors):
         return self._ops.mobilenet_all_finite(tensors)

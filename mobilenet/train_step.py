@@ -38,6 +38,7 @@ Step = collections.namedtuple(
         'variables',
         'gradients',  # means over the ranks
         'own_gradients',  # of this rank
+        'loss_gradients',  # as tf.gradients gives them: scaled, without weight decay
         'good',
         'train_op',
     ],
@@ -83,11 +84,11 @@ def build(images, labels, config, state, device, collectives):
         total_loss = loss + losses.l2(tf.trainable_variables(), config.weight_decay)
         variables = trained_variables(config)
 
-        local = gradients_of(loss, variables, before.loss_scale)
+        of_loss = gradients_of(loss, variables, before.loss_scale)
         with device.keep_dtype():
             decays = losses.weight_decays(variables, config.weight_decay)
             local = device.multi_tensor.unscale_and_decay(
-                local, before.loss_scale, variables, decays
+                of_loss, before.loss_scale, variables, decays
             )
             gradients = collectives.allreduce_mean(local)
             correct = losses.count_correct(network.logits, labels) / float(labels.shape[0].value)
@@ -106,7 +107,7 @@ def build(images, labels, config, state, device, collectives):
             with tf.control_dependencies([update]):
                 train_op = state.advance(before, good, halted, report, config)
     of_network = (images, labels, network.end_points, loss, total_loss, variables)
-    return Step(*of_network, gradients, local, good, train_op)
+    return Step(*of_network, gradients, local, of_loss, good, train_op)
 
 
 def dropout_mask(config, before, device, collectives):

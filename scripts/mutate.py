@@ -48,6 +48,7 @@ MODULES = {
     'mobilenet/losses.py': ['tests/mobilenet/test_losses.py'],
     'mobilenet/loss_scale.py': ['tests/mobilenet/test_loss_scale.py'],
     'mobilenet/moving_averages.py': ['tests/mobilenet/test_moving_averages.py'],
+    'mobilenet/multi_tensor.py': ['tests/mobilenet/test_multi_tensor.py'],
     'mobilenet/optimizers.py': ['tests/mobilenet/test_optimizers.py'],
     'mobilenet/evaluation.py': ['tests/mobilenet/test_evaluation.py'],
     'data/order.py': ['tests/data/test_order.py'],

@@ -45,7 +45,8 @@ def in_order(items):
 
 
 def _tensor(item, value, position, boundary):
-    op, variable = item.op, item.is_variable
+    op, origin, variable = item.op, item.origin, item.is_variable
+    ops = [] if variable else graph_walk.ops_before(origin, boundary - {op})
     return dump_files.Tensor(
         name=item.name,
         op=op.name,
@@ -53,7 +54,7 @@ def _tensor(item, value, position, boundary):
         type=op.type,
         layer=item.layer,
         position=position,
-        source=graph_walk.source_of(op),
-        ops=[] if variable else graph_walk.ops_before(op, boundary - {op}),
+        source=graph_walk.source_of(origin),
+        ops=ops if origin is op else ops + [graph_walk.line_of(op)],
         value=value,
     )

@@ -21,17 +21,12 @@ def source_of(op):
     """'mobilenet/nets/layers.py:95 conv2d', of a gradient's op the line of the forward op; '' where
     no line is ours.
     """
-    for frame in reversed(_forward(op).traceback):
+    for frame in reversed((op._original_op or op).traceback):
         path = os.path.abspath(frame[0])
-        if path.startswith(ROOT + os.sep) and 'site-packages' not in path:
+        generated = frame[0].startswith('<')
+        if path.startswith(ROOT + os.sep) and 'site-packages' not in path and not generated:
             return f'{os.path.relpath(path, ROOT)}:{frame[1]} {frame[2]}'
     return ''
-
-
-def _forward(op):
-    """The op itself; of a gradient, unscaled or not, the forward op that it is of."""
-    gradient = op.inputs[0].op if op.type == 'RealDiv' else op
-    return next((o._original_op for o in (op, gradient) if o._original_op is not None), op)
 
 
 def ops_before(op, boundary):
@@ -48,4 +43,9 @@ def ops_before(op, boundary):
                 seen.add(tensor.op)
                 waiting.append(tensor.op)
     shown = sorted((o for o in seen if o.type not in _SILENT), key=lambda o: o._id)[-MOST:]
-    return [{'op': o.name, 'type': o.type, 'source': source_of(o)} for o in shown]
+    return [line_of(o) for o in shown]
+
+
+def line_of(op):
+    """An op of that list."""
+    return {'op': op.name, 'type': op.type, 'source': source_of(op)}

@@ -26,10 +26,14 @@ LONGEST_SUGGESTED_FOR = 200  # characters: a longer name is no misspelt one
 _UNSEEN_TYPES = ('Const', 'VarHandleOp', 'ReadVariableOp', 'Placeholder')
 
 
-class Item(collections.namedtuple('Item', ['name', 'kind', 'layer', 'source'])):
+class Item(collections.namedtuple('Item', ['name', 'kind', 'layer', 'source', 'of_loss'])):
     """What a name stands for. name: as above; kind: its prefix, 'step' or 'tensor'; layer: '' where
-    it is of none; source: a tf.Tensor, or a variable.
+    it is of none; source: a tf.Tensor, or a variable; of_loss: of a gradient the tensor that
+    tf.gradients made, else None.
     """
+
+    def __new__(cls, name, kind, layer, source, of_loss=None):
+        return super().__new__(cls, name, kind, layer, source, of_loss)
 
     @property
     def is_variable(self):
@@ -40,6 +44,13 @@ class Item(collections.namedtuple('Item', ['name', 'kind', 'layer', 'source'])):
         """The op that computes it: of a layer, before what fills its channels up is cut off."""
         op = self.source.op
         return op.inputs[0].op if self.kind == 'act' and op.type == 'StridedSlice' else op
+
+    @property
+    def origin(self):
+        """The op of the network that it comes from: of a gradient, before it is unscaled, decayed
+        and averaged, for which vectors go through ops together.
+        """
+        return self.op if self.of_loss is None else self.of_loss.op
 
     @property
     def short(self):
@@ -67,7 +78,10 @@ class Names:
         found = [
             Item('act:' + layer, 'act', layer, tensor) for layer, tensor in step.end_points.items()
         ]
-        found += [self._of_variable('grad', v, g) for v, g in zip(step.variables, step.gradients)]
+        found += [
+            self._of_variable('grad', *row)
+            for row in zip(step.variables, step.gradients, step.loss_gradients)
+        ]
         found += [self._of_variable(_kind(v, trained), v, v) for v in variables]
         found += [
             Item(name, 'step', '', getattr(step, name))
@@ -75,11 +89,12 @@ class Names:
         ]
         self._items = collections.OrderedDict((item.name, item) for item in found)
 
-    def _of_variable(self, kind, variable, source):
+    def _of_variable(self, kind, variable, source, of_loss=None):
         short = variable.op.name[len(self._scope) :]
         if kind == 'ema':
             short = short[: -len(EMA_SUFFIX)]
-        return Item(f'{kind}:{short}', kind, self._layer_of(short) or short.split('/')[0], source)
+        layer = self._layer_of(short) or short.split('/')[0]
+        return Item(f'{kind}:{short}', kind, layer, source, of_loss)
 
     def _layer_of(self, short):
         return max(

@@ -54,7 +54,7 @@ def cause(broken, images, places):
     first = dumps.in_order(broken)[0]
     return (
         f'the images are finite, {first.name} is the first that is not '
-        f'({graph_walk.source_of(first.op)}); batch of {places[0]} … {places[-1]}'
+        f'({graph_walk.source_of(first.origin)}); batch of {places[0]} … {places[-1]}'
     )
 
 

@@ -1,7 +1,8 @@
 """Devices, and all that differs between them. Importing this package does not import TensorFlow.
 
 A device, from `create`, has `session(longest_loop, world_size)`, `sink`, `overflow_check`,
-`dump_steps`, `fetchable_step` and `when_all_finite` (what a report says that finds no NaN).
+`dump_steps`, `multi_tensor` (what computes on all weights), `fetchable_step` and
+`when_all_finite` (what a report says that finds no NaN).
 `rules(name)` has what flags mean on it.
 """
 

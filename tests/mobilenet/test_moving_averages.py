@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mobilenet import moving_averages
+from mobilenet import moving_averages, multi_tensor
 
 
 @pytest.mark.parametrize('decay', [0.0, 0.2, 0.9997])
@@ -16,7 +16,7 @@ def test_averages_move_as_those_of_tensorflows_own_class(decay):
         variable = tf.get_variable('v', initializer=[1.0, -2.0, 3.0], use_resource=True)
         average = tf.get_variable('a', initializer=[1.0, -2.0, 3.0], use_resource=True)
         decay_now = moving_averages.effective_decay(decay, step)
-        move = moving_averages.move([average], [value], decay_now)
+        move = multi_tensor.Stock().move([average], [value], decay_now)
         theirs = tf.train.ExponentialMovingAverage(decay, num_updates=step)
         with tf.control_dependencies([variable.assign(value)]):
             reference = theirs.apply([variable])

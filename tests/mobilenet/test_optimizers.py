@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mobilenet import optimizers
+from mobilenet import multi_tensor, optimizers
 from tests.helpers.steps import settings
 
 RATE = 0.1
@@ -52,9 +52,9 @@ def updated(name, our_rate, their_rate, gradients):
             tf.get_variable(n, initializer=[1.0, -2.0, 3.0], use_resource=True) for n in ('a', 'b')
         ]
         g, step = tf.placeholder(tf.float32, [3]), tf.placeholder(tf.float32, [])
-        optimizer = optimizers.create(hp)
-        slots = optimizers.create_slots(optimizer, variables[:1])[0]
-        update = optimizer.update(variables[0], slots, g, tf.constant(our_rate), step)
+        optimizer = optimizers.create(hp, multi_tensor.Stock())
+        slots = optimizers.create_slots(optimizer, variables[:1])
+        update = optimizer.update(variables[:1], slots, [g], tf.constant(our_rate), step)
         reference = THEIRS[name](hp, their_rate).apply_gradients([(g, variables[1])])
         assert tf.trainable_variables() == variables  # slots are not
         found = [

@@ -13,7 +13,7 @@ from mobilenet.debug.names import Item, Names, split
 from mobilenet.errors import UsageError
 
 Step = collections.namedtuple(
-    'Step', 'images labels end_points loss total_loss variables gradients'
+    'Step', 'images labels end_points loss total_loss variables gradients loss_gradients'
 )
 ALL = [
     'act:Conv2d_0',
@@ -43,9 +43,8 @@ def names():
             inside = tf.while_loop(lambda i: i < 3, lambda i: tf.add(i, 1, 'inside'), [0])
         loss = tf.reduce_sum(images, name='loss') + tf.cast(inside, tf.float32)
         gradients = [tf.identity(v.read_value()) for v in variables]
-        yield Names(
-            Step(images, labels, end_points, loss, loss * 2, variables, gradients), 'MobilenetV1'
-        )
+        step = Step(images, labels, end_points, loss, loss * 2, variables, gradients, gradients)
+        yield Names(step, 'MobilenetV1')
 
 
 def variable(name, trainable=True):
