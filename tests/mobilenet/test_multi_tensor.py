@@ -59,6 +59,9 @@ def test_gradients_are_unscaled_and_decayed(arithmetic, session):
     scale = tf.placeholder(tf.float32, [])  # x / 3.0 would be optimized to x * 0.333…
     results = arithmetic.unscale_and_decay(fed, scale, variables, DECAYS)
     assert [r.shape for r in results] == [v.shape for v in variables]
+    for result, variable, decay in zip(results, variables, DECAYS):  # as dumps name them
+        name = result.op.name
+        assert name == f'decayed/{variable.op.name}' if decay else name.startswith('unscaled/')
     session.run(tf.global_variables_initializer())
     got, kept = session.run([results, fed], {scale: 3.0, **dict(zip(fed, gradients))})
     three, decays = np.float32(3), np.float32(DECAYS)
