@@ -48,9 +48,15 @@ class Item(collections.namedtuple('Item', ['name', 'kind', 'layer', 'source', 'o
     @property
     def origin(self):
         """The op of the network that it comes from: of a gradient, before it is unscaled, decayed
-        and averaged, for which vectors go through ops together.
+        and averaged, for which vectors go through ops together, and before it is cut and cast to
+        its variable's shape and type.
         """
-        return self.op if self.of_loss is None else self.of_loss.op
+        if self.of_loss is None:
+            return self.op
+        op = self.of_loss.op
+        while op.type in ('Slice', 'Cast'):  # gradients of layers.filled and of float16 weights
+            op = op.inputs[0].op
+        return op
 
     @property
     def short(self):

@@ -1,6 +1,7 @@
 """What names stand for in a small graph, and whatever else a person may type."""
 
 import collections
+import inspect
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from mobilenet import nets
 from mobilenet.debug import graph_walk
 from mobilenet.debug.names import Item, Names, split
 from mobilenet.errors import UsageError
+from mobilenet.nets import layers
 
 Step = collections.namedtuple(
     'Step', 'images labels end_points loss total_loss variables gradients loss_gradients'
@@ -130,3 +132,30 @@ def test_between_layers_whose_channels_are_filled_up_lie_the_ops_of_one_layer():
         name: [t for t in found if t not in ('Pad', 'PadV2')] for name, found in types[16].items()
     }
     assert unfilled == types[1]
+
+
+@pytest.mark.parametrize('dtype', [tf.float32, tf.float16])
+@pytest.mark.parametrize(
+    'model_name', ['mobilenet_v1_025', 'mobilenet_v2_035', 'mobilenet_v3_small_075']
+)
+def test_a_gradient_is_of_the_line_that_uses_its_variable(model_name, dtype):
+    """With channels filled up and weights cast too: not of the line that fills up or casts."""
+    functions = {
+        'weights': layers.conv2d,
+        'depthwise_weights': layers.depthwise_conv2d,
+        'biases': layers.add_biases,
+        'gamma': layers.batch_norm,
+        'beta': layers.batch_norm,
+    }
+    with tf.Graph().as_default():
+        images = tf.zeros([1, 32, 32, 3])
+        net = nets.build(model_name, images, 7, training=True, compute_dtype=dtype, block=16)
+        variables = tf.trainable_variables()
+        found = [
+            (v.op.name.split('/')[-1], Item('grad', 'grad', '', g, g).origin)
+            for v, g in zip(variables, tf.gradients(tf.reduce_sum(net.logits), variables))
+        ]
+    for kind, origin in found:
+        code, first = inspect.getsourcelines(functions[kind])
+        path, line = graph_walk.source_of(origin).split()[0].split(':')
+        assert path == 'mobilenet/nets/layers.py' and first <= int(line) < first + len(code)
