@@ -7,10 +7,11 @@ whole command against the bare step.
 The tiny network (mobilenet_v1_025 at 32, batch 8) is nearly all calls of ops. `full` is the whole
 step, sunk; `single` the same, a session.run a step; slim makes the step of TF-slim's training
 script, with its EMA. At 224 `command` is the step with all of train_loop.py's hooks (bar,
-metrics.jsonl, TensorBoard, checkpoints), `bare` is forward, backward, momentum, and `checkpoint` is
-what writing one takes, on the disk of the temporary folder. The sides take turns; figures are
-medians. The last lines are `ratio NAME VALUE`; tiny_over_slim and sunk_over_single in steps/s,
-full_over_bare and checkpoint_over_1000_steps (of --save_every_steps) in seconds.
+metrics.jsonl, TensorBoard, checkpoints), `bare` is forward, backward, momentum, in the same
+process, and `checkpoint` is what writing one takes, on the disk of the temporary folder. The sides
+take turns; figures are medians. The last lines are `ratio NAME VALUE`; tiny_over_slim and
+sunk_over_single in steps/s, full_over_bare and checkpoint_over_1000_steps (of --save_every_steps)
+in seconds.
 """
 
 import argparse
@@ -51,14 +52,14 @@ def main():
         tiny.append(turns.Side(peer, interpreters[peer], 'contrib_slim.py', 'train', *TINY))
     turns.take_turns(tiny, args.turns, 50)
     sizes = ['--batch_size', args.batch_size]
-    large = [
-        turns.Side(mode, sys.executable, 'ours.py', mode, *sizes) for mode in ('command', 'bare')
-    ]
-    large.append(turns.Side('checkpoint', sys.executable, 'ours.py', 'checkpoint', *sizes))
-    turns.take_turns(large, args.turns, {'command': 10, 'bare': 10, 'checkpoint': 1})
+    command = turns.Side('command', sys.executable, 'ours.py', 'command', *sizes)
+    bare = turns.Part('bare', command)
+    checkpoint = turns.Side('checkpoint', sys.executable, 'ours.py', 'checkpoint', *sizes)
+    turns.take_turns(
+        [command, bare, checkpoint], args.turns, {'command': 10, 'bare': 10, 'checkpoint': 1}
+    )
     report(tiny, 'steps/s', 1)
     full, single, *slims = tiny
-    command, bare, checkpoint = large
     report([command, bare], 'images/s', args.batch_size)
     print(f'checkpoint   {checkpoint.median * 1e3:8.1f} ms')
     turns.ratio('sunk_over_single', single.median / full.median)

@@ -121,6 +121,22 @@ class Side(Turns):
         self._process.wait()
 
 
+class Part(Turns):
+    """Steps of another kind in the process of a Side, where memory lies alike: from process to
+    process the same step differs by 2 %.
+    """
+
+    def __init__(self, name, side):
+        super().__init__(name)
+        self._side = side
+
+    def ask(self, line):
+        return self._side.ask(line if line == 'peak' else f'{self.name} {line}')
+
+    def end(self):
+        """The Side ends the process."""
+
+
 class Ranks(Turns):
     """The Sides of one run over several ranks. A turn takes as long as the slowest of them."""
 

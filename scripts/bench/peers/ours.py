@@ -1,9 +1,9 @@
 """A training step of this project, whole, bare or at the limit.
 
 Modes: full (train_loop.py's step and loop, with all it has on by default, over one batch); single
-(the same, a session.run a step); command (full, with train_loop.py's hooks); checkpoint (a step is
-the writing of one); bare (forward,
-backward, momentum); relu (bare, with plain relu's gradient in relu6's place).
+(the same, a session.run a step); command (full, with train_loop.py's hooks; `bare N` runs steps of
+bare in the same process); checkpoint (a step is the writing of one); bare (forward, backward,
+momentum); relu (bare, with plain relu's gradient in relu6's place).
 """
 
 import contextlib
@@ -53,22 +53,24 @@ def serve_run(args):
                 values = run.around_loop(10, lambda n: run.graph.loop.run(sess, n))
                 run.advance(10, values, 1.0)
 
-        serving.serve(
-            {
-                'full': lambda n: run.graph.loop.run(sess, n),
-                'single': lambda n: [run.graph.loop.run(sess, 1) for _ in range(n)],
-                'command': loops,
-                'checkpoint': lambda n: [
-                    run.checkpointer.save(sess, next(numbers)) for _ in range(n)
-                ],
-            }[args.mode]
-        )
+        run_steps = {
+            'full': lambda n: run.graph.loop.run(sess, n),
+            'single': lambda n: [run.graph.loop.run(sess, 1) for _ in range(n)],
+            'command': loops,
+            'checkpoint': lambda n: [run.checkpointer.save(sess, next(numbers)) for _ in range(n)],
+        }[args.mode]
+        others = {}
+        if args.mode == 'command':
+            others['bare'] = open_bare(args, run.device, stack)
+        serving.serve(run_steps, others=others)
 
 
-def serve_network(args):
-    with tempfile.TemporaryDirectory() as folder:
-        config, _ = one_batch.configure(args, folder, **FLAGS)
-    tf = devices.import_tensorflow(config)
+def open_bare(args, device, stack):
+    """run_steps of a graph of its own: forward, backward and momentum of a batch that stays on the
+    device.
+    """
+    import tensorflow as tf
+
     from mobilenet import nets
     from mobilenet.devices import host
 
@@ -76,25 +78,34 @@ def serve_network(args):
     def _plain_relu(op, grad):
         return tf.raw_ops.ReluGrad(gradients=grad, features=op.outputs[0])
 
-    shape = [args.batch_size, args.image_size, args.image_size, 3]
-    images = tf.Variable(tf.random.stateless_uniform(shape, [1, 2], -1, 1), trainable=False)
     plain = args.mode == 'relu'
     override = {'Relu6': 'PlainRelu'} if plain else {}
-    with tf.get_default_graph().gradient_override_map(override):
-        network = nets.build(
-            args.model_name,
-            images,
-            1000,
-            training=True,
-            gradients='stock' if plain else host.gradients(),
-            block=host.block(),
-        )
-    labels = tf.range(args.batch_size) % 1000
-    loss = tf.losses.sparse_softmax_cross_entropy(labels, network.logits)
-    step = tf.train.MomentumOptimizer(0.01, 0.9).minimize(loss)
-    with devices.create(config).session(1, 1) as sess:
+    shape = [args.batch_size, args.image_size, args.image_size, 3]
+    with tf.Graph().as_default() as graph:
+        images = tf.Variable(tf.random.stateless_uniform(shape, [1, 2], -1, 1), trainable=False)
+        with graph.gradient_override_map(override):
+            network = nets.build(
+                args.model_name,
+                images,
+                1000,
+                training=True,
+                gradients='stock' if plain else host.gradients(),
+                block=host.block(),
+            )
+        labels = tf.range(args.batch_size) % 1000
+        loss = tf.losses.sparse_softmax_cross_entropy(labels, network.logits)
+        step = tf.train.MomentumOptimizer(0.01, 0.9).minimize(loss)
+        sess = stack.enter_context(device.session(1, 1))
         sess.run(tf.global_variables_initializer())
-        serving.serve(lambda n: [sess.run(step) for _ in range(n)])
+    return lambda n: [sess.run(step) for _ in range(n)]
+
+
+def serve_network(args):
+    with tempfile.TemporaryDirectory() as folder:
+        config, _ = one_batch.configure(args, folder, **FLAGS)
+    devices.import_tensorflow(config)
+    with contextlib.ExitStack() as stack:
+        serving.serve(open_bare(args, devices.create(config), stack))
 
 
 def main():

@@ -20,9 +20,9 @@ def arguments(*choices_of_mode):
     return parser.parse_args()
 
 
-def serve(run_steps, known=None):
-    """For each line on stdin: a number of steps, which are run and timed; `peak`, in MiB; or one of
-    what is `known`, {name: number}.
+def serve(run_steps, known=None, others=None):
+    """For each line on stdin: a number of steps, which are run and timed; `peak`, in MiB; one of
+    what is `known`, {name: number}; or `NAME STEPS`, steps of `others`, {name: run_steps}.
     """
     for line in sys.stdin:
         if line.strip() in (known or {}):
@@ -31,8 +31,10 @@ def serve(run_steps, known=None):
             with open('/proc/self/status') as f:
                 answer = int(re.search(r'VmHWM:\s*(\d+)', f.read()).group(1)) / 1024
         else:
+            name, _, steps = line.strip().rpartition(' ')
+            run = others[name] if name else run_steps
             start = time.perf_counter()
-            run_steps(int(line))
+            run(int(steps))
             answer = time.perf_counter() - start
         print(f'answer {answer}', flush=True)
     sys.stdout.flush()
