@@ -19,15 +19,23 @@ def create(config, multi_tensor):
     step)`: slots as create_slots gives them, step the float32 count of updates done so far; gives
     ops.
     """
-    if config.optimizer == 'momentum':
-        return _momentum(config, multi_tensor)
-    slots, update = _OPTIMIZERS[config.optimizer](config)
+    return _OPTIMIZERS[config.optimizer](config, multi_tensor)
 
-    def update_all(variables, slots, gradients, learning_rate, step):
-        rows = zip(variables, slots, gradients)
-        return [update(*row, learning_rate, step) for row in rows]
 
-    return Optimizer(slots, update_all)
+def _of_each(create_one):
+    """Of the Optimizer whose update is of one variable, that whose update is of all."""
+
+    def create_all(config, multi_tensor):
+        del multi_tensor
+        slots, update_one = create_one(config)
+
+        def update(variables, slots, gradients, learning_rate, step):
+            rows = zip(variables, slots, gradients)
+            return [update_one(*row, learning_rate, step) for row in rows]
+
+        return Optimizer(slots, update)
+
+    return create_all
 
 
 def create_slots(optimizer, variables):
@@ -48,6 +56,7 @@ def create_slots(optimizer, variables):
     ]
 
 
+@_of_each
 def _sgd(config):
     del config
     return Optimizer(
@@ -69,6 +78,7 @@ def _momentum(config, multi_tensor):
     return Optimizer([('Momentum', 0.0)], update)
 
 
+@_of_each
 def _rmsprop(config):
     return Optimizer(
         [('RMSProp', 1.0), ('RMSProp_1', 0.0)],
@@ -85,6 +95,7 @@ def _rmsprop(config):
     )
 
 
+@_of_each
 def _adam(config):
     def update(var, slots, g, lr, step):
         return tf.raw_ops.ResourceApplyAdam(
@@ -103,6 +114,7 @@ def _adam(config):
     return Optimizer([('Adam', 0.0), ('Adam_1', 0.0)], update)
 
 
+@_of_each
 def _adagrad(config):
     return Optimizer(
         [('Adagrad', config.adagrad_initial_accumulator_value)],
@@ -112,6 +124,7 @@ def _adagrad(config):
     )
 
 
+@_of_each
 def _adadelta(config):
     return Optimizer(
         [('Adadelta', 0.0), ('Adadelta_1', 0.0)],
@@ -127,6 +140,7 @@ def _adadelta(config):
     )
 
 
+@_of_each
 def _ftrl(config):
     floor = 1e-6 * config.learning_rate  # the kernel divides by the rate, which warm-up starts at 0
     return Optimizer(
@@ -146,6 +160,7 @@ def _ftrl(config):
 
 _OPTIMIZERS = {
     'sgd': _sgd,
+    'momentum': _momentum,
     'rmsprop': _rmsprop,
     'adam': _adam,
     'adagrad': _adagrad,

@@ -210,14 +210,13 @@ def apply_all(variables, gradients, network, rates, config, device):
         updates = []
         for rate, *columns in by_rate(rates, variables, slots, gradients):
             updates += optimizer.update(*columns, rate.learning, rates.step)
-        moving = [average for average, _ in network.batch_norm_statistics]
+        statistics = [average for average, _ in network.batch_norm_statistics]
         values = [value for _, value in network.batch_norm_statistics]
-        updates += device.multi_tensor.move(moving, values, rates.statistics)
+        updates += device.multi_tensor.move(statistics, values, rates.statistics)
     # Through one op: else each of the EMA's hundreds of ops would wait for each of hundreds of
     # updates.
     with tf.control_dependencies([tf.group(*updates)]):
-        moving = variables + [moving for moving, _ in network.batch_norm_statistics]
-        return update_ema(network.variables, moving, rates, config, device)
+        return update_ema(network.variables, variables + statistics, rates, config, device)
 
 
 def by_rate(rates, variables, *columns):
@@ -237,6 +236,6 @@ def update_ema(variables, moving, rates, config, device):
     averages = [a for a, v in zip(averages, variables) if v.op.name in names]
     with tf.name_scope('ema'):
         moved = []
-        for rate, *columns in by_rate(rates, moving, averages):
-            moved += device.multi_tensor.move(*reversed(columns), rate.ema)
+        for rate, towards, chosen in by_rate(rates, moving, averages):
+            moved += device.multi_tensor.move(chosen, towards, rate.ema)
     return tf.group(*moved)

@@ -26,14 +26,16 @@ LONGEST_SUGGESTED_FOR = 200  # characters: a longer name is no misspelt one
 _UNSEEN_TYPES = ('Const', 'VarHandleOp', 'ReadVariableOp', 'Placeholder')
 
 
-class Item(collections.namedtuple('Item', ['name', 'kind', 'layer', 'source', 'of_loss'])):
+_Item = collections.namedtuple(
+    '_Item', ['name', 'kind', 'layer', 'source', 'of_loss'], defaults=[None]
+)
+
+
+class Item(_Item):
     """What a name stands for. name: as above; kind: its prefix, 'step' or 'tensor'; layer: '' where
     it is of none; source: a tf.Tensor, or a variable; of_loss: of a gradient the tensor that
     tf.gradients made, else None.
     """
-
-    def __new__(cls, name, kind, layer, source, of_loss=None):
-        return super().__new__(cls, name, kind, layer, source, of_loss)
 
     @property
     def is_variable(self):

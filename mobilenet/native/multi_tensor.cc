@@ -126,7 +126,8 @@ class DecayGradientOp : public OpKernel {
     Tensor* decayed;
     OP_REQUIRES_OK(context, context->forward_input_or_allocate_output({0}, 0, gradient.shape(),
                                                                       &decayed));
-    const float *of_gradient = gradient.flat<float>().data(), *of_weight = weight.flat<float>().data();
+    const float* of_gradient = gradient.flat<float>().data();
+    const float* of_weight = weight.flat<float>().data();
     const float scale = context->input(2).scalar<float>()(), weight_decay = weight_decay_;
     float* to = decayed->flat<float>().data();
     ForAll(context, {gradient.NumElements()}, 4, [=](int, int64 start, int64 end) {

@@ -254,7 +254,7 @@ def test_without_flags_there_is_no_op_more_and_no_debugger(tmp_path):
     folder = f'--train_dir={tmp_path / "run"}'
     without = graph_size(folder)
     assert without['built'] == without['plain'] and not without['debug']
-    assert without['plain']['loop'] > 300  # the step is in there
+    assert without['plain']['loop'] > 450  # the step is in there
     stepped = graph_size(folder, '--step')  # these counts can fail
     assert stepped['built']['top'] > without['plain']['top'] and stepped['debug']
     assert stepped['built']['loop'] != without['plain']['loop']

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mobilenet import losses
+from mobilenet import losses, multi_tensor
 from tests.helpers.steps import softmax
 
 
@@ -62,13 +62,22 @@ def test_label_smoothing(smoothing):
     assert got == pytest.approx(expected, rel=1e-6)
 
 
-def test_l2_has_the_variables_that_are_decayed():
-    """Only `weights` are."""
+def test_weight_decay_is_in_the_gradients_as_in_the_loss():
+    """Against tf.gradients of a loss with l2 in it; only `weights` are decayed."""
     with tf.Graph().as_default(), tf.Session() as sess:
         names = ('a/weights', 'a/depthwise_weights', 'a/biases')
         variables = [tf.get_variable(n, [3, 4], use_resource=True) for n in names]
+        decays = losses.weight_decays(variables, 0.3)
+        assert decays == [0.3, 0, 0] and losses.weight_decays(variables, 0) == [0, 0, 0]
+        loss = tf.add_n([tf.reduce_sum(tf.sin(v)) for v in variables])
+        whole = tf.gradients(loss + losses.l2(variables, 0.3), variables)
+        ours = multi_tensor.Stock().unscale_and_decay(
+            tf.gradients(loss, variables), tf.constant(1.0), variables, decays
+        )
         sess.run(tf.global_variables_initializer())
-        weights, l2 = sess.run([variables[0], losses.l2(variables, 0.3)])
-        assert losses.weight_decays(variables, 0.3) == [0.3, 0, 0]
-        assert losses.weight_decays(variables, 0) == [0, 0, 0]
+        expected, got, weights, l2 = sess.run(
+            [whole, ours, variables[0], losses.l2(variables, 0.3)]
+        )
+    for e, g in zip(expected, got):
+        np.testing.assert_array_equal(g, e)
     assert l2 == pytest.approx(0.15 * np.square(weights.astype(np.float64)).sum(), rel=1e-5)

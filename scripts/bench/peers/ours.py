@@ -2,8 +2,8 @@
 
 Modes: full (train_loop.py's step and loop, with all it has on by default, over one batch); single
 (the same, a session.run a step); command (full, with train_loop.py's hooks; `bare N` runs steps of
-bare in the same process); checkpoint (a step is the writing of one); bare (forward, backward,
-momentum); relu (bare, with plain relu's gradient in relu6's place).
+the bare one, forward, backward and momentum, in the same process); checkpoint (a step is the
+writing of one); relu (the bare step, with plain relu's gradient in relu6's place).
 """
 
 import contextlib
@@ -110,7 +110,7 @@ def serve_network(args):
 
 def main():
     runs = ('full', 'single', 'command', 'checkpoint')
-    args = serving.arguments(*runs, 'bare', 'relu')
+    args = serving.arguments(*runs, 'relu')
     (serve_run if args.mode in runs else serve_network)(args)
 
 
